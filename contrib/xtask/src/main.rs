@@ -1,0 +1,2 @@
+//! Chores of the ghost repository.
+fn main() {}

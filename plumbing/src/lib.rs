@@ -1,0 +1,34 @@
+#![cfg_attr(test, allow(clippy::unwrap_used, missing_docs))]
+//! The library of ghost: a content-addressed, append-only store for directories.
+//!
+//! Layers, each of which may use only those before it (checked by `cargo xtask layers`):
+//!
+//! 1. [`limits`], [`error`], [`time`]: bounds, errors, instants
+//! 2. [`disk`]: the one seam to the files of a repository
+//! 3. [`object`]: block ids, content refs, trees, snapshots; pure bytes <-> values
+//! 4. [`chunk`]: where a file is cut
+//! 5. [`store`]: data files, frames, index segments
+//! 6. [`refs`]: the ref log and revisions
+//! 7. [`walk`]: reading directories, metadata, ignore rules, the stat cache
+//! 8. [`repository`]: a `.ghost` folder: format, configuration, the parts above
+//! 9. [`snapshot`], [`reconstruct`], [`verify`], [`compare`]: the jobs
+//!
+//! Nothing here prints, reads the environment or asks for the time: the caller hands it what it needs.
+//! Every byte on disk is described in `object-format.md`.
+
+pub mod chunk;
+pub mod compare;
+pub mod disk;
+pub mod error;
+pub mod limits;
+pub mod object;
+pub mod reconstruct;
+pub mod refs;
+pub mod repository;
+pub mod snapshot;
+pub mod store;
+pub mod time;
+pub mod verify;
+pub mod walk;
+
+pub use error::{Error, Result};

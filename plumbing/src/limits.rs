@@ -1,0 +1,46 @@
+//! Every bound of the formats and of the program, with its unit and reason (object-format.md, "Limits").
+
+/// Longest block in bytes that a store takes: what a decoder may be asked to hold at once.
+pub const BLOCK_BYTES_MAX: usize = 16 << 20;
+/// Longest payload of one frame in bytes, before compression.
+pub const FRAME_RAW_BYTES_MAX: usize = 32 << 20;
+/// Longest payload of one frame in bytes, as stored (zstd may grow what does not compress).
+pub const FRAME_STORED_BYTES_MAX: usize = FRAME_RAW_BYTES_MAX + (1 << 20);
+/// Most objects in one frame: the slot of an index locator has 12 bits.
+pub const FRAME_OBJECTS_MAX: usize = 4096;
+/// Longest name of a directory entry in bytes (`NAME_MAX` is 255 on Linux; other systems allow more).
+pub const NAME_BYTES_MAX: usize = 4096;
+/// Longest target of a symbolic link in bytes.
+pub const SYMLINK_BYTES_MAX: usize = 65_536;
+/// Longest name of a user or group in bytes.
+pub const OWNER_NAME_BYTES_MAX: usize = 1024;
+/// Most extended attributes of one entry.
+pub const XATTRS_MAX: usize = 4096;
+/// Longest value of one extended attribute in bytes (Linux: 64 KiB).
+pub const XATTR_VALUE_BYTES_MAX: usize = 1 << 20;
+/// Longest tree node in bytes.
+pub const TREE_NODE_BYTES_MAX: usize = 8 << 20;
+/// Deepest nesting of inner tree nodes and of indirect blocks.
+pub const NODE_DEPTH_MAX: u8 = 16;
+/// Longest inline content in bytes.
+pub const INLINE_BYTES_MAX: usize = 4096;
+/// Most refs in one indirect block.
+pub const INDIRECT_REFS_MAX: usize = 1024;
+/// Deepest nesting of directories that a walk follows.
+pub const DIRECTORY_DEPTH_MAX: usize = 65_536;
+/// Longest encoded snapshot in bytes.
+pub const SNAPSHOT_BYTES_MAX: usize = 8 << 20;
+/// Most parents, tags, roots or rules of one snapshot.
+pub const SNAPSHOT_LIST_MAX: usize = 65_536;
+/// Longest message of a snapshot in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Longest name of a ref in bytes.
+pub const REF_NAME_BYTES_MAX: usize = 512;
+/// Most refs changed by one record of the ref log.
+pub const REF_CHANGES_MAX: usize = 65_536;
+/// Longest record of the ref log in bytes.
+pub const REF_RECORD_BYTES_MAX: usize = 16 << 20;
+/// Longest configuration file in bytes.
+pub const CONFIG_BYTES_MAX: usize = 1 << 20;
+/// Longest whole file content in bytes: offsets are signed 64-bit in every system call.
+pub const CONTENT_BYTES_MAX: u64 = i64::MAX as u64;

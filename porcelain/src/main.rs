@@ -1,0 +1,2 @@
+//! The `ghost` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Scenario tests of ghost live in `tests/`; see `t/README.md`.
