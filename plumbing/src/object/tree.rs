@@ -206,6 +206,19 @@ pub fn check_name(name: &[u8], what: &'static str) -> Result<()> {
     })
 }
 
+/// The hard-link group of an inode, from the first of its names that is in the tree: the path from the top of the
+/// tree with slashes, first in [`compare_paths`] order. So it is the same wherever the same tree is built.
+pub fn link_group(first_path: &[u8]) -> [u8; 16] {
+    let mut group = [0; 16];
+    group.copy_from_slice(&blake3::hash(first_path).as_bytes()[..16]);
+    group
+}
+
+/// The order in which a walk that goes into each directory at once meets paths: names compared one after another.
+pub fn compare_paths(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+    a.split(|&byte| byte == b'/').cmp(b.split(|&byte| byte == b'/'))
+}
+
 impl Entry {
     /// The kind.
     pub fn kind(&self) -> Kind {
