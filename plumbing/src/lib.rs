@@ -3,9 +3,9 @@
 //!
 //! Layers, each of which may use only those before it (checked by `cargo xtask layers`):
 //!
-//! 1. [`limits`], [`error`], [`time`]: bounds, errors, instants
+//! 1. [`limits`], [`error`], [`time`], [`progress`]: bounds, errors, instants, how far a job is
 //! 2. [`disk`]: the one seam to the files of a repository
-//! 3. [`object`]: block ids, content refs, trees, snapshots; pure bytes <-> values
+//! 3. [`object`]: block ids, content refs, trees, snapshots; pure bytes <-> values; [`content`]: the bytes behind a ref
 //! 4. [`chunk`]: where a file is cut
 //! 5. [`store`]: data files, frames, index segments
 //! 6. [`refs`]: the ref log and revisions
@@ -18,10 +18,12 @@
 
 pub mod chunk;
 pub mod compare;
+pub mod content;
 pub mod disk;
 pub mod error;
 pub mod limits;
 pub mod object;
+pub mod progress;
 pub mod reconstruct;
 pub mod refs;
 pub mod repository;

@@ -1,0 +1,173 @@
+//! How far a job is: counters that its threads add to and another thread shows, and the wish to stop it.
+//!
+//! Counters only grow while a job runs and are read without order between them: they are for showing, nothing is
+//! decided by them. The flag to stop is set from outside, by a signal for instance; a job looks at it between pieces
+//! of work of at most some megabytes and ends with [`Error::Interrupted`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use crate::error::{Error, Result};
+
+/// What a job is busy with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Nothing yet.
+    #[default]
+    Starting = 0,
+    /// Looking at directories: the totals are not known yet.
+    Scanning = 1,
+    /// Reading the source.
+    Reading = 2,
+    /// Writing the target.
+    Writing = 3,
+    /// Comparing with hashes.
+    Checking = 4,
+    /// Waiting for the disk, publishing the result.
+    Finishing = 5,
+}
+
+impl Phase {
+    /// The word to show.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Scanning => "scanning",
+            Self::Reading => "reading",
+            Self::Writing => "writing",
+            Self::Checking => "checking",
+            Self::Finishing => "finishing",
+        }
+    }
+
+    fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Scanning,
+            2 => Self::Reading,
+            3 => Self::Writing,
+            4 => Self::Checking,
+            5 => Self::Finishing,
+            _ => Self::Starting,
+        }
+    }
+}
+
+/// Counters of one job. Totals are 0 while they are not known.
+#[derive(Debug, Default)]
+pub struct Progress {
+    files_done: AtomicU64,
+    files_total: AtomicU64,
+    bytes_done: AtomicU64,
+    bytes_total: AtomicU64,
+    phase: AtomicU8,
+    stop: Arc<AtomicBool>,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// What the job is busy with.
+    pub phase: Phase,
+    /// Files that are finished.
+    pub files_done: u64,
+    /// Files that the job is about; 0 if unknown.
+    pub files_total: u64,
+    /// Bytes that are finished.
+    pub bytes_done: u64,
+    /// Bytes that the job is about; 0 if unknown.
+    pub bytes_total: u64,
+}
+
+impl Progress {
+    /// Counters at zero for a job that ends early once `stop` is set.
+    pub fn new(stop: Arc<AtomicBool>) -> Self {
+        Self {
+            stop,
+            ..Self::default()
+        }
+    }
+
+    /// Adds finished files and bytes.
+    pub fn add(&self, files: u64, bytes: u64) {
+        self.files_done.fetch_add(files, Relaxed);
+        self.bytes_done.fetch_add(bytes, Relaxed);
+    }
+
+    /// Says how much there is to do.
+    pub fn set_totals(&self, files: u64, bytes: u64) {
+        self.files_total.store(files, Relaxed);
+        self.bytes_total.store(bytes, Relaxed);
+    }
+
+    /// Adds to what there is to do, where that is found out on the way.
+    pub fn add_totals(&self, files: u64, bytes: u64) {
+        self.files_total.fetch_add(files, Relaxed);
+        self.bytes_total.fetch_add(bytes, Relaxed);
+    }
+
+    /// Says what the job is busy with.
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// All counters now.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            phase: Phase::from_byte(self.phase.load(Relaxed)),
+            files_done: self.files_done.load(Relaxed),
+            files_total: self.files_total.load(Relaxed),
+            bytes_done: self.bytes_done.load(Relaxed),
+            bytes_total: self.bytes_total.load(Relaxed),
+        }
+    }
+
+    /// Asks the job to stop.
+    pub fn request_stop(&self) {
+        self.stop.store(true, Relaxed);
+    }
+
+    /// Whether the job was asked to stop.
+    pub fn should_stop(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    /// Ends a job that was asked to stop, through `?`.
+    pub fn check(&self) -> Result<()> {
+        if self.should_stop() {
+            return Err(Error::Interrupted);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_stops() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let progress = Progress::new(stop.clone());
+        progress.set_totals(3, 10);
+        progress.add_totals(1, 1);
+        progress.add(2, 7);
+        for phase in [
+            Phase::Scanning,
+            Phase::Reading,
+            Phase::Writing,
+            Phase::Checking,
+            Phase::Finishing,
+            Phase::Starting,
+        ] {
+            progress.set_phase(phase);
+            assert_eq!(progress.counters().phase, phase);
+        }
+        let now = progress.counters();
+        assert_eq!((now.files_done, now.files_total), (2, 4));
+        assert_eq!((now.bytes_done, now.bytes_total), (7, 11));
+        assert!(progress.check().is_ok());
+        stop.store(true, Relaxed);
+        assert!(matches!(progress.check(), Err(Error::Interrupted)));
+    }
+}
