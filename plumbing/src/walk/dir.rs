@@ -1,0 +1,219 @@
+//! Open directories, and access to what is in them by name alone.
+//!
+//! A path is used once, to open the root. Everything below is reached by one name in an open directory, so depth has no
+//! limit and nothing that others rename or link meanwhile can lead elsewhere: no link is followed, no fifo waits for a
+//! writer, no access time is changed where the kernel lets us keep it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use bstr::BString;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::path::Arg;
+
+use super::names::Names;
+use super::stat::{Stat, stat_at, stat_fd};
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+/// An open directory. Names that its methods take are single components.
+#[derive(Debug)]
+pub struct DirHandle {
+    fd: OwnedFd,
+}
+
+impl DirHandle {
+    /// Opens the directory at `path`. This alone follows links: somebody named the path.
+    pub fn open_root(path: &Path) -> io::Result<Self> {
+        let fd = open_quietly(CWD, path, DIRECTORY)?;
+        Ok(Self { fd })
+    }
+
+    /// Opens a directory in this one; a link to one is refused.
+    pub fn open_child(&self, name: impl Arg) -> io::Result<Self> {
+        let fd = open_quietly(self.fd.as_fd(), name, DIRECTORY.union(OFlags::NOFOLLOW))?;
+        Ok(Self { fd })
+    }
+
+    /// Opens the directory above, if it is still the one that `expected` shows.
+    ///
+    /// A walk that goes deep can so close the handles of the levels above and come back to them.
+    pub fn open_parent(&self, expected: &Stat) -> io::Result<Self> {
+        let parent = self.open_child(c"..")?;
+        let found = parent.stat_self()?;
+        if (found.dev, found.ino) != (expected.dev, expected.ino) {
+            let problem = format!(
+                "the directory was moved: expected {}:{} above it, found {}:{}",
+                expected.dev, expected.ino, found.dev, found.ino
+            );
+            return Err(io::Error::new(io::ErrorKind::NotFound, problem));
+        }
+        Ok(parent)
+    }
+
+    /// All names, sorted.
+    pub fn read_names(&self) -> io::Result<Names> {
+        Names::read(self.fd.as_fd())
+    }
+
+    /// Looks at an entry, not at what a link leads to.
+    pub fn stat(&self, name: impl Arg) -> io::Result<Stat> {
+        stat_at(self.fd.as_fd(), name)
+    }
+
+    /// Looks at the directory itself.
+    pub fn stat_self(&self) -> io::Result<Stat> {
+        stat_fd(self.fd.as_fd())
+    }
+
+    /// Opens a file to read. A link is refused; a fifo or device that took the file's place opens without waiting, so
+    /// the caller compares [`stat_fd`] with what was seen before it believes what it read.
+    pub fn open_file(&self, name: impl Arg) -> io::Result<OwnedFd> {
+        open_quietly(self.fd.as_fd(), name, FILE.union(OFlags::NOFOLLOW))
+    }
+
+    /// The target of a symbolic link, of any length.
+    pub fn read_link(&self, name: impl Arg) -> io::Result<BString> {
+        let target = rustix::fs::readlinkat(self.fd.as_fd(), name, Vec::new())?;
+        Ok(target.into_bytes().into())
+    }
+}
+
+impl AsFd for DirHandle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Opens without changing the access time. Only owners may ask for that: others open without it.
+fn open_quietly(dir: BorrowedFd<'_>, name: impl Arg, flags: OFlags) -> io::Result<OwnedFd> {
+    let open = |name: &std::ffi::CStr, flags| retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()));
+    let fd = name.into_with_c_str(|name| match open(name, flags.union(OFlags::NOATIME)) {
+        Err(Errno::PERM) => open(name, flags),
+        result => result,
+    })?;
+    Ok(fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use rustix::fs::{AtFlags, mkdirat, unlinkat};
+
+    use super::*;
+    use crate::object::Kind;
+
+    #[test]
+    fn names_of_every_byte_are_listed_stated_and_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut expected: Vec<Vec<u8>> = (1..=255u8)
+            .filter(|&byte| byte != b'/' && byte != b'.')
+            .map(|byte| vec![byte])
+            .collect();
+        expected.push(vec![0xff; 255]);
+        expected.push(b"..a".to_vec());
+        for name in &expected {
+            std::fs::write(folder.path().join(OsStr::from_bytes(name)), name).unwrap();
+        }
+        expected.sort();
+        let dir = DirHandle::open_root(folder.path()).unwrap();
+        // Twice: reading begins at the beginning each time.
+        for _ in 0..2 {
+            let names = dir.read_names().unwrap();
+            assert_eq!(names.iter().collect::<Vec<_>>(), expected);
+            for index in 0..names.len() {
+                let stat = dir.stat(names.c_str(index)).unwrap();
+                assert_eq!((stat.kind, stat.size), (Kind::File, names.get(index).len() as u64));
+                assert!(matches!(names.kind(index), None | Some(Kind::File)));
+                let file = std::fs::File::from(dir.open_file(names.get(index)).unwrap());
+                assert_eq!(std::io::read_to_string(file).is_ok(), names.get(index).is_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_of_many_names_is_read_over_several_buffers() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..3000 {
+            std::fs::write(folder.path().join(format!("{:0>100}", number * 7919 % 3000)), b"").unwrap();
+        }
+        let names = DirHandle::open_root(folder.path()).unwrap().read_names().unwrap();
+        assert_eq!(names.len(), 3000);
+        assert!(names.iter().is_sorted());
+    }
+
+    #[test]
+    fn paths_deeper_than_path_max_are_walked_down_and_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = "d".repeat(200);
+        let levels = 40;
+        let mut dir = DirHandle::open_root(folder.path()).unwrap();
+        let mut above = Vec::new();
+        for _ in 0..levels {
+            mkdirat(&dir, name.as_str(), Mode::RWXU).unwrap();
+            above.push(dir.stat_self().unwrap());
+            dir = dir.open_child(name.as_str()).unwrap();
+        }
+        rustix::fs::symlinkat("target", &dir, "link").unwrap();
+        assert_eq!(dir.read_link("link").unwrap(), "target");
+        assert_eq!(dir.read_names().unwrap().iter().collect::<Vec<_>>(), [b"link"]);
+        let wrong = dir.stat_self().unwrap();
+        assert!(dir.open_parent(&wrong).is_err());
+        unlinkat(&dir, "link", AtFlags::empty()).unwrap();
+        while let Some(expected) = above.pop() {
+            dir = dir.open_parent(&expected).unwrap();
+            assert_eq!(dir.read_names().unwrap().iter().collect::<Vec<_>>(), [name.as_bytes()]);
+            unlinkat(&dir, name.as_str(), AtFlags::REMOVEDIR).unwrap();
+        }
+    }
+
+    #[test]
+    fn links_are_read_and_never_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = "x/".repeat(2000);
+        symlink(&target, folder.path().join("long")).unwrap();
+        symlink(folder.path(), folder.path().join("up")).unwrap();
+        std::fs::write(folder.path().join("f"), b"1").unwrap();
+        symlink("f", folder.path().join("to-f")).unwrap();
+        let dir = DirHandle::open_root(folder.path()).unwrap();
+        assert_eq!(dir.read_link("long").unwrap(), target.as_bytes());
+        assert_eq!(dir.stat("up").unwrap().kind, Kind::Symlink);
+        assert!(dir.open_child("up").is_err());
+        assert!(dir.open_file("to-f").is_err());
+        assert!(dir.open_child("f").is_err());
+        assert_eq!(dir.stat("gone").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_fifo_in_place_of_a_file_never_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DirHandle::open_root(folder.path()).unwrap();
+        rustix::fs::mknodat(&dir, "p", rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let fifo = dir.open_file("p").unwrap();
+        assert_eq!(stat_fd(&fifo).unwrap().kind, Kind::Fifo);
+    }
+
+    #[test]
+    fn reading_leaves_access_times_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        std::fs::write(&path, b"1").unwrap();
+        let old = std::time::SystemTime::UNIX_EPOCH;
+        for path in [&path, folder.path()] {
+            let times = std::fs::FileTimes::new().set_accessed(old);
+            std::fs::File::open(path).unwrap().set_times(times).unwrap();
+        }
+        let dir = DirHandle::open_root(folder.path()).unwrap();
+        dir.read_names().unwrap();
+        std::io::read_to_string(std::fs::File::from(dir.open_file("f").unwrap())).unwrap();
+        for path in [&path, folder.path()] {
+            assert_eq!(std::fs::metadata(path).unwrap().atime(), 0);
+        }
+    }
+}
