@@ -171,6 +171,18 @@ impl Node {
             Self::Whiteout => Kind::Whiteout,
         }
     }
+
+    /// The plain hash of a file's bytes.
+    pub fn fullhash(&self) -> Option<ObjectId> {
+        match self {
+            Self::File { fullhash: Some(id), .. } => Some(*id),
+            Self::File {
+                content: ContentRef::Block { id, .. },
+                ..
+            } => Some(*id),
+            _ => None,
+        }
+    }
 }
 
 /// One name in a directory.
@@ -241,14 +253,7 @@ impl Entry {
 
     /// The plain hash of a file's bytes.
     pub fn fullhash(&self) -> Option<ObjectId> {
-        match &self.node {
-            Node::File { fullhash: Some(id), .. } => Some(*id),
-            Node::File {
-                content: ContentRef::Block { id, .. },
-                ..
-            } => Some(*id),
-            _ => None,
-        }
+        self.node.fullhash()
     }
 
     /// Appends the encoding.

@@ -1,0 +1,288 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::error::Error;
+use crate::object::{ContentRef, HashAlgo, Metadata, ObjectKind, TreeBuilder, TreeNode, tree::compare_paths};
+use crate::time::Timestamp;
+
+/// Objects in memory, with a count of reads.
+#[derive(Default)]
+struct Objects {
+    all: Mutex<HashMap<ObjectId, Vec<u8>>>,
+    reads: Mutex<usize>,
+}
+
+impl Objects {
+    fn put(&self, bytes: Vec<u8>) -> ObjectId {
+        let id = ObjectId::hash(HashAlgo::Sha256, &bytes);
+        self.all.lock().unwrap().insert(id, bytes);
+        id
+    }
+
+    fn tree(&self, entries: impl IntoIterator<Item = Entry>) -> ObjectId {
+        let mut put = |_, bytes| Ok(self.put(bytes));
+        let mut builder = TreeBuilder::new();
+        for entry in entries {
+            builder.push(&entry, &mut put).unwrap();
+        }
+        builder.finish(&mut put).unwrap()
+    }
+
+    fn compare(&self, old: ObjectId, new: ObjectId, options: Options) -> Vec<Change> {
+        *self.reads.lock().unwrap() = 0;
+        let side = |tree| Side::Stored { source: self, tree };
+        compare(side(old), side(new), options).collect::<Result<_>>().unwrap()
+    }
+}
+
+impl ObjectSource for Objects {
+    fn object(&self, _: ObjectKind, id: &ObjectId) -> Result<Vec<u8>> {
+        *self.reads.lock().unwrap() += 1;
+        let missing = Error::Missing {
+            id: *id,
+            needed_as: "tree",
+        };
+        self.all.lock().unwrap().get(id).cloned().ok_or(missing)
+    }
+}
+
+fn file(name: &str, bytes: &str) -> Entry {
+    let content = ContentRef::Block {
+        id: ObjectId::hash(HashAlgo::Sha256, bytes.as_bytes()),
+        bytes: bytes.len() as u64,
+    };
+    Entry {
+        name: name.into(),
+        meta: Metadata::default(),
+        node: Node::File {
+            content,
+            fullhash: None,
+        },
+    }
+}
+
+fn dir(name: &str, tree: ObjectId) -> Entry {
+    Entry {
+        name: name.into(),
+        meta: Metadata::default(),
+        node: Node::Directory { tree },
+    }
+}
+
+/// One line a change: a letter, the path, and where it came from.
+fn lines(changes: &[Change]) -> Vec<String> {
+    let line = |change: &Change| match &change.kind {
+        ChangeKind::Added => format!("A {}", change.path),
+        ChangeKind::Removed => format!("D {}", change.path),
+        ChangeKind::Modified => format!("M {}", change.path),
+        ChangeKind::TypeChanged => format!("T {}", change.path),
+        ChangeKind::Metadata => format!("P {} {}", change.path, change.fields),
+        ChangeKind::Moved { from } => format!("R {} {from}", change.path),
+        ChangeKind::Copied { from } => format!("C {} {from}", change.path),
+    };
+    changes.iter().map(line).collect()
+}
+
+#[test]
+fn every_kind_of_change_is_told_in_path_order() {
+    let objects = Objects::default();
+    let sub = |text| objects.tree([file("x", text), file("y", "same")]);
+    let touched = |entry: Entry| Entry {
+        meta: Metadata {
+            mode: 0o755,
+            mtime: Timestamp::new(1, 0),
+            ..entry.meta
+        },
+        ..entry
+    };
+    let old = objects.tree([
+        dir("d", sub("1")),
+        file("d.txt", "t"),
+        dir("gone", sub("1")),
+        file("p", "p"),
+        file("t", "t"),
+    ]);
+    let new = objects.tree([
+        dir("d", sub("2")),
+        file("e", "e"),
+        touched(file("p", "p")),
+        dir("t", sub("1")),
+    ]);
+    let all = objects.compare(old, new, Options::default());
+    let expected = [
+        "M d/x",
+        "D d.txt",
+        "A e",
+        "D gone",
+        "D gone/x",
+        "D gone/y",
+        "P p mode,mtime",
+        "T t",
+        "A t/x",
+        "A t/y",
+    ];
+    assert_eq!(lines(&all), expected);
+
+    let flat = Options {
+        recurse: false,
+        ..Options::default()
+    };
+    let expected = ["M d", "D d.txt", "A e", "D gone", "P p mode,mtime", "T t"];
+    assert_eq!(lines(&objects.compare(old, new, flat)), expected);
+
+    let short = Options {
+        expand: false,
+        parents: true,
+        fields: Fields::MTIME,
+        ..Options::default()
+    };
+    let expected = ["M d", "M d/x", "D d.txt", "A e", "D gone", "P p mtime", "T t"];
+    assert_eq!(lines(&objects.compare(old, new, short)), expected);
+}
+
+#[test]
+fn equal_trees_are_not_read() {
+    let objects = Objects::default();
+    let tree = objects.tree([file("a", "1")]);
+    assert!(objects.compare(tree, tree, Options::default()).is_empty());
+    assert_eq!(*objects.reads.lock().unwrap(), 0);
+}
+
+#[test]
+fn of_a_large_directory_only_what_differs_is_read() {
+    let objects = Objects::default();
+    let many = |skip: u32, add: Option<&str>| {
+        let names = (0..50_000).filter(|i| *i != skip).map(|i| format!("{i:06}"));
+        let mut names: Vec<String> = names.chain(add.map(str::to_owned)).collect();
+        names.sort();
+        objects.tree(names.iter().map(|name| file(name, name)))
+    };
+    let (old, new) = (many(7, None), many(40_000, Some("025000x")));
+    let changes = objects.compare(old, new, Options::default());
+    assert_eq!(lines(&changes), ["A 000007", "A 025000x", "D 040000"]);
+    let reads = *objects.reads.lock().unwrap();
+    assert!(reads <= 24, "{reads} nodes read for three changes");
+}
+
+#[test]
+fn one_content_that_is_cut_in_two_ways_is_not_a_change() {
+    let objects = Objects::default();
+    let id = ObjectId::hash(HashAlgo::Sha256, b"all");
+    let as_list = ContentRef::Indirect {
+        id: ObjectId::hash(HashAlgo::Sha256, b"list"),
+        depth: 1,
+        bytes: 3,
+    };
+    let mut entry = file("f", "all");
+    let old = objects.tree([entry.clone()]);
+    entry.node = Node::File {
+        content: as_list,
+        fullhash: Some(id),
+    };
+    let new = objects.tree([entry]);
+    assert!(objects.compare(old, new, Options::default()).is_empty());
+}
+
+#[test]
+fn moves_and_copies_are_found_by_content() {
+    let objects = Objects::default();
+    let old = objects.tree([
+        file("a", "moved"),
+        file("b", "changes"),
+        file("c", ""),
+        file("keep", "k"),
+    ]);
+    let sub = objects.tree([file("a", "moved")]);
+    let new = objects.tree([
+        file("b", "changed"),
+        file("b2", "changes"),
+        dir("sub", sub),
+        file("x", "moved"),
+        file("z", ""),
+    ]);
+    let changes = objects.compare(old, new, Options::default());
+    let found = find_moves(changes, &mut |_| panic!("stored files need no hashing")).unwrap();
+    let expected = ["M b", "C b2 b", "D c", "D keep", "A sub", "R sub/a a", "C x a", "A z"];
+    // `sub/a` is met before `x`, and has the name of the original as well.
+    assert_eq!(lines(&found), expected);
+    assert!(found[5].old.is_some());
+}
+
+#[test]
+fn a_node_that_contradicts_the_one_above_is_refused() {
+    let objects = Objects::default();
+    let many = objects.tree((0..2000).map(|i| file(&format!("{i:04}"), "x")));
+    let TreeNode::Inner { children, .. } = objects.tree_node(&many).unwrap() else {
+        panic!("2000 entries do not fit one leaf");
+    };
+    // The bytes of another leaf in place of the second.
+    let stolen = objects.object(ObjectKind::Tree, &children[0].id).unwrap();
+    objects.all.lock().unwrap().insert(children[1].id, stolen);
+    let side = Side::Stored {
+        source: &objects,
+        tree: many,
+    };
+    let mut changes = compare(Side::Nothing, side, Options::default());
+    let error = changes.find_map(Result::err).unwrap();
+    assert!(error.to_string().contains("the node above says"), "{error}");
+    assert!(changes.next().is_none());
+}
+
+/// A directory of up to three levels; the value stands for content and for mtime.
+fn any_tree() -> impl Strategy<Value = Vec<(String, u8)>> {
+    proptest::collection::vec(("[abc](/[abc.-]{1,2}(/[ab])?)?", 0u8..3), 0..24)
+}
+
+/// Builds the tree of such paths; a path that is a directory elsewhere is left out. Gives what was built as well.
+fn build(objects: &Objects, paths: &[(String, u8)], below: &str, seen: &mut Vec<(String, String)>) -> ObjectId {
+    let mut names: Vec<&str> = paths.iter().map(|(path, _)| path.split('/').next().unwrap()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut entries = Vec::new();
+    for name in names {
+        let full = format!("{below}{name}");
+        let inner: Vec<(String, u8)> = paths
+            .iter()
+            .filter_map(|(path, v)| Some((path.strip_prefix(name)?.strip_prefix('/')?.to_owned(), *v)))
+            .filter(|(path, _)| !matches!(path.as_str(), "." | ".."))
+            .filter(|(path, _)| !path.starts_with("./") && !path.starts_with("../"))
+            .collect();
+        if inner.is_empty() {
+            let value = paths.iter().find(|(path, _)| path == name).map_or(0, |(_, v)| *v);
+            seen.push((full, format!("file {value}")));
+            entries.push(file(name, &value.to_string()));
+        } else {
+            seen.push((full.clone(), "dir".to_owned()));
+            entries.push(dir(name, build(objects, &inner, &format!("{full}/"), seen)));
+        }
+    }
+    objects.tree(entries)
+}
+
+proptest! {
+    #[test]
+    fn a_comparison_finds_what_a_plain_one_finds(old in any_tree(), new in any_tree()) {
+        let objects = Objects::default();
+        let (mut old_seen, mut new_seen) = (Vec::new(), Vec::new());
+        let old = build(&objects, &old, "", &mut old_seen);
+        let new = build(&objects, &new, "", &mut new_seen);
+        let changes = objects.compare(old, new, Options::default());
+        let old_map: HashMap<_, _> = old_seen.into_iter().collect();
+        let new_map: HashMap<_, _> = new_seen.into_iter().collect();
+        let mut expected: Vec<String> = old_map.keys().chain(new_map.keys()).filter_map(|path| {
+            match (old_map.get(path), new_map.get(path)) {
+                (Some(a), Some(b)) if a == b => None,
+                (Some(a), Some(b)) if (a == "dir") != (b == "dir") => Some(format!("T {path}")),
+                (Some(_), Some(_)) => Some(format!("M {path}")),
+                (Some(_), None) => Some(format!("D {path}")),
+                _ => Some(format!("A {path}")),
+            }
+        }).collect();
+        expected.sort_by(|a, b| compare_paths(&a.as_bytes()[2..], &b.as_bytes()[2..]));
+        expected.dedup();
+        prop_assert_eq!(lines(&changes), expected);
+    }
+}
