@@ -38,6 +38,10 @@ pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 pub const REF_NAME_BYTES_MAX: usize = 512;
 /// Most refs changed by one record of the ref log.
 pub const REF_CHANGES_MAX: usize = 65_536;
+/// Most refs of one repository: all of them are held in memory while one is changed.
+pub const REFS_MAX: usize = 1 << 20;
+/// Longest checkpoint of the refs in bytes.
+pub const CHECKPOINT_BYTES_MAX: usize = REFS_MAX * 640;
 /// Longest record of the ref log in bytes.
 pub const REF_RECORD_BYTES_MAX: usize = 16 << 20;
 /// Longest configuration file in bytes.
