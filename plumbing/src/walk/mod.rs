@@ -4,7 +4,7 @@
 //!
 //! 1. [`DirHandle::open_child`], [`DirHandle::read_names`]: all names, sorted as a tree has them
 //! 2. [`DirHandle::stat`] of each name that the ignore rules keep
-//! 3. a fingerprint of each entry, compared with those of the last scan in the stat cache: where all are equal nothing
+//! 3. a fingerprint of each entry, compared with those of the last scan in the [`cache`]: where all are equal nothing
 //!    is read, and the id of the tree is known
 //! 4. of what changed: [`DirHandle::open_file`], [`hole_map`], [`XattrReader`], [`DirHandle::read_link`], and after the
 //!    last byte [`stat_fd`] with [`Stat::same_content`]
@@ -12,6 +12,7 @@
 //! Nothing here follows a link, blocks on a fifo, or changes an access time where that can be avoided. Unlike the files
 //! of a repository, sources are read by system calls and not through [`crate::disk`].
 
+pub mod cache;
 mod dir;
 mod holes;
 mod names;
