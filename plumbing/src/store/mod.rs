@@ -1,6 +1,40 @@
-//! (in preparation: the signatures that other parts may rely on)
+//! The objects of a repository: put, get, make durable.
+//!
+//! - [`data`]: append-only files of frames, the truth
+//! - [`index`]: sorted, mapped segments that say where an object lies; a cache of what the data files say
+//! - [`recent`]: what no segment covers yet
+//! - [`pack`], [`writer`]: grouping, compressing, appending, committing
+//!
+//! Opening reads the headers of segments and data files and scans what no segment covers. Looking up asks `recent`,
+//! then each segment; every hit is compared with the full id in the data file. Any number of processes may read and
+//! add at once: each writer holds the kernel's lock on a data file of its own.
+
+pub mod cache;
+pub mod data;
+pub mod index;
+pub mod pack;
+pub mod recent;
+mod segments;
+pub mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+
+use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, IdPrefix, ObjectId, ObjectKind, ObjectSource};
+
+use data::format::FILE_HEADER_BYTES;
+pub use data::read::Frame;
+use data::read::{DataFile, Head, scan};
+use index::format::unpack;
+use index::read::Segment;
+pub use pack::{Class, LARGE_FILE_BYTES, Packer};
+use recent::{Recent, State as RecentState};
+pub use writer::{Counters, Writer};
 
 /// Where an object lies. Ordered by data file, then offset, then slot: reading in this order is sequential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,25 +47,6 @@ pub struct Location {
     pub slot: u16,
 }
 
-/// A decompressed frame.
-#[derive(Debug, Default)]
-pub struct Frame {}
-
-impl Frame {
-    /// Objects in the frame.
-    pub fn count(&self) -> usize {
-        0
-    }
-    /// Kind, id and bytes of one object. The bytes are not hashed: see `Frame::verify`.
-    pub fn object(&self, _slot: u16) -> Option<(ObjectKind, ObjectId, &[u8])> {
-        None
-    }
-    /// The bytes of one object after their hash was compared with `id`.
-    pub fn verified(&self, _slot: u16, _id: &ObjectId) -> Result<&[u8]> {
-        Err(Error::Interrupted)
-    }
-}
-
 /// Whether an object was added or there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Added {
@@ -41,87 +56,342 @@ pub enum Added {
     Existing,
 }
 
+/// How a store writes.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A data file of this many bytes gets no more frames.
+    pub file_bytes_max: u64,
+    /// Bytes of small files in one frame.
+    pub frame_bytes: usize,
+    /// Bytes of large files in one frame.
+    pub large_frame_bytes: usize,
+    /// Bytes of metadata in one frame.
+    pub meta_frame_bytes: usize,
+    /// The zstd level.
+    pub zstd_level: i32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            file_bytes_max: 1 << 30,
+            frame_bytes: 2 << 20,
+            large_frame_bytes: 16 << 20,
+            meta_frame_bytes: 512 << 10,
+            zstd_level: 3,
+        }
+    }
+}
+
+/// A data file and what is known of it.
+#[derive(Debug)]
+struct Known {
+    file: DataFile,
+    /// Up to here segments cover it.
+    covered: u64,
+    /// Up to here it is committed.
+    committed: u64,
+}
+
+/// A segment with the numbers that its data files have in this process.
+#[derive(Debug)]
+struct Mapped {
+    segment: Segment,
+    files: Vec<Option<u32>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: Vec<Known>,
+    by_id: HashMap<[u8; 16], u32>,
+    segments: Vec<Arc<Mapped>>,
+}
+
 /// The objects of a repository. Cheap to share: all methods take `&self`, from any thread.
 #[derive(Debug)]
-pub struct Store {}
+pub struct Store {
+    disk: Arc<dyn Disk>,
+    data_folder: PathBuf,
+    index_folder: PathBuf,
+    repository: [u8; 16],
+    algo: HashAlgo,
+    options: Options,
+    state: RwLock<State>,
+    recent: Recent,
+    frames: cache::FrameCache,
+    problems: Mutex<Vec<Error>>,
+}
 
 impl Store {
+    /// Opens the store in the folders `data` and `index` of `ghost_dir`, which must be there.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        ghost_dir: &Path,
+        repository: [u8; 16],
+        algo: HashAlgo,
+        options: Options,
+    ) -> Result<Self> {
+        let store = Self {
+            disk,
+            data_folder: ghost_dir.join("data"),
+            index_folder: ghost_dir.join("index"),
+            repository,
+            algo,
+            options,
+            state: RwLock::new(State::default()),
+            recent: Recent::default(),
+            frames: cache::FrameCache::default(),
+            problems: Mutex::new(Vec::new()),
+        };
+        store.refresh()?;
+        Ok(store)
+    }
+
     /// The hash that new ids are made with.
     pub fn algo(&self) -> HashAlgo {
-        HashAlgo::Sha256
+        self.algo
     }
-    /// Whether the object is there.
-    pub fn contains(&self, _id: &ObjectId) -> Result<bool> {
-        Ok(false)
+
+    /// How the store writes.
+    pub fn options(&self) -> &Options {
+        &self.options
     }
-    /// The kind that the object was stored as.
-    pub fn kind_of(&self, _id: &ObjectId) -> Result<Option<ObjectKind>> {
-        Ok(None)
+
+    /// Files that could not be used when the store was opened, with the reason. What they hold is missing.
+    pub fn problems(&self) -> Vec<String> {
+        self.problems.lock().iter().map(ToString::to_string).collect()
     }
-    /// The bytes of an object, hash checked.
-    pub fn get(&self, _id: &ObjectId) -> Result<Option<Vec<u8>>> {
-        Ok(None)
-    }
-    /// Where an object lies.
-    pub fn locate(&self, _id: &ObjectId) -> Result<Option<Location>> {
-        Ok(None)
-    }
-    /// Reads and decompresses one frame (`slot` is not looked at), reusing the buffers of `into`.
-    pub fn read_frame(&self, _at: Location, _into: &mut Frame) -> Result<()> {
+
+    /// Looks for data files, ranges and segments that other processes have added.
+    pub fn refresh(&self) -> Result<()> {
+        let mut state = self.state.write();
+        let mut problems = Vec::new();
+        self.list_files(&mut state, &mut problems)?;
+        self.list_segments(&mut state, &mut problems)?;
+        self.scan_uncovered(&mut state)?;
+        *self.problems.lock() = problems;
         Ok(())
     }
-    /// Ids that begin so: at most `limit`.
-    pub fn find_prefix(&self, _prefix: &IdPrefix, _limit: usize) -> Result<Vec<ObjectId>> {
-        Ok(Vec::new())
+
+    fn list_files(&self, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
+        let folder = &self.data_folder;
+        let mut names = self.disk.list(folder).map_err(Error::io("list", folder))?;
+        names.retain(|name| writer::is_data_file(name));
+        names.sort();
+        for name in names {
+            let path = folder.join(name);
+            if state.files.iter().any(|known| known.file.path == path) {
+                continue;
+            }
+            match DataFile::open(&*self.disk, &path, OpenMode::Read, &self.repository) {
+                Ok(file) => {
+                    self.add_file(state, file)?;
+                }
+                // A file shorter than its header is one that another process is just making, or died while making.
+                Err(problem) => problems.push(problem),
+            }
+        }
+        Ok(())
     }
+
+    fn add_file(&self, state: &mut State, file: DataFile) -> Result<u32> {
+        if let Some(&known) = state.by_id.get(&file.header.file) {
+            return Ok(known);
+        }
+        let number = state.files.len() as u32;
+        if number >= u32::from(u16::MAX) {
+            let problem = "more than 65,535 data files; raise data.file-max";
+            return Err(Error::invalid("repository", self.data_folder.display(), problem));
+        }
+        state.by_id.insert(file.header.file, number);
+        state.files.push(Known {
+            file,
+            covered: FILE_HEADER_BYTES,
+            committed: FILE_HEADER_BYTES,
+        });
+        Ok(number)
+    }
+
+    fn scan_uncovered(&self, state: &mut State) -> Result<()> {
+        for (number, known) in (0..).zip(&mut state.files) {
+            let length = known.file.file.len().map_err(Error::io("stat", &known.file.path))?;
+            let from = known.covered.max(known.committed);
+            if length <= from {
+                known.committed = from;
+                continue;
+            }
+            let mut note = |head: &Head| {
+                for (slot, row) in (0..).zip(&head.rows) {
+                    self.recent.set(
+                        row.id,
+                        Location {
+                            file: number,
+                            frame: head.offset,
+                            slot,
+                        },
+                    );
+                }
+            };
+            known.committed = scan(&known.file, from, known.covered, &mut note)?.committed;
+        }
+        Ok(())
+    }
+
+    /// Where an object lies.
+    pub fn locate(&self, id: &ObjectId) -> Result<Option<Location>> {
+        match self.recent.get(id) {
+            Some(RecentState::At(at)) => Ok(Some(at)),
+            _ => self.locate_in_segments(id),
+        }
+    }
+
+    fn locate_in_segments(&self, id: &ObjectId) -> Result<Option<Location>> {
+        let state = self.state.read();
+        for mapped in &state.segments {
+            for locator in mapped.segment.candidates(id.prefix()) {
+                if let Some((at, _)) = confirm(&state, mapped, locator, |found| found == id)? {
+                    return Ok(Some(at));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the object is there.
+    pub fn contains(&self, id: &ObjectId) -> Result<bool> {
+        Ok(self.locate(id)?.is_some())
+    }
+
+    /// Where an object lies, after a look at what other processes have added.
+    fn locate_or_refresh(&self, id: &ObjectId) -> Result<Option<Location>> {
+        if let Some(at) = self.locate(id)? {
+            return Ok(Some(at));
+        }
+        self.refresh()?;
+        self.locate(id)
+    }
+
+    /// The kind that the object was stored as.
+    pub fn kind_of(&self, id: &ObjectId) -> Result<Option<ObjectKind>> {
+        let Some(at) = self.locate_or_refresh(id)? else {
+            return Ok(None);
+        };
+        let file = self.data_file(at.file)?;
+        Ok(file.row(at.frame, at.slot)?.map(|row| row.kind))
+    }
+
+    /// The bytes of an object, hash checked.
+    pub fn get(&self, id: &ObjectId) -> Result<Option<Vec<u8>>> {
+        let Some(at) = self.locate_or_refresh(id)? else {
+            return Ok(None);
+        };
+        let frame = self.frame(at)?;
+        Ok(Some(frame.verified(at.slot, id)?.to_vec()))
+    }
+
+    /// A decompressed frame, from the cache or from its data file.
+    pub fn frame(&self, at: Location) -> Result<Arc<Frame>> {
+        if let Some(frame) = self.frames.get((at.file, at.frame)) {
+            return Ok(frame);
+        }
+        let mut frame = Frame::default();
+        self.read_frame(at, &mut frame)?;
+        let frame = Arc::new(frame);
+        self.frames.put((at.file, at.frame), frame.clone());
+        Ok(frame)
+    }
+
+    /// Reads and decompresses one frame (the slot is not looked at), reusing the buffers of `into`.
+    pub fn read_frame(&self, at: Location, into: &mut Frame) -> Result<()> {
+        into.read(&self.data_file(at.file)?, at.frame)
+    }
+
+    fn data_file(&self, number: u32) -> Result<DataFile> {
+        let state = self.state.read();
+        let known = state.files.get(number as usize);
+        known.map(|known| known.file.clone()).ok_or_else(|| {
+            Error::invalid(
+                "location",
+                number,
+                "no data file has that number; it is from another run",
+            )
+        })
+    }
+
+    /// All data files, with the length up to which each is committed.
+    pub fn data_files(&self) -> Vec<(DataFile, u64)> {
+        self.state
+            .read()
+            .files
+            .iter()
+            .map(|known| (known.file.clone(), known.committed))
+            .collect()
+    }
+
+    /// Ids that begin so: at most `limit`.
+    pub fn find_prefix(&self, prefix: &IdPrefix, limit: usize) -> Result<Vec<ObjectId>> {
+        let (low, high) = prefix.range();
+        let mut found: Vec<ObjectId> = Vec::new();
+        self.recent.each(&mut |id, _| {
+            if prefix.matches(id) && found.len() < limit {
+                found.push(*id);
+            }
+        });
+        let state = self.state.read();
+        for mapped in &state.segments {
+            let segment = &mapped.segment;
+            for at in segment.lower_bound(low)..segment.len() {
+                let (found_prefix, locator) = segment.entry(at);
+                if found_prefix > high || found.len() >= limit {
+                    break;
+                }
+                if let Some((_, id)) = confirm(&state, mapped, locator, |id| prefix.matches(id))? {
+                    found.push(id);
+                }
+            }
+        }
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+
     /// Begins to write. A data file is locked when the first frame is appended.
     pub fn writer(&self) -> Result<Writer<'_>> {
-        Err(Error::Interrupted)
+        Ok(Writer::new(self))
     }
+}
+
+/// Follows a locator and compares the id in the data file; a locator that leads nowhere is no hit.
+fn confirm(
+    state: &State,
+    mapped: &Mapped,
+    locator: u64,
+    is_wanted: impl Fn(&ObjectId) -> bool,
+) -> Result<Option<(Location, ObjectId)>> {
+    let (file, frame, slot) = unpack(locator);
+    let Some(Some(number)) = mapped.files.get(usize::from(file)) else {
+        return Ok(None);
+    };
+    let Some(known) = state.files.get(*number as usize) else {
+        return Ok(None);
+    };
+    let row = known.file.row(frame, slot)?;
+    let at = Location {
+        file: *number,
+        frame,
+        slot,
+    };
+    Ok(row.filter(|row| is_wanted(&row.id)).map(|row| (at, row.id)))
 }
 
 impl ObjectSource for Store {
-    fn object(&self, _kind: ObjectKind, _id: &ObjectId) -> Result<Vec<u8>> {
-        Err(Error::Interrupted)
+    fn object(&self, kind: ObjectKind, id: &ObjectId) -> Result<Vec<u8>> {
+        self.get(id)?.ok_or(Error::Missing {
+            id: *id,
+            needed_as: kind.name(),
+        })
     }
 }
 
-/// Adds objects; shared by the threads of one job.
-#[derive(Debug)]
-pub struct Writer<'s> {
-    _s: std::marker::PhantomData<&'s ()>,
-}
-
-impl Writer<'_> {
-    /// A packer for one thread.
-    pub fn packer(&self) -> Packer<'_> {
-        Packer {
-            _s: std::marker::PhantomData,
-        }
-    }
-    /// Makes everything that packers have flushed durable. After this returns a ref may name it.
-    pub fn commit(&self) -> Result<()> {
-        Err(Error::Interrupted)
-    }
-}
-
-/// Groups objects into frames, for one thread.
-#[derive(Debug)]
-pub struct Packer<'w> {
-    _s: std::marker::PhantomData<&'w ()>,
-}
-
-impl Packer<'_> {
-    /// Hashes and adds an object.
-    pub fn put(&mut self, _kind: ObjectKind, _bytes: &[u8]) -> Result<(ObjectId, Added)> {
-        Err(Error::Interrupted)
-    }
-    /// Adds an object whose id is known to be the hash of `bytes`.
-    pub fn put_hashed(&mut self, _kind: ObjectKind, _id: ObjectId, _bytes: &[u8]) -> Result<Added> {
-        Err(Error::Interrupted)
-    }
-    /// Hands what is grouped to the appender. Must be called before `Writer::commit`.
-    pub fn flush(&mut self) -> Result<()> {
-        Err(Error::Interrupted)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,325 @@
+//! The bytes of data files (object-format.md, "Data files"): constants, headers, rows.
+
+use std::path::Path;
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::error::{Error, Result};
+use crate::limits::{BLOCK_BYTES_MAX, FRAME_OBJECTS_MAX, FRAME_RAW_BYTES_MAX, FRAME_STORED_BYTES_MAX};
+use crate::object::{HashAlgo, ObjectId, ObjectKind};
+
+/// The version of data files that this program writes.
+pub const VERSION: u16 = 1;
+/// Length of the header of a data file in bytes.
+pub const FILE_HEADER_BYTES: u64 = 64;
+/// Length of a frame's header in bytes, without its table.
+pub const FRAME_HEADER_BYTES: usize = 72;
+/// Length of a row of a frame's table in bytes.
+pub const ROW_BYTES: usize = 36;
+/// Frames begin at multiples of this.
+pub const FRAME_ALIGN: u64 = 16;
+/// Length of the trailer behind a payload in bytes.
+pub const TRAILER_BYTES: usize = 8;
+/// Extension of data files.
+pub const EXTENSION: &str = "gd";
+
+const FILE_MAGIC: &[u8; 8] = b"ghostdat";
+const FRAME_MAGIC: u64 = u64::from_le_bytes(*b"\xffgFRAME\x01");
+
+/// The header of a data file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileHeader {
+    /// The repository it belongs to.
+    pub repository: [u8; 16],
+    /// Its own id, also its name.
+    pub file: [u8; 16],
+    /// Makes frame headers of one file unlike those of another and unlike anything a user can store.
+    pub salt: u64,
+}
+
+impl FileHeader {
+    /// The bytes at offset 0.
+    pub fn encode(&self) -> [u8; FILE_HEADER_BYTES as usize] {
+        let mut out = [0; FILE_HEADER_BYTES as usize];
+        out[..8].copy_from_slice(FILE_MAGIC);
+        out[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        out[16..32].copy_from_slice(&self.repository);
+        out[32..48].copy_from_slice(&self.file);
+        out[48..56].copy_from_slice(&self.salt.to_le_bytes());
+        let check = xxh3_64(&out[..56]);
+        out[56..].copy_from_slice(&check.to_le_bytes());
+        out
+    }
+
+    /// Reads the bytes at offset 0 of the file at `path`.
+    pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
+        if bytes.len() < FILE_HEADER_BYTES as usize {
+            let found = format!("{} bytes", bytes.len());
+            return Err(Error::damaged(path, 0, "a header of 64 bytes", found));
+        }
+        if &bytes[..8] != FILE_MAGIC {
+            return Err(Error::damaged(
+                path,
+                0,
+                "the magic \"ghostdat\"",
+                format_args!("{:02x?}", &bytes[..8]),
+            ));
+        }
+        let (check, found) = (xxh3_64(&bytes[..56]), u64_at(bytes, 56));
+        if check != found {
+            return Err(Error::damaged(
+                path,
+                56,
+                format_args!("check {check:016x}"),
+                format_args!("{found:016x}"),
+            ));
+        }
+        let version = u16::from_le_bytes([bytes[8], bytes[9]]);
+        if version != VERSION {
+            return Err(Error::Unsupported {
+                path: path.to_owned(),
+                feature: format!("data file version {version}"),
+            });
+        }
+        if bytes[10..16] != [0; 6] {
+            return Err(Error::Unsupported {
+                path: path.to_owned(),
+                feature: "data file flags".to_owned(),
+            });
+        }
+        let mut header = Self {
+            repository: [0; 16],
+            file: [0; 16],
+            salt: u64_at(bytes, 48),
+        };
+        header.repository.copy_from_slice(&bytes[16..32]);
+        header.file.copy_from_slice(&bytes[32..48]);
+        Ok(header)
+    }
+}
+
+/// What a frame is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// Objects.
+    Objects = 1,
+    /// The end of a group.
+    Commit = 2,
+}
+
+/// How a payload is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Codec {
+    /// As it is.
+    Raw = 0,
+    /// One zstd frame without dictionary, content size or checksum.
+    Zstd = 1,
+}
+
+/// The header of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// What the frame is for.
+    pub kind: FrameKind,
+    /// How its payload is stored.
+    pub codec: Codec,
+    /// Rows in the table.
+    pub objects: u32,
+    /// Length of the payload in bytes, decompressed.
+    pub raw_bytes: u32,
+    /// Length of the payload in bytes, as stored.
+    pub stored_bytes: u32,
+    /// Offset of the first frame of the group that this one belongs to.
+    pub group: u64,
+    /// BLAKE3 of the table and the stored payload.
+    pub digest: [u8; 32],
+}
+
+impl FrameHeader {
+    /// Length of the table in bytes.
+    pub fn table_bytes(&self) -> usize {
+        self.objects as usize * ROW_BYTES
+    }
+
+    /// Length of the frame in bytes, from its first byte to that of the next.
+    pub fn frame_bytes(&self) -> u64 {
+        let inner = (FRAME_HEADER_BYTES + self.table_bytes() + TRAILER_BYTES) as u64 + u64::from(self.stored_bytes);
+        inner.next_multiple_of(FRAME_ALIGN)
+    }
+
+    /// The bytes of the header at `offset` of a file with `salt`, in front of `table`.
+    pub fn encode(&self, salt: u64, offset: u64, table: &[u8]) -> [u8; FRAME_HEADER_BYTES] {
+        let mut out = [0; FRAME_HEADER_BYTES];
+        out[..8].copy_from_slice(&(salt ^ FRAME_MAGIC).to_le_bytes());
+        out[8] = self.kind as u8;
+        out[9] = self.codec as u8;
+        out[12..16].copy_from_slice(&self.objects.to_le_bytes());
+        out[16..20].copy_from_slice(&self.raw_bytes.to_le_bytes());
+        out[20..24].copy_from_slice(&self.stored_bytes.to_le_bytes());
+        out[24..32].copy_from_slice(&self.group.to_le_bytes());
+        out[32..64].copy_from_slice(&self.digest);
+        let check = header_check(&out[..64], table, salt, offset);
+        out[64..].copy_from_slice(&check.to_le_bytes());
+        out
+    }
+
+    /// Whether a frame of a file with `salt` begins with these bytes.
+    pub fn begins(bytes: &[u8], salt: u64) -> bool {
+        bytes.len() >= 8 && u64_at(bytes, 0) == salt ^ FRAME_MAGIC
+    }
+
+    /// Reads the fields and bounds of a header, before its table is at hand.
+    pub fn decode(bytes: &[u8], salt: u64) -> Result<Self, String> {
+        if bytes.len() < FRAME_HEADER_BYTES {
+            return Err(format!("{} bytes of a header of {FRAME_HEADER_BYTES}", bytes.len()));
+        }
+        if !Self::begins(bytes, salt) {
+            return Err(format!("no frame magic, but {:02x?}", &bytes[..8]));
+        }
+        let kind = match bytes[8] {
+            1 => FrameKind::Objects,
+            2 => FrameKind::Commit,
+            kind => return Err(format!("unknown type of frame {kind}")),
+        };
+        let codec = match bytes[9] {
+            0 => Codec::Raw,
+            1 => Codec::Zstd,
+            codec => return Err(format!("unknown codec {codec}")),
+        };
+        let mut digest = [0; 32];
+        digest.copy_from_slice(&bytes[32..64]);
+        let header = Self {
+            kind,
+            codec,
+            objects: u32_at(bytes, 12),
+            raw_bytes: u32_at(bytes, 16),
+            stored_bytes: u32_at(bytes, 20),
+            group: u64_at(bytes, 24),
+            digest,
+        };
+        if bytes[10..12] != [0; 2] {
+            return Err(format!("unknown flags {:02x?}", &bytes[10..12]));
+        }
+        if header.objects as usize > FRAME_OBJECTS_MAX
+            || header.raw_bytes as usize > FRAME_RAW_BYTES_MAX
+            || header.stored_bytes as usize > FRAME_STORED_BYTES_MAX
+        {
+            return Err("a count or length over its limit".to_owned());
+        }
+        Ok(header)
+    }
+
+    /// The check that belongs to these header bytes and this table, and the one that is there.
+    pub fn checks(bytes: &[u8], table: &[u8], salt: u64, offset: u64) -> (u64, u64) {
+        (header_check(&bytes[..64], table, salt, offset), u64_at(bytes, 64))
+    }
+}
+
+/// The trailer repeats the length of the frame, so that a file can be read from its end.
+pub fn trailer(frame_bytes: u64, salt: u64) -> [u8; TRAILER_BYTES] {
+    (frame_bytes ^ salt).to_le_bytes()
+}
+
+/// The digest of a frame: over its table and its payload as stored.
+pub fn frame_digest(table: &[u8], stored: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(table);
+    hasher.update(stored);
+    *hasher.finalize().as_bytes()
+}
+
+fn header_check(header: &[u8], table: &[u8], salt: u64, offset: u64) -> u64 {
+    let mut hasher = Xxh3::with_seed(salt ^ offset);
+    hasher.update(header);
+    hasher.update(table);
+    hasher.digest()
+}
+
+/// One object in a frame's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// Its length in bytes.
+    pub bytes: u32,
+}
+
+impl Row {
+    /// Appends the 36 bytes: the digest, padded, then length (25 bits), kind (4 bits) and hash (3 bits).
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.id.padded());
+        let packed = self.bytes | (self.kind as u32) << 25 | (self.id.algo() as u32) << 29;
+        out.extend_from_slice(&packed.to_le_bytes());
+    }
+
+    /// Reads 36 bytes.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let digest: [u8; 32] = bytes.get(..32)?.try_into().ok()?;
+        let packed = u32_at(bytes.get(..ROW_BYTES)?, 32);
+        let algo = HashAlgo::from_byte((packed >> 29) as u8)?;
+        let kind = ObjectKind::from_byte((packed >> 25 & 15) as u8)?;
+        let length = packed & ((1 << 25) - 1);
+        if length as usize > BLOCK_BYTES_MAX {
+            return None;
+        }
+        Some(Self {
+            id: ObjectId::from_padded(algo, digest)?,
+            kind,
+            bytes: length,
+        })
+    }
+}
+
+/// The payload of a commit record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Offset of the first frame of the group.
+    pub first: u64,
+    /// Frames in the group.
+    pub frames: u64,
+    /// Objects in the group.
+    pub objects: u64,
+    /// BLAKE3 of the headers of the group's frames, in order.
+    pub digest: [u8; 32],
+}
+
+/// Length of a commit record's payload in bytes.
+pub const COMMIT_BYTES: usize = 56;
+
+impl Commit {
+    /// The payload.
+    pub fn encode(&self) -> [u8; COMMIT_BYTES] {
+        let mut out = [0; COMMIT_BYTES];
+        out[..8].copy_from_slice(&self.first.to_le_bytes());
+        out[8..16].copy_from_slice(&self.frames.to_le_bytes());
+        out[16..24].copy_from_slice(&self.objects.to_le_bytes());
+        out[24..].copy_from_slice(&self.digest);
+        out
+    }
+
+    /// Reads a payload.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != COMMIT_BYTES {
+            return None;
+        }
+        let digest = bytes[24..].try_into().ok()?;
+        Some(Self {
+            first: u64_at(bytes, 0),
+            frames: u64_at(bytes, 8),
+            objects: u64_at(bytes, 16),
+            digest,
+        })
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}

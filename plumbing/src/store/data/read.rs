@@ -1,0 +1,436 @@
+//! Reading data files: frames, and the scan that finds what is committed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::format::{
+    COMMIT_BYTES, Codec, Commit, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, ROW_BYTES,
+    Row, frame_digest, trailer,
+};
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::error::{Error, Result};
+use crate::object::{ObjectId, ObjectKind};
+
+/// Bytes read at once in the hope that they hold a frame's header and its table.
+const HEAD_GUESS_BYTES: usize = 8192;
+
+/// An open data file with its header.
+#[derive(Clone, Debug)]
+pub struct DataFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its header.
+    pub header: FileHeader,
+    /// The file.
+    pub file: Arc<dyn DiskFile>,
+}
+
+/// A frame's header and table, checked.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Offset of the frame.
+    pub offset: u64,
+    /// The header.
+    pub header: FrameHeader,
+    /// The header's bytes, as commit records hash them.
+    pub encoded: [u8; FRAME_HEADER_BYTES],
+    /// The table.
+    pub rows: Vec<Row>,
+}
+
+impl Head {
+    /// Offset of the byte behind the frame.
+    pub fn end(&self) -> u64 {
+        self.offset + self.header.frame_bytes()
+    }
+
+    fn payload_offset(&self) -> u64 {
+        self.offset + (FRAME_HEADER_BYTES + self.header.table_bytes()) as u64
+    }
+}
+
+impl DataFile {
+    /// Opens the data file at `path` of the repository `repository` and checks that its header and name belong to it.
+    pub fn open(disk: &dyn Disk, path: &Path, mode: OpenMode, repository: &[u8; 16]) -> Result<Self> {
+        let file = disk.open(path, mode).map_err(Error::io("open", path))?;
+        let mut bytes = [0; FILE_HEADER_BYTES as usize];
+        let found = file.read_at(&mut bytes, 0).map_err(Error::io("read", path))?;
+        let header = FileHeader::decode(path, &bytes[..found])?;
+        if header.repository != *repository {
+            let expected = format!("repository {}", hex(repository));
+            return Err(Error::damaged(
+                path,
+                16,
+                expected,
+                format_args!("repository {}", hex(&header.repository)),
+            ));
+        }
+        let stem = path.file_stem().unwrap_or_default();
+        if stem != hex(&header.file).as_str() {
+            let expected = format!("id {}", stem.to_string_lossy());
+            return Err(Error::damaged(
+                path,
+                32,
+                expected,
+                format_args!("id {}", hex(&header.file)),
+            ));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            header,
+            file,
+        })
+    }
+
+    fn damaged(&self, offset: u64, expected: impl ToString, found: impl ToString) -> Error {
+        Error::damaged(&self.path, offset, expected, found)
+    }
+
+    /// Reads and checks the header and table of the frame at `offset`; `None` at the end of the file.
+    pub fn head(&self, offset: u64) -> Result<Option<Head>> {
+        let mut buffer = vec![0; HEAD_GUESS_BYTES];
+        let found = self
+            .file
+            .read_at(&mut buffer, offset)
+            .map_err(Error::io("read", &self.path))?;
+        if found == 0 {
+            return Ok(None);
+        }
+        let header = FrameHeader::decode(&buffer[..found], self.header.salt)
+            .map_err(|problem| self.damaged(offset, "a frame", problem))?;
+        let wanted = FRAME_HEADER_BYTES + header.table_bytes();
+        if wanted > found {
+            buffer.resize(wanted, 0);
+            let more = self.file.read_at(&mut buffer[found..], offset + found as u64);
+            if more.map_err(Error::io("read", &self.path))? + found < wanted {
+                return Err(self.damaged(offset, format_args!("a table of {} rows", header.objects), "the end"));
+            }
+        }
+        let table = &buffer[FRAME_HEADER_BYTES..wanted];
+        let (check, there) = FrameHeader::checks(&buffer, table, self.header.salt, offset);
+        if check != there {
+            let found = format!("{there:016x}");
+            return Err(self.damaged(offset + 64, format_args!("header check {check:016x}"), found));
+        }
+        let mut rows = Vec::with_capacity(header.objects as usize);
+        let mut total = 0u64;
+        for (slot, bytes) in table.chunks_exact(ROW_BYTES).enumerate() {
+            let at = offset + (FRAME_HEADER_BYTES + slot * ROW_BYTES) as u64;
+            let row = Row::decode(bytes).ok_or_else(|| self.damaged(at, "a row of a frame's table", "other bytes"))?;
+            total += u64::from(row.bytes);
+            rows.push(row);
+        }
+        let expected = if header.kind == FrameKind::Commit {
+            COMMIT_BYTES as u64
+        } else {
+            total
+        };
+        if u64::from(header.raw_bytes) != expected {
+            let found = format!("{} bytes", header.raw_bytes);
+            return Err(self.damaged(offset + 16, format_args!("a payload of {expected} bytes"), found));
+        }
+        let mut encoded = [0; FRAME_HEADER_BYTES];
+        encoded.copy_from_slice(&buffer[..FRAME_HEADER_BYTES]);
+        Ok(Some(Head {
+            offset,
+            header,
+            encoded,
+            rows,
+        }))
+    }
+
+    /// Reads one row of the table of the frame at `offset`, unchecked but for the row itself.
+    pub fn row(&self, offset: u64, slot: u16) -> Result<Option<Row>> {
+        let mut bytes = [0; ROW_BYTES];
+        let at = offset + (FRAME_HEADER_BYTES + usize::from(slot) * ROW_BYTES) as u64;
+        let found = self
+            .file
+            .read_at(&mut bytes, at)
+            .map_err(Error::io("read", &self.path))?;
+        Ok((found == ROW_BYTES).then(|| Row::decode(&bytes)).flatten())
+    }
+
+    /// Reads the payload of a frame as it is stored. Its digest is not compared.
+    pub fn stored(&self, head: &Head, into: &mut Vec<u8>) -> Result<()> {
+        into.resize(head.header.stored_bytes as usize, 0);
+        let found = self
+            .file
+            .read_at(into, head.payload_offset())
+            .map_err(Error::io("read", &self.path))?;
+        if found < into.len() {
+            let expected = format!("a payload of {} bytes", into.len());
+            return Err(self.damaged(
+                head.payload_offset(),
+                expected,
+                format_args!("{found} bytes and the end"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads the payload of a frame and compares its digest and trailer.
+    pub fn stored_checked(&self, head: &Head, into: &mut Vec<u8>) -> Result<()> {
+        self.stored(head, into)?;
+        let mut table = Vec::with_capacity(head.header.table_bytes());
+        head.rows.iter().for_each(|row| row.encode(&mut table));
+        if frame_digest(&table, into) != head.header.digest {
+            return Err(self.damaged(
+                head.payload_offset(),
+                "a payload with the digest in its header",
+                "other bytes",
+            ));
+        }
+        self.check_padding(head)
+    }
+
+    /// The bytes behind a payload: zeros and the trailer.
+    fn check_padding(&self, head: &Head) -> Result<()> {
+        let start = head.payload_offset() + u64::from(head.header.stored_bytes);
+        let mut found = [0; 32];
+        let length = (head.end() - start) as usize;
+        let read = self
+            .file
+            .read_at(&mut found[..length], start)
+            .map_err(Error::io("read", &self.path))?;
+        let (zeros, last) = found[..length].split_at(length - 8);
+        if read < length
+            || zeros.iter().any(|&b| b != 0)
+            || last != trailer(head.header.frame_bytes(), self.header.salt)
+        {
+            return Err(self.damaged(start, "zeros and the length of the frame", "other bytes"));
+        }
+        Ok(())
+    }
+}
+
+/// What a scan found.
+#[derive(Debug)]
+pub struct Scanned {
+    /// Offset behind the last valid commit record: what may be read.
+    pub committed: u64,
+    /// Heads of the frames that follow it, which no commit record closes. Their payloads were not read.
+    pub tail: Vec<Head>,
+}
+
+/// Objects of one group, closed by a valid commit record.
+struct Group {
+    heads: Vec<Head>,
+    first: u64,
+    end: u64,
+}
+
+/// Goes over the frames from `from`, which is the end of a commit record or of the file's header, and hands the heads
+/// of committed frames to `visit`.
+///
+/// What lies behind that is not an error here: it may be a torn tail, or another process may be writing it.
+/// `vouched` is an offset up to which everything is known to be durable. The last group, if it ends behind it, is read
+/// in full, since a crash may have lost a part of it after its commit record reached the disk.
+pub fn scan(file: &DataFile, from: u64, vouched: u64, visit: &mut dyn FnMut(&Head)) -> Result<Scanned> {
+    let mut last: Option<Group> = None;
+    let mut open = Group {
+        heads: Vec::new(),
+        first: from,
+        end: from,
+    };
+    while let Ok(Some(head)) = file.head(open.end) {
+        open.end = head.end();
+        if head.header.kind == FrameKind::Objects {
+            open.heads.push(head);
+            continue;
+        }
+        if check_commit(file, &head, &open.heads, open.first).is_err() {
+            break;
+        }
+        let next = Group {
+            heads: Vec::new(),
+            first: open.end,
+            end: open.end,
+        };
+        if let Some(durable) = last.replace(std::mem::replace(&mut open, next)) {
+            durable.heads.iter().for_each(&mut *visit);
+        }
+    }
+    let Some(group) = last else {
+        return Ok(Scanned {
+            committed: from,
+            tail: open.heads,
+        });
+    };
+    if group.end > vouched {
+        let mut payload = Vec::new();
+        for head in &group.heads {
+            match file.stored_checked(head, &mut payload) {
+                Ok(()) => {}
+                Err(e) if e.is_damage() => {
+                    return Ok(Scanned {
+                        committed: group.first,
+                        tail: group.heads,
+                    });
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    group.heads.iter().for_each(&mut *visit);
+    Ok(Scanned {
+        committed: group.end,
+        tail: open.heads,
+    })
+}
+
+/// Compares a commit record with the group before it.
+pub fn check_commit(file: &DataFile, head: &Head, group: &[Head], first: u64) -> Result<()> {
+    let mut payload = Vec::new();
+    file.stored_checked(head, &mut payload)?;
+    let mut hasher = blake3::Hasher::new();
+    group.iter().for_each(|head| {
+        hasher.update(&head.encoded);
+    });
+    let expected = Commit {
+        first,
+        frames: group.len() as u64,
+        objects: group.iter().map(|head| head.rows.len() as u64).sum(),
+        digest: *hasher.finalize().as_bytes(),
+    };
+    let at = head.offset + FRAME_HEADER_BYTES as u64;
+    match Commit::decode(&payload) {
+        Some(commit) if commit == expected => Ok(()),
+        found => {
+            let found = found.map_or("something else".to_owned(), |commit| format!("{commit:?}"));
+            Err(Error::damaged(&file.path, at, format_args!("{expected:?}"), found))
+        }
+    }
+}
+
+/// A decompressed frame. Its buffers are reused from one read to the next.
+#[derive(Default)]
+pub struct Frame {
+    rows: Vec<Row>,
+    /// `starts[slot]` is the offset of an object in `payload`.
+    starts: Vec<u32>,
+    payload: Vec<u8>,
+    stored: Vec<u8>,
+    zstd: Option<zstd::zstd_safe::DCtx<'static>>,
+    path: PathBuf,
+    offset: u64,
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Frame({} objects, {} bytes)", self.rows.len(), self.payload.len())
+    }
+}
+
+impl Frame {
+    /// Objects in the frame.
+    pub fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Length of all objects in bytes.
+    pub fn raw_bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// Kind, id and bytes of one object. The bytes are not hashed: see [`Frame::verified`].
+    pub fn object(&self, slot: u16) -> Option<(ObjectKind, ObjectId, &[u8])> {
+        let row = self.rows.get(usize::from(slot))?;
+        let start = *self.starts.get(usize::from(slot))? as usize;
+        Some((row.kind, row.id, self.payload.get(start..start + row.bytes as usize)?))
+    }
+
+    /// The bytes of one object after their hash was compared with `id`.
+    pub fn verified(&self, slot: u16, id: &ObjectId) -> Result<&[u8]> {
+        let at = self.offset + (FRAME_HEADER_BYTES + usize::from(slot) * ROW_BYTES) as u64;
+        let Some((_, found, bytes)) = self.object(slot) else {
+            return Err(Error::damaged(
+                &self.path,
+                at,
+                format_args!("object {id}"),
+                "no such row",
+            ));
+        };
+        if found != *id {
+            return Err(Error::damaged(
+                &self.path,
+                at,
+                format_args!("object {id}"),
+                format_args!("object {found}"),
+            ));
+        }
+        let hash = ObjectId::hash(id.algo(), bytes);
+        if hash != *id {
+            let found = format!("bytes of {hash}");
+            return Err(Error::damaged(
+                &self.path,
+                self.offset,
+                format_args!("object {id}"),
+                found,
+            ));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads and decompresses the frame at `offset`. The digest of the frame is not compared, since whoever uses an
+    /// object compares its hash.
+    pub fn read(&mut self, file: &DataFile, offset: u64) -> Result<()> {
+        self.rows.clear();
+        self.payload.clear();
+        let head = file
+            .head(offset)?
+            .ok_or_else(|| Error::damaged(&file.path, offset, "a frame", "the end of the file"))?;
+        self.read_payload(file, head)
+    }
+
+    /// Reads and decompresses the frame whose head is given.
+    pub fn read_payload(&mut self, file: &DataFile, head: Head) -> Result<()> {
+        self.rows.clear();
+        self.payload.clear();
+        let mut stored = std::mem::take(&mut self.stored);
+        let result = file
+            .stored(&head, &mut stored)
+            .and_then(|()| self.decompress(&file.path, &head, &mut stored));
+        self.stored = stored;
+        result?;
+        self.path.clone_from(&file.path);
+        self.offset = head.offset;
+        self.starts.clear();
+        let mut start = 0;
+        for row in &head.rows {
+            self.starts.push(start);
+            start += row.bytes;
+        }
+        self.rows = head.rows;
+        Ok(())
+    }
+
+    fn decompress(&mut self, path: &Path, head: &Head, stored: &mut Vec<u8>) -> Result<()> {
+        let raw_bytes = head.header.raw_bytes as usize;
+        let failed = |found: String| {
+            let expected = format!("a payload of {raw_bytes} bytes");
+            Error::damaged(path, head.payload_offset(), expected, found)
+        };
+        match head.header.codec {
+            Codec::Raw => std::mem::swap(&mut self.payload, stored),
+            Codec::Zstd => {
+                // The declared length bounds what is written, whatever the stream says.
+                self.payload.reserve_exact(raw_bytes);
+                let context = self.zstd.get_or_insert_with(zstd::zstd_safe::DCtx::create);
+                context
+                    .decompress(&mut self.payload, stored)
+                    .map_err(|code| failed(format!("zstd: {}", zstd::zstd_safe::get_error_name(code))))?;
+            }
+        }
+        if self.payload.len() != raw_bytes {
+            let found = format!("{} bytes", self.payload.len());
+            self.payload.clear();
+            return Err(failed(found));
+        }
+        Ok(())
+    }
+}
+
+/// Sixteen bytes as 32 hexadecimal digits: the name of a data file or segment.
+pub fn hex(bytes: &[u8; 16]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,246 @@
+//! Appending to a data file.
+//!
+//! 1. [`Appender::acquire`] locks an existing file that has room and adopts or cuts its tail, which only the holder
+//!    of the lock may do; [`Appender::create`] makes a new one.
+//! 2. [`Appender::append`] adds a frame.
+//! 3. [`Appender::commit`] closes the group with a commit record; the caller syncs, and calls
+//!    [`Appender::synced`] before the next commit.
+//!
+//! A write that fails spoils the appender: nothing more is appended, and the next writer cuts what was not committed.
+
+use std::path::Path;
+
+use super::format::{
+    Codec, Commit, EXTENSION, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, frame_digest,
+    trailer,
+};
+use super::read::{DataFile, Head, hex, scan};
+use super::verify::next_frame;
+use crate::disk::{Disk, LockKind, OpenMode};
+use crate::error::{Error, Result};
+
+/// A frame that is ready to be appended.
+#[derive(Debug)]
+pub struct Sealed {
+    /// How the payload is stored.
+    pub codec: Codec,
+    /// Length of the payload in bytes, decompressed.
+    pub raw_bytes: u32,
+    /// Objects in the table.
+    pub objects: u32,
+    /// The table.
+    pub table: Vec<u8>,
+    /// The payload as stored.
+    pub stored: Vec<u8>,
+    /// BLAKE3 of table and payload.
+    pub digest: [u8; 32],
+}
+
+impl Sealed {
+    /// Computes the digest.
+    pub fn new(codec: Codec, raw_bytes: u32, objects: u32, table: Vec<u8>, stored: Vec<u8>) -> Self {
+        let digest = frame_digest(&table, &stored);
+        Self {
+            codec,
+            raw_bytes,
+            objects,
+            table,
+            stored,
+            digest,
+        }
+    }
+}
+
+/// The exclusive writer of one data file.
+#[derive(Debug)]
+pub struct Appender {
+    /// The file.
+    pub file: DataFile,
+    /// Whether its name is not yet durable in its folder.
+    pub is_new: bool,
+    end: u64,
+    group: u64,
+    frames: u64,
+    objects: u64,
+    headers: blake3::Hasher,
+    spoiled: bool,
+}
+
+impl Appender {
+    /// Makes a new data file in `folder` and locks it.
+    pub fn create(disk: &dyn Disk, folder: &Path, repository: [u8; 16]) -> Result<Self> {
+        let mut random = [0; 24];
+        disk.random(&mut random)
+            .map_err(Error::io("get random bytes for", folder))?;
+        let mut id = [0; 16];
+        id.copy_from_slice(&random[..16]);
+        let mut salt = [0; 8];
+        salt.copy_from_slice(&random[16..]);
+        let header = FileHeader {
+            repository,
+            file: id,
+            salt: u64::from_le_bytes(salt),
+        };
+        let path = folder.join(format!("{}.{EXTENSION}", hex(&id)));
+        let file = disk
+            .open(&path, OpenMode::CreateNew)
+            .map_err(Error::io("create", &path))?;
+        if !file.try_lock(LockKind::Exclusive).map_err(Error::io("lock", &path))? {
+            return Err(Error::invalid(
+                "lock",
+                path.display(),
+                "a new file is locked by another process",
+            ));
+        }
+        file.write_all_at(&header.encode(), 0)
+            .map_err(Error::io("write", &path))?;
+        let file = DataFile { path, header, file };
+        Ok(Self::at(file, FILE_HEADER_BYTES, true))
+    }
+
+    /// Locks the existing data file at `path`, if no other process writes to it and it has room for a frame.
+    ///
+    /// Frames behind the last commit record that read in full are adopted: they become part of the group that the
+    /// next commit record closes, and are handed to `adopt`. So nothing that a killed process has stored is stored
+    /// again, and nothing is lost when only a commit record is damaged. Bytes behind them are cut off, unless a
+    /// frame follows: that is damage, and the file is left as it is. `vouched` is as for [`scan`].
+    pub fn acquire(
+        disk: &dyn Disk,
+        path: &Path,
+        repository: &[u8; 16],
+        vouched: u64,
+        file_bytes_max: u64,
+        adopt: &mut dyn FnMut(&Head),
+    ) -> Result<Option<Self>> {
+        let file = DataFile::open(disk, path, OpenMode::Write, repository)?;
+        if !file
+            .file
+            .try_lock(LockKind::Exclusive)
+            .map_err(Error::io("lock", path))?
+        {
+            return Ok(None);
+        }
+        let length = file.file.len().map_err(Error::io("stat", path))?;
+        if length >= file_bytes_max || length < vouched {
+            return Ok(None);
+        }
+        let scanned = scan(&file, vouched.max(FILE_HEADER_BYTES), vouched, &mut |_| {})?;
+        let mut appender = Self::at(file.clone(), scanned.committed, false);
+        let mut payload = Vec::new();
+        for head in &scanned.tail {
+            if head.header.group != scanned.committed || file.stored_checked(head, &mut payload).is_err() {
+                break;
+            }
+            appender.headers.update(&head.encoded);
+            appender.frames += 1;
+            appender.objects += head.rows.len() as u64;
+            appender.end = head.end();
+            adopt(head);
+        }
+        if appender.end < length {
+            // A torn frame may have left a whole header; what it announces is searched behind that.
+            let torn_end = match file.head(appender.end) {
+                Ok(Some(head)) => head.end(),
+                _ => appender.end,
+            };
+            if next_frame(&file, torn_end, length)?.is_some() {
+                return Ok(None);
+            }
+            file.file
+                .set_len(appender.end)
+                .map_err(Error::io("cut the torn tail of", path))?;
+        }
+        Ok(Some(appender))
+    }
+
+    fn at(file: DataFile, end: u64, is_new: bool) -> Self {
+        let headers = blake3::Hasher::new();
+        Self {
+            file,
+            is_new,
+            end,
+            group: end,
+            frames: 0,
+            objects: 0,
+            headers,
+            spoiled: false,
+        }
+    }
+
+    /// Length of the file with what was appended, in bytes.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether frames were appended since the last commit record.
+    pub fn is_dirty(&self) -> bool {
+        self.frames > 0
+    }
+
+    /// Appends a frame and gives its offset.
+    pub fn append(&mut self, frame: &Sealed) -> Result<u64> {
+        let (offset, header) = self.write(FrameKind::Objects, frame)?;
+        self.headers.update(&header);
+        self.frames += 1;
+        self.objects += u64::from(frame.objects);
+        Ok(offset)
+    }
+
+    /// Closes the group; gives the offset behind the commit record. The caller must sync the file next.
+    pub fn commit(&mut self) -> Result<u64> {
+        if self.frames > 0 {
+            let commit = Commit {
+                first: self.group,
+                frames: self.frames,
+                objects: self.objects,
+                digest: *self.headers.finalize().as_bytes(),
+            };
+            let payload = commit.encode().to_vec();
+            let length = payload.len() as u32;
+            self.write(
+                FrameKind::Commit,
+                &Sealed::new(Codec::Raw, length, 0, Vec::new(), payload),
+            )?;
+            *self = Self {
+                spoiled: self.spoiled,
+                ..Self::at(self.file.clone(), self.end, self.is_new)
+            };
+        }
+        Ok(self.end)
+    }
+
+    fn write(&mut self, kind: FrameKind, frame: &Sealed) -> Result<(u64, [u8; FRAME_HEADER_BYTES])> {
+        if self.spoiled {
+            return Err(Error::Io {
+                op: "append to",
+                path: self.file.path.clone(),
+                source: std::io::Error::other("an earlier write to it failed"),
+            });
+        }
+        let header = FrameHeader {
+            kind,
+            codec: frame.codec,
+            objects: frame.objects,
+            raw_bytes: frame.raw_bytes,
+            stored_bytes: frame.stored.len() as u32,
+            group: self.group,
+            digest: frame.digest,
+        };
+        let (offset, salt, length) = (self.end, self.file.header.salt, header.frame_bytes());
+        let encoded = header.encode(salt, offset, &frame.table);
+        let mut bytes = Vec::with_capacity(length as usize);
+        bytes.extend_from_slice(&encoded);
+        bytes.extend_from_slice(&frame.table);
+        bytes.extend_from_slice(&frame.stored);
+        bytes.resize(length as usize - 8, 0);
+        bytes.extend_from_slice(&trailer(length, salt));
+        self.spoiled = true;
+        self.file
+            .file
+            .write_all_at(&bytes, offset)
+            .map_err(Error::io("append to", &self.file.path))?;
+        self.spoiled = false;
+        self.end += length;
+        Ok((offset, encoded))
+    }
+}

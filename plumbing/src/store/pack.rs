@@ -1,0 +1,220 @@
+//! Grouping objects into frames, for one thread.
+//!
+//! Objects that are alike share a frame: contents of small files, in the order of their directories; chunks of large
+//! files, in longer frames with a longer window, since the likeness between large files lies further apart; what does
+//! not compress, stored as it is; and metadata, so that trees are read without touching contents.
+//!
+//! Measured on 78,000 source files (1.2 GB): frames of 1 MiB for all take 197 MiB, this split 187 at the same time.
+
+use zstd::zstd_safe::{self, CCtx, CParameter};
+
+use super::data::format::{Codec, Row};
+use super::data::write::Sealed;
+use super::writer::Writer;
+use super::{Added, Options};
+use crate::error::{Error, Result};
+use crate::limits::{BLOCK_BYTES_MAX, FRAME_OBJECTS_MAX, FRAME_RAW_BYTES_MAX};
+use crate::object::{ObjectId, ObjectKind};
+
+/// Which frame an object goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Contents of small files.
+    Small,
+    /// Chunks of large files.
+    Large,
+    /// What does not compress.
+    Dense,
+    /// Trees, indirect blocks, snapshots.
+    Meta,
+}
+
+const CLASSES: usize = 4;
+/// A file of this many bytes or more is large.
+pub const LARGE_FILE_BYTES: u64 = 128 << 10;
+/// Bytes that are looked at to tell whether an object compresses.
+const SAMPLE_BYTES: usize = 4096;
+
+#[derive(Default)]
+struct Group {
+    raw: Vec<u8>,
+    table: Vec<u8>,
+    ids: Vec<ObjectId>,
+}
+
+/// Groups objects into frames, for one thread. [`Packer::flush`] must be called before [`Writer::commit`].
+pub struct Packer<'w> {
+    writer: &'w Writer<'w>,
+    groups: [Group; CLASSES],
+    zstd: CCtx<'static>,
+}
+
+impl std::fmt::Debug for Packer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Packer({} bytes)",
+            self.groups.iter().map(|group| group.raw.len()).sum::<usize>()
+        )
+    }
+}
+
+impl<'w> Packer<'w> {
+    pub(super) fn new(writer: &'w Writer<'w>) -> Self {
+        Self {
+            writer,
+            groups: Default::default(),
+            zstd: CCtx::create(),
+        }
+    }
+
+    /// Hashes and adds an object.
+    pub fn put(&mut self, kind: ObjectKind, bytes: &[u8]) -> Result<(ObjectId, Added)> {
+        let id = ObjectId::hash(self.writer.store().algo(), bytes);
+        Ok((id, self.put_hashed(kind, id, bytes)?))
+    }
+
+    /// Adds an object whose id is known to be the hash of `bytes`.
+    pub fn put_hashed(&mut self, kind: ObjectKind, id: ObjectId, bytes: &[u8]) -> Result<Added> {
+        let class = match kind {
+            ObjectKind::Block if bytes.len() as u64 >= LARGE_FILE_BYTES => Class::Large,
+            ObjectKind::Block => Class::Small,
+            _ => Class::Meta,
+        };
+        self.put_in(class, kind, id, bytes)
+    }
+
+    /// Adds an object whose id is known to the frames of `class`.
+    pub fn put_in(&mut self, class: Class, kind: ObjectKind, id: ObjectId, bytes: &[u8]) -> Result<Added> {
+        if bytes.len() > BLOCK_BYTES_MAX {
+            let problem = format!("{} bytes, the limit is {BLOCK_BYTES_MAX}", bytes.len());
+            return Err(Error::invalid("block", id, problem));
+        }
+        if !self.writer.claim(&id)? {
+            self.writer.counters.existing(bytes.len());
+            return Ok(Added::Existing);
+        }
+        self.writer.counters.new(bytes.len());
+        let class = if kind == ObjectKind::Block && is_dense(bytes) {
+            Class::Dense
+        } else {
+            class
+        };
+        let target = frame_bytes(class, self.writer.store().options());
+        let group = &self.groups[class as usize];
+        // A group is closed before it would grow past twice its target, and never past what a frame may hold.
+        if group.raw.len() + bytes.len() > (2 * target).min(FRAME_RAW_BYTES_MAX) && !group.ids.is_empty() {
+            self.seal(class)?;
+        }
+        let group = &mut self.groups[class as usize];
+        group.raw.extend_from_slice(bytes);
+        Row {
+            id,
+            kind,
+            bytes: bytes.len() as u32,
+        }
+        .encode(&mut group.table);
+        group.ids.push(id);
+        if group.raw.len() >= target || group.ids.len() == FRAME_OBJECTS_MAX {
+            self.seal(class)?;
+        }
+        Ok(Added::New)
+    }
+
+    /// Hands what is grouped to the appender.
+    pub fn flush(&mut self) -> Result<()> {
+        for class in [Class::Small, Class::Large, Class::Dense, Class::Meta] {
+            if !self.groups[class as usize].ids.is_empty() {
+                self.seal(class)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, class: Class) -> Result<()> {
+        let mut group = std::mem::take(&mut self.groups[class as usize]);
+        let raw_bytes = group.raw.len();
+        let mut stored = Vec::new();
+        let mut codec = Codec::Raw;
+        if class != Class::Dense {
+            stored.reserve_exact(zstd_safe::compress_bound(raw_bytes));
+            let (level, window) = (self.writer.store().options().zstd_level, window_log(class));
+            compress(&mut self.zstd, level, window, &group.raw, &mut stored)?;
+            if stored.len() < raw_bytes - raw_bytes / 32 {
+                codec = Codec::Zstd;
+            }
+        }
+        let objects = group.ids.len() as u32;
+        let table = std::mem::take(&mut group.table);
+        let payload = if codec == Codec::Zstd {
+            stored
+        } else {
+            group.raw.clone()
+        };
+        let sealed = Sealed::new(codec, raw_bytes as u32, objects, table, payload);
+        self.writer.append(&sealed, &group.ids)?;
+        group.raw.clear();
+        group.ids.clear();
+        self.groups[class as usize] = group;
+        Ok(())
+    }
+}
+
+fn frame_bytes(class: Class, options: &Options) -> usize {
+    match class {
+        Class::Small | Class::Dense => options.frame_bytes,
+        Class::Large => options.large_frame_bytes,
+        Class::Meta => options.meta_frame_bytes,
+    }
+}
+
+/// Large frames get a window that spans them: level 3 alone looks back 2 MiB.
+fn window_log(class: Class) -> Option<u32> {
+    (class == Class::Large).then_some(24)
+}
+
+/// Compresses as one zstd frame without content size, checksum and dictionary id, which the frame's header has.
+pub fn compress(
+    context: &mut CCtx<'_>,
+    level: i32,
+    window_log: Option<u32>,
+    raw: &[u8],
+    stored: &mut Vec<u8>,
+) -> Result<()> {
+    let failed = |code| Error::invalid("zstd parameter", level, zstd_safe::get_error_name(code));
+    context
+        .reset(zstd_safe::ResetDirective::SessionAndParameters)
+        .map_err(failed)?;
+    for parameter in [
+        CParameter::CompressionLevel(level),
+        CParameter::ContentSizeFlag(false),
+        CParameter::ChecksumFlag(false),
+        CParameter::DictIdFlag(false),
+    ] {
+        context.set_parameter(parameter).map_err(failed)?;
+    }
+    if let Some(log) = window_log {
+        context.set_parameter(CParameter::WindowLog(log)).map_err(failed)?;
+    }
+    context.compress2(stored, raw).map_err(failed)?;
+    Ok(())
+}
+
+/// Whether the bytes look like noise: every value about as frequent as every other, in four samples spread over them.
+/// The sum of squared counts is n²/256 + n for noise; text has four times that and more.
+fn is_dense(bytes: &[u8]) -> bool {
+    if bytes.len() < SAMPLE_BYTES {
+        return false;
+    }
+    let mut counts = [0u32; 256];
+    let quarter = SAMPLE_BYTES / 4;
+    for sample in 0..4 {
+        let start = (bytes.len() - quarter) / 3 * sample;
+        for &byte in &bytes[start..start + quarter] {
+            counts[usize::from(byte)] += 1;
+        }
+    }
+    let squares: u64 = counts.iter().map(|&count| u64::from(count) * u64::from(count)).sum();
+    let n = SAMPLE_BYTES as u64;
+    squares < n * n / 256 * 6 / 5 + n
+}

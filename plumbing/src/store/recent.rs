@@ -1,0 +1,106 @@
+//! What no index segment covers yet: ids that were scanned, or that this process is adding.
+//!
+//! Sharded by the last byte of the digest, so that threads that add objects seldom wait for each other. An entry takes
+//! about 50 bytes; the writer moves entries to a segment before they become many.
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use super::Location;
+use super::index::format::{pack, unpack};
+use crate::object::ObjectId;
+
+const SHARDS: usize = 32;
+/// In place of a locator: the object waits in a packer.
+const PENDING: u64 = u64::MAX;
+
+/// Ids without a segment.
+#[derive(Debug)]
+pub struct Recent {
+    shards: Vec<Mutex<HashMap<ObjectId, u64>>>,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect(),
+        }
+    }
+}
+
+/// What is known of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A packer holds it.
+    Pending,
+    /// It was appended.
+    At(Location),
+}
+
+fn state(value: u64) -> State {
+    if value == PENDING {
+        return State::Pending;
+    }
+    let (file, frame, slot) = unpack(value);
+    State::At(Location {
+        file: u32::from(file),
+        frame,
+        slot,
+    })
+}
+
+impl Recent {
+    fn shard(&self, id: &ObjectId) -> &Mutex<HashMap<ObjectId, u64>> {
+        &self.shards[usize::from(id.padded()[19]) % SHARDS]
+    }
+
+    /// What is known of `id`.
+    pub fn get(&self, id: &ObjectId) -> Option<State> {
+        self.shard(id).lock().get(id).map(|&value| state(value))
+    }
+
+    /// Marks `id` as waiting in a packer; `false` if it is known already.
+    pub fn claim(&self, id: &ObjectId) -> bool {
+        let mut shard = self.shard(id).lock();
+        if shard.contains_key(id) {
+            return false;
+        }
+        shard.insert(*id, PENDING);
+        true
+    }
+
+    /// Notes where `id` lies. The first place stays.
+    pub fn set(&self, id: ObjectId, at: Location) {
+        let value = pack(at.file as u16, at.frame, at.slot);
+        let mut shard = self.shard(&id).lock();
+        let known = shard.entry(id).or_insert(value);
+        if *known == PENDING {
+            *known = value;
+        }
+    }
+
+    /// Entries, those in packers included.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// Calls `visit` for every id that was appended.
+    pub fn each(&self, visit: &mut dyn FnMut(&ObjectId, Location)) {
+        for shard in &self.shards {
+            for (id, &value) in &*shard.lock() {
+                if let State::At(at) = state(value) {
+                    visit(id, at);
+                }
+            }
+        }
+    }
+
+    /// Forgets entries for which `covered` says that a segment has them now.
+    pub fn forget(&self, covered: &dyn Fn(Location) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            shard.retain(|_, value| !matches!(state(*value), State::At(at) if covered(at)));
+            shard.shrink_to_fit();
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The segments of an open store: listing, publishing, merging.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::data::format::FILE_HEADER_BYTES;
+use super::index::format::{Cover, EXTENSION, pack};
+use super::index::merge::{merge, plan, unite};
+use super::index::read::Segment;
+use super::index::write::SegmentWriter;
+use super::{Known, Location, Mapped, State, Store};
+use crate::error::{Error, Result};
+
+impl Store {
+    pub(super) fn list_segments(&self, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
+        let folder = &self.index_folder;
+        let names = self.disk.list(folder).map_err(Error::io("list", folder))?;
+        let mut paths: Vec<PathBuf> = names.into_iter().map(|name| folder.join(name)).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
+        let mut segments = Vec::with_capacity(paths.len());
+        for path in paths {
+            if let Some(mapped) = state.segments.iter().find(|mapped| mapped.segment.path() == path) {
+                segments.push(mapped.clone());
+                continue;
+            }
+            match Segment::open(&*self.disk, &path, &self.repository) {
+                Ok(segment) => segments.push(Arc::new(with_numbers(state, segment))),
+                // Another process has merged it since the folder was listed.
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(problem) => problems.push(problem),
+            }
+        }
+        // The largest first: most objects are there.
+        segments.sort_by_key(|mapped| std::cmp::Reverse(mapped.segment.len()));
+        state.segments = segments;
+        note_covers(state);
+        Ok(())
+    }
+
+    /// Data files that may have room, the longest first, with the offset up to which segments vouch for them.
+    pub(super) fn files_with_room(&self) -> Result<Vec<(PathBuf, u64)>> {
+        let state = self.state.read();
+        let mut found = Vec::new();
+        for known in &state.files {
+            let length = known.file.file.len().map_err(Error::io("stat", &known.file.path))?;
+            if length < self.options.file_bytes_max {
+                found.push((length, known.file.path.clone(), known.covered));
+            }
+        }
+        found.sort_by(|a, b| b.cmp(a));
+        Ok(found.into_iter().map(|(_, path, covered)| (path, covered)).collect())
+    }
+
+    pub(super) fn ordinal_of(&self, path: &std::path::Path) -> Option<u32> {
+        let state = self.state.read();
+        (0..)
+            .zip(&state.files)
+            .find(|(_, known)| known.file.path == path)
+            .map(|(number, _)| number)
+    }
+
+    pub(super) fn register(&self, file: &super::data::read::DataFile) -> Result<u32> {
+        self.add_file(&mut self.state.write(), file.clone())
+    }
+
+    /// Notes that a data file is durable up to `end`.
+    pub(super) fn committed(&self, number: u32, end: u64) {
+        if let Some(known) = self.state.write().files.get_mut(number as usize) {
+            known.committed = known.committed.max(end);
+        }
+    }
+
+    /// Makes durable what other processes have committed but may not have synced yet.
+    pub(super) fn sync_uncovered(&self, except: Option<u32>) -> Result<()> {
+        let state = self.state.read();
+        for (number, known) in (0..).zip(&state.files) {
+            if Some(number) != except && known.committed > known.covered {
+                known
+                    .file
+                    .file
+                    .sync_data()
+                    .map_err(Error::io("sync", &known.file.path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a segment of everything that is committed and not covered, and merges small segments.
+    pub fn publish_segment(&self) -> Result<()> {
+        let ranges: Vec<(u32, Cover)> = {
+            let state = self.state.read();
+            let uncovered = |known: &&Known| known.committed > known.covered;
+            let files = (0..).zip(&state.files).filter(|(_, known)| uncovered(known));
+            let range = |known: &Known| Cover {
+                file: known.file.header.file,
+                from: known.covered,
+                to: known.committed,
+            };
+            files.map(|(number, known)| (number, range(known))).collect()
+        };
+        if ranges.is_empty() {
+            return Ok(());
+        }
+        self.sync_uncovered(None)?;
+        let mut covers: Vec<Cover> = ranges.iter().map(|(_, cover)| *cover).collect();
+        covers.sort();
+        let place = |number: u32| ranges.iter().find(|(n, _)| *n == number);
+        let is_inside = |at: Location| place(at.file).is_some_and(|(_, cover)| at.frame < cover.to);
+        let mut entries: Vec<(u64, u64)> = Vec::new();
+        self.recent.each(&mut |id, at| {
+            let Some((_, cover)) = place(at.file).filter(|_| is_inside(at)) else {
+                return;
+            };
+            let file = covers.partition_point(|c| c.file < cover.file) as u16;
+            entries.push((id.prefix(), pack(file, at.frame, at.slot)));
+        });
+        entries.sort_unstable();
+        let folder = &self.index_folder;
+        let count = entries.len() as u64;
+        let mut writer = SegmentWriter::create(&*self.disk, folder, &self.repository, &covers, count)?;
+        for (prefix, locator) in entries {
+            writer.push(prefix, locator)?;
+        }
+        let path = writer.finish()?;
+        let segment = Segment::open(&*self.disk, &path, &self.repository)?;
+        let mut state = self.state.write();
+        let mapped = Arc::new(with_numbers(&state, segment));
+        state.segments.push(mapped);
+        note_covers(&mut state);
+        drop(state);
+        self.recent.forget(&is_inside);
+        self.merge_segments()
+    }
+
+    /// Merges the smallest segments, if they have become many.
+    fn merge_segments(&self) -> Result<()> {
+        let mut segments = self.state.read().segments.clone();
+        segments.sort_by_key(|mapped| mapped.segment.len());
+        let sizes: Vec<usize> = segments.iter().map(|mapped| mapped.segment.len()).collect();
+        let mut count = plan(&sizes);
+        if count < 2 {
+            return Ok(());
+        }
+        let all: Vec<&Segment> = segments.iter().map(|mapped| &mapped.segment).collect();
+        while count < all.len() && !is_gapless(&all[..count]) {
+            count += 1;
+        }
+        let inputs = &all[..count];
+        if !is_gapless(inputs) {
+            return Ok(());
+        }
+        let path = merge(&*self.disk, &self.index_folder, &self.repository, inputs)?;
+        self.disk
+            .sync_dir(&self.index_folder)
+            .map_err(Error::io("sync", &self.index_folder))?;
+        let merged = Segment::open(&*self.disk, &path, &self.repository)?;
+        let mut state = self.state.write();
+        let mapped = Arc::new(with_numbers(&state, merged));
+        state
+            .segments
+            .retain(|mapped| !segments[..count].iter().any(|old| Arc::ptr_eq(old, mapped)));
+        state.segments.push(mapped);
+        state
+            .segments
+            .sort_by_key(|mapped| std::cmp::Reverse(mapped.segment.len()));
+        drop(state);
+        for old in &segments[..count] {
+            // Another process may have merged it too.
+            let _ = self.disk.remove(old.segment.path());
+        }
+        Ok(())
+    }
+
+    /// Throws all segments away and writes one from the data files alone. Gives the number of objects.
+    pub fn rebuild_index(&self) -> Result<usize> {
+        let folder = &self.index_folder;
+        let names = self.disk.list(folder).map_err(Error::io("list", folder))?;
+        {
+            let mut state = self.state.write();
+            state.segments.clear();
+            for known in &mut state.files {
+                known.covered = FILE_HEADER_BYTES;
+                known.committed = FILE_HEADER_BYTES;
+            }
+        }
+        for name in names {
+            let path = folder.join(name);
+            self.disk.remove(&path).map_err(Error::io("remove", &path))?;
+        }
+        self.refresh()?;
+        self.publish_segment()?;
+        Ok(self
+            .state
+            .read()
+            .segments
+            .iter()
+            .map(|mapped| mapped.segment.len())
+            .sum())
+    }
+
+    /// Checks every segment whole; gives what is wrong.
+    pub fn verify_index(&self) -> Vec<Error> {
+        let segments = self.state.read().segments.clone();
+        segments
+            .iter()
+            .filter_map(|mapped| mapped.segment.verify().err())
+            .collect()
+    }
+
+    /// Entries of each segment.
+    pub fn segment_sizes(&self) -> Vec<usize> {
+        self.state
+            .read()
+            .segments
+            .iter()
+            .map(|mapped| mapped.segment.len())
+            .collect()
+    }
+}
+
+fn with_numbers(state: &State, segment: Segment) -> Mapped {
+    let files = segment
+        .covers()
+        .iter()
+        .map(|cover| state.by_id.get(&cover.file).copied())
+        .collect();
+    Mapped { segment, files }
+}
+
+/// Sets for each data file how far segments cover it without a gap from its beginning.
+fn note_covers(state: &mut State) {
+    let covers = unite(
+        state
+            .segments
+            .iter()
+            .flat_map(|mapped| mapped.segment.covers().iter().copied())
+            .collect(),
+    );
+    for known in &mut state.files {
+        let found = covers.binary_search_by_key(&known.file.header.file, |cover| cover.file);
+        let cover = found
+            .ok()
+            .map(|at| covers[at])
+            .filter(|cover| cover.from == FILE_HEADER_BYTES);
+        known.covered = cover.map_or(FILE_HEADER_BYTES, |cover| cover.to);
+        known.committed = known.committed.max(known.covered);
+    }
+}
+
+/// Whether the ranges of each data file in these segments touch: a merged segment has one range a file.
+fn is_gapless(inputs: &[&Segment]) -> bool {
+    let mut covers: Vec<Cover> = inputs
+        .iter()
+        .flat_map(|segment| segment.covers().iter().copied())
+        .collect();
+    covers.sort();
+    let mut end: Option<Cover> = None;
+    covers.into_iter().all(|cover| {
+        let fits = end.is_none_or(|last| last.file != cover.file || cover.from <= last.to);
+        let to = end
+            .filter(|last| last.file == cover.file)
+            .map_or(cover.to, |last| last.to.max(cover.to));
+        end = Some(Cover { to, ..cover });
+        fits
+    })
+}

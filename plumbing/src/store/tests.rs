@@ -1,0 +1,170 @@
+//! The store on a disk in memory.
+
+use super::*;
+use crate::disk::memory::MemoryDisk;
+
+fn disk() -> Arc<MemoryDisk> {
+    let disk = MemoryDisk::default();
+    for folder in ["/g", "/g/data", "/g/index"] {
+        disk.create_dir(Path::new(folder)).unwrap();
+    }
+    Arc::new(disk)
+}
+
+fn open(disk: &Arc<MemoryDisk>) -> Store {
+    Store::open(
+        disk.clone(),
+        Path::new("/g"),
+        [7; 16],
+        HashAlgo::Sha256,
+        Options::default(),
+    )
+    .unwrap()
+}
+
+fn block(i: u32) -> Vec<u8> {
+    let mut bytes = format!("block {i} ").repeat(1 + (i % 97) as usize).into_bytes();
+    bytes.extend_from_slice(&i.to_le_bytes());
+    bytes
+}
+
+fn add(store: &Store, range: std::ops::Range<u32>) -> Vec<(ObjectId, Added)> {
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    let ids = range
+        .map(|i| packer.put(ObjectKind::Block, &block(i)).unwrap())
+        .collect();
+    packer.flush().unwrap();
+    writer.commit().unwrap();
+    ids
+}
+
+fn only_file(disk: &MemoryDisk) -> PathBuf {
+    let names = disk.list(Path::new("/g/data")).unwrap();
+    assert_eq!(names.len(), 1);
+    Path::new("/g/data").join(&names[0])
+}
+
+#[test]
+fn what_was_put_is_there_after_reopening() {
+    let disk = disk();
+    let ids = add(&open(&disk), 0..20_000);
+    let again = open(&disk);
+    assert!(again.recent.len() == 0, "the segment covers everything");
+    for (i, (id, added)) in (0..).zip(&ids) {
+        assert_eq!(*added, Added::New);
+        assert_eq!(again.get(id).unwrap().unwrap(), block(i));
+    }
+    assert!(
+        add(&again, 0..20_000)
+            .iter()
+            .all(|(_, added)| *added == Added::Existing)
+    );
+    assert_eq!(
+        again.get(&ObjectId::hash(HashAlgo::Sha256, b"not there")).unwrap(),
+        None
+    );
+    let prefix: IdPrefix = ids[77].0.hex()[..9].parse().unwrap();
+    assert_eq!(again.find_prefix(&prefix, 10).unwrap(), [ids[77].0]);
+}
+
+#[test]
+fn an_index_is_rebuilt_from_the_data_files() {
+    let disk = disk();
+    let mut ids = Vec::new();
+    for round in 0..30 {
+        ids.extend(add(&open(&disk), round * 10..round * 10 + 10));
+    }
+    assert!(disk.list(Path::new("/g/index")).unwrap().len() <= index::merge::SEGMENTS_MAX + 1);
+    for name in disk.list(Path::new("/g/index")).unwrap() {
+        disk.remove(&Path::new("/g/index").join(name)).unwrap();
+    }
+    let store = open(&disk);
+    assert!(ids.iter().all(|(id, _)| store.contains(id).unwrap()));
+    assert_eq!(store.rebuild_index().unwrap(), 300);
+    assert!(ids.iter().all(|(id, _)| store.contains(id).unwrap()));
+    assert_eq!(open(&disk).segment_sizes(), [300]);
+}
+
+#[test]
+fn a_cut_at_any_byte_loses_nothing_that_was_committed() {
+    let disk = disk();
+    let first = add(&open(&disk), 0..40);
+    let path = only_file(&disk);
+    let file = disk.open(&path, OpenMode::Write).unwrap();
+    let durable = file.len().unwrap();
+    add(&open(&disk), 40..80);
+    let mut whole = vec![0; file.len().unwrap() as usize];
+    file.read_at(&mut whole, 0).unwrap();
+    for cut in durable..=whole.len() as u64 {
+        for name in disk.list(Path::new("/g/index")).unwrap() {
+            disk.remove(&Path::new("/g/index").join(name)).unwrap();
+        }
+        file.set_len(0).unwrap();
+        file.write_all_at(&whole[..cut as usize], 0).unwrap();
+        let store = open(&disk);
+        for (i, (id, _)) in (0..).zip(&first) {
+            assert_eq!(store.get(id).unwrap().as_deref(), Some(&block(i)[..]), "cut at {cut}");
+        }
+        let again = add(&store, 0..80);
+        assert!(again[..40].iter().all(|(_, added)| *added == Added::Existing));
+        let store = open(&disk);
+        assert!((0..80).all(|i| store.get(&again[i as usize].0).unwrap().unwrap() == block(i)));
+        let mut damage = 0;
+        for (file, _) in store.data_files() {
+            data::verify::walk(&file, &mut |finding| {
+                damage += usize::from(matches!(finding, data::verify::Finding::Damage(_)));
+                Ok(())
+            })
+            .unwrap();
+        }
+        assert_eq!(damage, 0, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_found() {
+    let disk = disk();
+    let ids = add(&open(&disk), 0..20);
+    let path = only_file(&disk);
+    let file = disk.open(&path, OpenMode::Write).unwrap();
+    let mut whole = vec![0; file.len().unwrap() as usize];
+    file.read_at(&mut whole, 0).unwrap();
+    for at in 0..whole.len() {
+        for bit in 0..8 {
+            file.write_all_at(&[whole[at] ^ 1 << bit], at as u64).unwrap();
+            let Ok(data_file) = DataFile::open(&*disk, &path, OpenMode::Read, &[7; 16]) else {
+                continue;
+            };
+            let mut damage = false;
+            let mut frame = Frame::default();
+            let mut payload = Vec::new();
+            data::verify::walk(&data_file, &mut |finding| {
+                damage |= match finding {
+                    data::verify::Finding::Damage(_) | data::verify::Finding::Tail { .. } => true,
+                    data::verify::Finding::Commit(_) => false,
+                    data::verify::Finding::Frame(head) => {
+                        data_file.stored_checked(&head, &mut payload).is_err()
+                            || !data::verify::check_objects(&data_file, head, &mut frame)
+                                .unwrap()
+                                .is_empty()
+                    }
+                };
+                Ok(())
+            })
+            .unwrap();
+            assert!(damage, "bit {bit} of byte {at}");
+        }
+        file.write_all_at(&whole[at..=at], at as u64).unwrap();
+    }
+    assert_eq!(ids.len(), 20);
+}
+
+#[test]
+fn compression_is_the_same_everywhere() {
+    // Not for correctness, but so that a change of the library or its parameters is a decision.
+    let text = b"the quick brown fox jumps over the lazy dog; ".repeat(100);
+    let mut stored = Vec::with_capacity(10_000);
+    pack::compress(&mut zstd::zstd_safe::CCtx::create(), 3, Some(24), &text, &mut stored).unwrap();
+    assert_eq!(blake3::hash(&stored).to_hex()[..16], *"fe21c097c0b09c92");
+}

@@ -1,0 +1,274 @@
+//! Adding objects: shared by the packers of one job.
+//!
+//! Order of durability (design section 5): frames, commit record, one `fdatasync` a data file, `fsync` of the folder
+//! for a new file; only then may a ref name what was added. An index segment follows when all that is done.
+//!
+//! Long jobs commit every [`GROUP_BYTES`]; that sync runs beside the work, and the next commit record waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use super::data::format::EXTENSION;
+use super::data::write::{Appender, Sealed};
+use super::pack::Packer;
+use super::recent::State;
+use super::{Location, Store};
+use crate::disk::DiskFile;
+use crate::error::{Error, Result};
+use crate::object::ObjectId;
+
+/// A group is committed when it has grown to this many bytes.
+const GROUP_BYTES: u64 = 64 << 20;
+/// Ids are moved to a segment when more than these wait.
+const RECENT_MAX: usize = 128 << 10;
+
+/// What was added and what was there, by count and bytes before compression.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Objects that were added.
+    pub new_objects: AtomicU64,
+    /// Their bytes.
+    pub new_bytes: AtomicU64,
+    /// Objects that were there already.
+    pub existing_objects: AtomicU64,
+    /// Their bytes.
+    pub existing_bytes: AtomicU64,
+    /// Bytes appended to data files.
+    pub stored_bytes: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn new(&self, bytes: usize) {
+        self.new_objects.fetch_add(1, Ordering::Relaxed);
+        self.new_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn existing(&self, bytes: usize) {
+        self.existing_objects.fetch_add(1, Ordering::Relaxed);
+        self.existing_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Appending {
+    appender: Option<Appender>,
+    ordinal: u32,
+    group_start: u64,
+    /// The sync of the commit record before, with the offset that it makes durable.
+    syncing: Option<(JoinHandle<std::io::Result<()>>, u64)>,
+    /// Up to here the current file is durable.
+    durable: u64,
+}
+
+/// Adds objects; shared by the threads of one job.
+#[derive(Debug)]
+pub struct Writer<'s> {
+    store: &'s Store,
+    appending: Mutex<Appending>,
+    /// Whether something was left out because it lies in a range that nothing vouches for.
+    leans: AtomicBool,
+    /// What was added and what was there.
+    pub counters: Counters,
+}
+
+impl<'s> Writer<'s> {
+    pub(super) fn new(store: &'s Store) -> Self {
+        let appending = Mutex::new(Appending::default());
+        Self {
+            store,
+            appending,
+            leans: AtomicBool::new(false),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The store that is written to.
+    pub fn store(&self) -> &'s Store {
+        self.store
+    }
+
+    /// A packer for one thread.
+    pub fn packer(&self) -> Packer<'_> {
+        Packer::new(self)
+    }
+
+    /// Whether the caller is the first to bring this object.
+    pub(super) fn claim(&self, id: &ObjectId) -> Result<bool> {
+        match self.store.recent.get(id) {
+            Some(State::Pending) => return Ok(false),
+            Some(State::At(_)) => {
+                self.leans.store(true, Ordering::Relaxed);
+                return Ok(false);
+            }
+            None => {}
+        }
+        if self.store.locate_in_segments(id)?.is_some() {
+            return Ok(false);
+        }
+        Ok(self.store.recent.claim(id))
+    }
+
+    /// Whether the object is there or on its way.
+    pub fn knows(&self, id: &ObjectId) -> Result<bool> {
+        if self.store.recent.get(id).is_some() {
+            self.leans.store(true, Ordering::Relaxed);
+            return Ok(true);
+        }
+        Ok(self.store.locate_in_segments(id)?.is_some())
+    }
+
+    pub(super) fn append(&self, frame: &Sealed, ids: &[ObjectId]) -> Result<()> {
+        let mut appending = self.appending.lock();
+        self.acquire(&mut appending)?;
+        let ordinal = appending.ordinal;
+        let Some(appender) = appending.appender.as_mut() else {
+            return Ok(());
+        };
+        let before = appender.end();
+        let offset = appender.append(frame)?;
+        let end = appender.end();
+        self.counters.stored_bytes.fetch_add(end - before, Ordering::Relaxed);
+        for (slot, id) in (0..).zip(ids) {
+            self.store.recent.set(
+                *id,
+                Location {
+                    file: ordinal,
+                    frame: offset,
+                    slot,
+                },
+            );
+        }
+        if end - appending.group_start >= GROUP_BYTES {
+            self.close_group(&mut appending)?;
+            if self.store.recent.len() > RECENT_MAX {
+                self.wait(&mut appending)?;
+                self.store.publish_segment()?;
+            }
+        }
+        if end >= self.store.options.file_bytes_max {
+            self.close_group(&mut appending)?;
+            self.finish_file(&mut appending)?;
+        }
+        Ok(())
+    }
+
+    /// Locks a data file that has room: the longest one that no other process writes to, else a new one.
+    fn acquire(&self, appending: &mut Appending) -> Result<()> {
+        if appending.appender.is_some() {
+            return Ok(());
+        }
+        let store = self.store;
+        let mut appender = None;
+        for (path, vouched) in store.files_with_room()? {
+            let ordinal = store.ordinal_of(&path);
+            let mut adopt = |head: &super::data::read::Head| {
+                for (slot, row) in (0..).zip(&head.rows) {
+                    if let Some(file) = ordinal {
+                        store.recent.set(
+                            row.id,
+                            Location {
+                                file,
+                                frame: head.offset,
+                                slot,
+                            },
+                        );
+                    }
+                }
+            };
+            let limit = store.options.file_bytes_max;
+            appender = Appender::acquire(&*store.disk, &path, &store.repository, vouched, limit, &mut adopt)?;
+            if appender.is_some() {
+                break;
+            }
+        }
+        let appender = match appender {
+            Some(appender) => appender,
+            None => Appender::create(&*store.disk, &store.data_folder, store.repository)?,
+        };
+        appending.ordinal = store.register(&appender.file)?;
+        appending.group_start = appender.end();
+        appending.durable = appender.end();
+        appending.appender = Some(appender);
+        Ok(())
+    }
+
+    /// Writes a commit record when the one before is durable, and begins to sync.
+    fn close_group(&self, appending: &mut Appending) -> Result<()> {
+        self.wait(appending)?;
+        let Some(appender) = appending.appender.as_mut() else {
+            return Ok(());
+        };
+        if !appender.is_dirty() {
+            return Ok(());
+        }
+        let end = appender.commit()?;
+        let file: Arc<dyn DiskFile> = appender.file.file.clone();
+        appending.syncing = Some((std::thread::spawn(move || file.sync_data()), end));
+        appending.group_start = end;
+        Ok(())
+    }
+
+    /// Waits for the sync under way. If it failed, what it was to make durable is cut off, so that nobody trusts it.
+    fn wait(&self, appending: &mut Appending) -> Result<()> {
+        let Some((handle, end)) = appending.syncing.take() else {
+            return Ok(());
+        };
+        let result = handle
+            .join()
+            .unwrap_or_else(|_| Err(std::io::Error::other("the sync thread panicked")));
+        let Some(appender) = appending.appender.as_mut() else {
+            return Ok(());
+        };
+        let path = appender.file.path.clone();
+        if let Err(source) = result {
+            let file = appender.file.file.clone();
+            appending.appender = None;
+            // Best effort: the error of the sync is the one to tell.
+            let _ = file.set_len(appending.durable);
+            return Err(Error::Io {
+                op: "sync",
+                path,
+                source,
+            });
+        }
+        if appender.is_new {
+            let folder = &self.store.data_folder;
+            self.store.disk.sync_dir(folder).map_err(Error::io("sync", folder))?;
+            appender.is_new = false;
+        }
+        appending.durable = end;
+        self.store.committed(appending.ordinal, end);
+        Ok(())
+    }
+
+    fn finish_file(&self, appending: &mut Appending) -> Result<()> {
+        self.wait(appending)?;
+        appending.appender = None;
+        Ok(())
+    }
+
+    /// Makes everything that packers have flushed durable. After this returns a ref may name it.
+    pub fn commit(&self) -> Result<()> {
+        let mut appending = self.appending.lock();
+        self.close_group(&mut appending)?;
+        self.wait(&mut appending)?;
+        if self.leans.swap(false, Ordering::Relaxed) {
+            self.store
+                .sync_uncovered(appending.appender.as_ref().map(|_| appending.ordinal))?;
+        }
+        drop(appending);
+        // The index is a cache: without a new segment the next run scans a little more.
+        let _ = self.store.publish_segment();
+        Ok(())
+    }
+}
+
+/// The name of a data file's path without its folder.
+pub(super) fn is_data_file(name: &std::ffi::OsStr) -> bool {
+    std::path::Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == EXTENSION)
+}
