@@ -1,0 +1,125 @@
+//! What can be typed: the global options and the list of commands. Help, man pages and completions all come from
+//! here.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::app::App;
+use crate::commands;
+use crate::error::Outcome;
+use crate::ui::ColorChoice;
+
+/// A git-style, content-addressed object store for directories.
+///
+/// `ghost` keeps states of directories in a repository, `.ghost/`: every distinct piece of content once, compressed,
+/// under the hash of its bytes. A first session:
+///
+///   ghost snapshot --init .        keep the state of this directory
+///
+///   ghost log                      what was kept
+///
+///   ghost status                   what changed since
+///
+///   ghost reconstruct @ DIR        fill DIR with the newest state
+///
+/// See `ghost help revisions`, `ghost help exit-codes`, `ghost help json` and `ghost help environment` for what all
+/// commands share.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ghost",
+    bin_name = "ghost",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+#[command(subcommand_required = true, arg_required_else_help = true, infer_long_args = true)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Work in DIR as if ghost had been started there
+    #[arg(short = 'C', value_name = "DIR", global = true, value_hint = clap::ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+    /// Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward
+    #[arg(long, value_name = "DIR", global = true, value_hint = clap::ValueHint::DirPath)]
+    pub repo: Option<PathBuf>,
+    /// Set a configuration value for this run only; may be given again
+    #[arg(short = 'c', value_name = "KEY=VALUE", global = true)]
+    pub config: Vec<String>,
+    /// Say nothing but errors and what was asked for
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more; twice for details
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Use colours
+    #[arg(long, value_name = "WHEN", global = true, value_enum, default_value_t)]
+    pub color: ColorChoice,
+    /// Print one JSON object a line, the summary last
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Show progress even where standard error is not a terminal
+    #[arg(long, global = true, conflicts_with = "quiet")]
+    pub progress: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+#[expect(
+    missing_docs,
+    reason = "the doc comment of a command's arguments is its help, and clap would prefer one here"
+)]
+pub enum Command {
+    Completions(commands::completions::Arguments),
+    Help(commands::help::Arguments),
+}
+
+impl Command {
+    /// Runs the command.
+    pub fn run(&self, app: &mut App) -> Outcome {
+        match self {
+            Self::Completions(arguments) => commands::completions::run(app, arguments),
+            Self::Help(arguments) => commands::help::run(app, arguments),
+        }
+    }
+}
+
+/// The definition of the whole command line, for help, completions and man pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definition_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help() {
+        for sub in command().get_subcommands() {
+            assert!(sub.get_about().is_some(), "{} has no help", sub.get_name());
+            for arg in sub.get_arguments() {
+                assert!(
+                    arg.get_help().is_some(),
+                    "{} {} has no help",
+                    sub.get_name(),
+                    arg.get_id()
+                );
+            }
+        }
+    }
+}

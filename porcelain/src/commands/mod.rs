@@ -1,0 +1,4 @@
+//! One file a command. Each has `Arguments`, whose doc comment is its help, and `run`.
+
+pub mod completions;
+pub mod help;

@@ -1,0 +1,92 @@
+//! What surrounds the process: variables, home, clock, host, user. Read here once and handed on as plain values, so
+//! that neither the library nor a command asks for them.
+
+use std::env;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use ghost_plumbing::time::Timestamp;
+
+/// What a run of `ghost` knows of its surroundings.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The working directory; empty if it is gone.
+    pub cwd: PathBuf,
+    /// `HOME`.
+    pub home: Option<PathBuf>,
+    /// `GHOST_DIR`: the repository to use.
+    pub ghost_dir: Option<PathBuf>,
+    /// The user's configuration file: `GHOST_CONFIG`, else `$XDG_CONFIG_HOME/ghost/config`, else
+    /// `~/.config/ghost/config`.
+    pub user_config: Option<PathBuf>,
+    /// Whether `NO_COLOR` is set and not empty, or `TERM` is `dumb`.
+    pub plain: bool,
+    /// The name of this machine.
+    pub host: String,
+    /// The name of the user.
+    pub user: String,
+    /// Whether standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether standard error is a terminal.
+    pub stderr_is_terminal: bool,
+}
+
+impl Environment {
+    /// The surroundings of this process.
+    pub fn of_process() -> Self {
+        let home = path_variable("HOME");
+        let user_config = path_variable("GHOST_CONFIG").or_else(|| {
+            let folder = path_variable("XDG_CONFIG_HOME").or_else(|| Some(home.as_ref()?.join(".config")));
+            Some(folder?.join("ghost").join("config"))
+        });
+        Self {
+            cwd: env::current_dir().unwrap_or_default(),
+            ghost_dir: path_variable("GHOST_DIR"),
+            plain: set("NO_COLOR") || env::var_os("TERM").is_some_and(|term| term == "dumb"),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            user: user_name(),
+            stdout_is_terminal: std::io::stdout().is_terminal(),
+            stderr_is_terminal: std::io::stderr().is_terminal(),
+            home,
+            user_config,
+        }
+    }
+
+    /// Changes the working directory, as `-C` asks for.
+    pub fn enter(&mut self, directory: &Path) -> std::io::Result<()> {
+        env::set_current_dir(directory)?;
+        self.cwd = env::current_dir()?;
+        Ok(())
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        let now = jiff::Timestamp::now();
+        let nanos = now.as_nanosecond();
+        Timestamp::new(
+            i64::try_from(nanos.div_euclid(1_000_000_000)).unwrap_or_default(),
+            u32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or_default(),
+        )
+    }
+
+    /// Minutes east of UTC at `time` in the local time zone.
+    pub fn offset_minutes(&self, time: Timestamp) -> i64 {
+        crate::ui::time::zoned(time).map_or(0, |zoned| i64::from(zoned.offset().seconds()) / 60)
+    }
+}
+
+fn set(name: &str) -> bool {
+    env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+fn path_variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// `USER` or `LOGNAME` where set (they survive in containers without a user database), else the number.
+fn user_name() -> String {
+    ["USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
+}

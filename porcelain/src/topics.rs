@@ -1,0 +1,105 @@
+//! What all commands share, as pages of `ghost help TOPIC`; the man page `ghost.1` ends with them.
+
+/// A page.
+#[derive(Debug)]
+pub struct Topic {
+    /// The word after `ghost help`.
+    pub name: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// The page.
+    pub text: &'static str,
+}
+
+/// All pages.
+pub const TOPICS: &[Topic] = &[
+    Topic {
+        name: "exit-codes",
+        about: "How ghost ends, for scripts",
+        text: EXIT_CODES,
+    },
+    Topic {
+        name: "revisions",
+        about: "How snapshots, trees and paths in them are named",
+        text: REVISIONS,
+    },
+    Topic {
+        name: "json",
+        about: "What --json prints",
+        text: JSON,
+    },
+    Topic {
+        name: "environment",
+        about: "Variables, files and signals",
+        text: ENVIRONMENT,
+    },
+];
+
+/// The exit codes.
+pub const EXIT_CODES: &str = "\
+Every command ends with one of these codes:
+
+  0   done
+  1   failed; the message says why and what to do next
+  2   wrong usage: an unknown option, a value that makes no sense
+  3   done, but some files could not be read or written; each was named
+  4   damage found: stored bytes are not what was written, or are gone
+  5   a compare-and-swap lost: a ref was not at the expected value; look again and retry
+  130 interrupted by Ctrl-C or SIGTERM; what was stored is kept and is not stored again
+
+A reader that closes the pipe (ghost log | head) ends ghost quietly with code 0.
+";
+
+/// The grammar of revisions.
+pub const REVISIONS: &str = "\
+Wherever a command takes REV:
+
+  @                   the newest snapshot of the current line
+  main                the newest snapshot of the line main (refs/snapshots/main)
+  refs/tags/v1        any ref by its full name
+  REV~3, REV^2        three snapshots before REV; its second parent
+  REV@{2 days ago}    where REV was then; also REV@{2026-11-01}, REV@{1} (one change back)
+  sha256:4f1c..., 4f1c2d3   an id, or its first seven digits or more
+  REV:path/in/it      a file or directory in the snapshot; REV: is its top directory
+
+@: is the tree of the newest snapshot of the current line.
+";
+
+/// What `--json` prints.
+pub const JSON: &str = "\
+With --json a command prints one JSON object a line on standard output. Every object has a field \"type\"; the last
+one is the summary, whose type is \"summary\". Fields are in snake_case; new ones may be added, none is renamed or
+removed. Numbers of bytes end in _bytes; instants are RFC 3339 strings with nanoseconds; ids are tagged
+(sha256:...). A name or path that is not UTF-8 is shown with replacement characters and given exactly, in hexadecimal
+digits, in a second field that ends in _hex. Errors go to standard error as objects of the type \"error\" with the
+fields message, hints and exit_code. With --progress, objects of the type \"progress\" come about once a second.
+";
+
+/// Variables, files and signals.
+pub const ENVIRONMENT: &str = "\
+Variables:
+
+  GHOST_DIR        the repository to use, as --repo says
+  GHOST_CONFIG     the user's configuration file, instead of ~/.config/ghost/config
+  XDG_CONFIG_HOME  where the folder ghost/ with the user's configuration is, instead of ~/.config
+  NO_COLOR         no colours, whatever its value
+
+Configuration is read in this order, later ones win: defaults, the user's file, the repository's file .ghost/config,
+-c KEY=VALUE. `ghost config dump` shows every value and where it came from.
+
+Signals:
+
+  SIGINT, SIGTERM  end cleanly: what was stored is kept; a second one ends at once
+  SIGUSR1          print the state of a long job once on standard error
+";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn pages_fit_a_terminal() {
+        for topic in super::TOPICS {
+            assert!(topic.text.lines().all(|line| line.len() <= 118), "{}", topic.name);
+            assert!(topic.text.ends_with('\n'));
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What a person sees: lines on standard output, notes and progress on standard error, sizes and times in words.
+
+pub mod color;
+pub mod output;
+pub mod progress;
+pub mod size;
+pub mod time;
+
+pub use color::{ColorChoice, Style};
+pub use output::Output;

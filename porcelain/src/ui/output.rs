@@ -1,0 +1,142 @@
+//! Lines: what was asked for goes to standard output, notes and errors to standard error, records of `--json` to
+//! standard output, one object a line.
+//!
+//! Every call that writes to standard output can fail with a closed pipe, which ends a command quietly.
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, Write as _};
+
+use serde::Serialize;
+
+use crate::error::Report;
+use crate::ui::Style;
+
+/// How much is said, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// Colours on standard output.
+    pub color: bool,
+    /// Colours on standard error.
+    pub color_errors: bool,
+    /// One JSON object a line.
+    pub json: bool,
+    /// Nothing but errors and what was asked for.
+    pub quiet: bool,
+    /// How often `-v` was given.
+    pub verbosity: u8,
+}
+
+/// Where a command writes.
+#[derive(Debug)]
+pub struct Output {
+    out: BufWriter<io::Stdout>,
+    manner: Manner,
+}
+
+impl Output {
+    /// The streams of this process.
+    pub fn new(manner: Manner) -> Self {
+        Self {
+            out: BufWriter::with_capacity(64 << 10, io::stdout()),
+            manner,
+        }
+    }
+
+    /// How much is said, and how.
+    pub fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    /// Whether records are wanted instead of lines.
+    pub fn json(&self) -> bool {
+        self.manner.json
+    }
+
+    /// Text in a style, for standard output.
+    pub fn paint<T: Display>(&self, style: Style, text: T) -> super::color::Painted<T> {
+        style.paint(text, self.manner.color)
+    }
+
+    /// A line of what was asked for.
+    pub fn line(&mut self, text: impl Display) -> io::Result<()> {
+        writeln!(self.out, "{text}")
+    }
+
+    /// Bytes of what was asked for.
+    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)
+    }
+
+    /// A line for a person: not with `-q`, not with `--json`.
+    pub fn say(&mut self, text: impl Display) -> io::Result<()> {
+        if self.manner.quiet || self.manner.json {
+            return Ok(());
+        }
+        self.line(text)
+    }
+
+    /// An object, for `--json`.
+    pub fn record(&mut self, record: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, record)?;
+        self.out.write_all(b"\n")
+    }
+
+    /// Writes what is buffered.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// The stream itself, for what writes much.
+    pub fn writer(&mut self) -> &mut impl io::Write {
+        &mut self.out
+    }
+
+    /// A detail on standard error, from `-v` on (`level` 1) or `-vv` (2).
+    pub fn note(&mut self, level: u8, text: impl Display) {
+        if self.manner.verbosity >= level {
+            self.complain(format_args!("{text}"));
+        }
+    }
+
+    /// A warning on standard error.
+    pub fn warn(&mut self, text: impl Display) {
+        let word = Style::Hint.paint("warning:", self.manner.color_errors);
+        self.complain(format_args!("{word} {text}"));
+    }
+
+    /// An error on standard error, with its hints.
+    pub fn error(&mut self, report: &Report) {
+        let Some(message) = &report.message else { return };
+        if self.manner.json {
+            let record = ErrorRecord {
+                message,
+                hints: &report.hints,
+                exit_code: report.code,
+            };
+            self.complain(serde_json::to_string(&record).unwrap_or_default());
+            return;
+        }
+        let word = Style::Deleted.paint("error:", self.manner.color_errors);
+        self.complain(format_args!("{word} {message}"));
+        for hint in &report.hints {
+            let word = Style::Hint.paint("hint:", self.manner.color_errors);
+            self.complain(format_args!("{word} {hint}"));
+        }
+    }
+
+    /// What was said before on standard output comes first, also where both streams are one terminal.
+    fn complain(&mut self, text: impl Display) {
+        // There is nobody left to tell when these fail.
+        let _ = self.out.flush();
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
+/// An error, on standard error.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "error")]
+struct ErrorRecord<'a> {
+    message: &'a str,
+    hints: &'a [String],
+    exit_code: u8,
+}
