@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use ghost_plumbing::object::HashAlgo;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::Global;
@@ -68,6 +69,26 @@ impl App {
             })?;
         }
         Ok(())
+    }
+
+    /// Runs a low-level command, which writes to standard output by itself.
+    pub fn run_plumbing(&mut self, command: ghost_plumbing_commands::Command) -> Outcome {
+        let now = self.environment.now();
+        let json = self.output.json();
+        let mut context = ghost_plumbing_commands::Context {
+            input: &mut std::io::stdin().lock(),
+            out: self.output.writer(),
+            algo: HashAlgo::default(),
+            now,
+            zone: jiff::tz::TimeZone::system(),
+            host: self.environment.host.clone(),
+            author: self.environment.user.clone(),
+            json,
+        };
+        match command.run(&mut context)?.exit_code() {
+            DONE => Ok(()),
+            code => Err(Failure::Code(code)),
+        }
     }
 
     /// Says what went wrong and gives the exit code.

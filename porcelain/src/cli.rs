@@ -82,21 +82,55 @@ pub struct Global {
 pub enum Command {
     Completions(commands::completions::Arguments),
     Help(commands::help::Arguments),
+    #[command(flatten)]
+    Plumbing(ghost_plumbing_commands::Command),
 }
 
 impl Command {
     /// Runs the command.
-    pub fn run(&self, app: &mut App) -> Outcome {
+    pub fn run(self, app: &mut App) -> Outcome {
         match self {
-            Self::Completions(arguments) => commands::completions::run(app, arguments),
-            Self::Help(arguments) => commands::help::run(app, arguments),
+            Self::Completions(arguments) => commands::completions::run(app, &arguments),
+            Self::Help(arguments) => commands::help::run(app, &arguments),
+            Self::Plumbing(command) => app.run_plumbing(command),
         }
     }
 }
 
-/// The definition of the whole command line, for help, completions and man pages.
+/// The definition of the whole command line, for parsing, help, completions and man pages.
 pub fn command() -> clap::Command {
-    Cli::command()
+    let low_level = low_level_names();
+    let (low, high): (Vec<_>, Vec<_>) = Cli::command()
+        .get_subcommands()
+        .filter(|sub| !sub.is_hide_set())
+        .map(|sub| {
+            (
+                sub.get_name().to_owned(),
+                sub.get_about().map(ToString::to_string).unwrap_or_default(),
+            )
+        })
+        .partition(|(name, _)| low_level.contains(name));
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\nCommands:\n{}\nLow-level commands, for scripts:\n{}\n\
+         Options:\n{{options}}",
+        listed(&high),
+        listed(&low)
+    );
+    Cli::command().help_template(template)
+}
+
+/// The names of the low-level commands, which come from a crate of their own.
+pub fn low_level_names() -> Vec<String> {
+    let low_level = ghost_plumbing_commands::Command::augment_subcommands(clap::Command::new("ghost"));
+    low_level
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect()
+}
+
+fn listed(commands: &[(String, String)]) -> String {
+    let lines = commands.iter().map(|(name, about)| format!("  {name:<13} {about}\n"));
+    lines.collect()
 }
 
 #[cfg(test)]

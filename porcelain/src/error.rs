@@ -6,6 +6,7 @@
 use std::io;
 
 use ghost_plumbing::Error;
+use ghost_plumbing_commands::CommandError;
 
 /// Exit code: everything was done.
 pub const DONE: u8 = 0;
@@ -71,6 +72,20 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Library(error)
+    }
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Plumbing(error) => Self::Library(error),
+            CommandError::Output(error) => Self::Output(error),
+            CommandError::Usage(message) => Self::Usage { message, hint: None },
+            error => Self::Other {
+                message: error.to_string(),
+                hint: None,
+            },
+        }
     }
 }
 

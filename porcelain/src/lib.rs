@@ -23,7 +23,7 @@ pub mod ui;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 
 use crate::app::App;
 use crate::cli::Cli;
@@ -31,7 +31,10 @@ use crate::environment::Environment;
 
 /// Runs `ghost` with the words of a command line, the name of the program first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let parsed = cli::command()
+        .try_get_matches_from(args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         // Help and version go to standard output with code 0, wrong usage to standard error with code 2.
         Err(error) => {

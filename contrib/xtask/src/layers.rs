@@ -48,8 +48,8 @@ fn ranks(lib: &str) -> Result<BTreeMap<String, usize>, String> {
         if number.parse::<usize>().is_err() {
             continue;
         }
-        let names = rest.split(": ").next().unwrap_or_default();
-        for name in names.split('`').skip(1).step_by(2) {
+        let names = rest.split("[`").skip(1).filter_map(|after| after.split("`]").next());
+        for name in names {
             let rank = ranks.len();
             ranks.insert(name.to_owned(), rank);
         }

@@ -87,7 +87,7 @@ impl Output {
     }
 
     /// The stream itself, for what writes much.
-    pub fn writer(&mut self) -> &mut impl io::Write {
+    pub fn writer(&mut self) -> &mut BufWriter<io::Stdout> {
         &mut self.out
     }
 
