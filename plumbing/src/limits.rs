@@ -44,6 +44,8 @@ pub const REFS_MAX: usize = 1 << 20;
 pub const CHECKPOINT_BYTES_MAX: usize = REFS_MAX * 640;
 /// Longest record of the ref log in bytes.
 pub const REF_RECORD_BYTES_MAX: usize = 16 << 20;
+/// Longest file of ignore patterns in bytes that is looked at.
+pub const IGNORE_FILE_BYTES_MAX: usize = 4 << 20;
 /// Longest configuration file in bytes.
 pub const CONFIG_BYTES_MAX: usize = 1 << 20;
 /// Longest whole file content in bytes: offsets are signed 64-bit in every system call.

@@ -15,6 +15,7 @@
 pub mod cache;
 mod dir;
 mod holes;
+pub mod ignore;
 mod names;
 mod owners;
 mod stat;
@@ -22,6 +23,7 @@ mod xattr;
 
 pub use dir::DirHandle;
 pub use holes::{DataRanges, Range, hole_map};
+pub use ignore::{Reason, RuleOptions, Rules, Scope};
 pub use names::Names;
 pub use owners::Owners;
 pub use stat::{Stat, stat_fd};
