@@ -166,6 +166,11 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn folder_owner(&self, path: &Path) -> io::Result<u32> {
+        let found = self.state.lock().folders.contains(path);
+        if found { Ok(0) } else { Err(missing(path)) }
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
         let content = state.files.remove(from).ok_or_else(|| missing(from))?;

@@ -76,6 +76,8 @@ pub trait Disk: Send + Sync + Debug {
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
     /// Makes a folder with mode 0700.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Who owns a folder: a user id. An error where it is a link or not a folder.
+    fn folder_owner(&self, path: &Path) -> io::Result<u32>;
     /// Renames over whatever is there.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Renames, and fails with `AlreadyExists` where something is there.

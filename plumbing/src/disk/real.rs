@@ -128,6 +128,14 @@ impl Disk for RealDisk {
         std::fs::DirBuilder::new().mode(0o700).create(path)
     }
 
+    fn folder_owner(&self, path: &Path) -> io::Result<u32> {
+        let stat = rustix::fs::lstat(path)?;
+        match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
+            rustix::fs::FileType::Directory => Ok(stat.st_uid),
+            _ => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         Ok(rustix::fs::rename(from, to)?)
     }

@@ -411,6 +411,9 @@ impl Disk for FailingDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.disk.create_dir(path)
     }
+    fn folder_owner(&self, path: &Path) -> io::Result<u32> {
+        self.disk.folder_owner(path)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.disk.rename(from, to)
     }

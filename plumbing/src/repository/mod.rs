@@ -1,1 +1,159 @@
-//! (in preparation)
+//! Repositories: a folder `.ghost`, its format, its configuration, and the parts that live in it
+//! (object-format.md, "Repository folder").
+//!
+//! | name | holds |
+//! | --- | --- |
+//! | `format` | what the repository is; written last by `init`, so where it is there is a whole repository |
+//! | `config` | settings, TOML |
+//! | `data/`, `index/` | objects |
+//! | `refs/` | the ref log |
+//! | `cache/`, `runs/`, `hooks/`, `locks/` | stat caches, records of runs, hooks, locks |
+//!
+//! Invariants: the folder is 0700, its files 0600; a repository that belongs to somebody else is refused before any of
+//! its files but none of its configuration is read; an unknown incompatible feature is refused by name.
+
+mod discover;
+mod format;
+mod init;
+
+pub mod config;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use self::config::{Config, Layer, Settings};
+pub use self::discover::{discover, locate};
+pub use self::format::{Format, parse_uuid, uuid_text};
+pub use self::init::{InitOptions, Initialised, init};
+use crate::disk::{Disk, read_file};
+use crate::error::{Error, Result};
+use crate::limits::CONFIG_BYTES_MAX;
+use crate::refs::RefStore;
+
+/// Name of a repository's folder.
+pub const FOLDER: &str = ".ghost";
+/// Name of the configuration in it.
+pub const CONFIG_FILE: &str = "config";
+/// The folders in it.
+pub const FOLDERS: [&str; 7] = ["data", "index", "refs", "cache", "runs", "hooks", "locks"];
+
+/// How a repository is opened.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// The effective user of the process.
+    pub user: u32,
+    /// The user on whose behalf it runs, where that is another (`SUDO_UID`).
+    pub behalf_of: Option<u32>,
+    /// Folders whose repositories are opened whoever owns them: that of the repository, or the one that holds it.
+    pub safe_folders: Vec<PathBuf>,
+    /// Opens repositories of anybody.
+    pub allow_foreign: bool,
+    /// The user's configuration, read by the caller.
+    pub user_config: Option<Layer>,
+    /// Settings of this run, such as `-c chunk.avg=1MiB`.
+    pub overrides: Vec<Layer>,
+}
+
+/// An open repository.
+#[derive(Debug)]
+pub struct Repository {
+    /// Its folder.
+    pub ghost_dir: PathBuf,
+    /// What it is.
+    pub format: Format,
+    /// Its settings with those of the user and of this run.
+    pub config: Config,
+    /// The disk it is on.
+    pub disk: Arc<dyn Disk>,
+    /// Its refs.
+    pub refs: RefStore,
+    /// Features that this version may only read past; empty where it may write.
+    pub read_only: Vec<String>,
+}
+
+impl Repository {
+    /// Opens the repository whose folder is `ghost_dir`.
+    pub fn open(disk: Arc<dyn Disk>, ghost_dir: &Path, options: &OpenOptions) -> Result<Self> {
+        check_owner(&*disk, ghost_dir, options)?;
+        let path = ghost_dir.join(format::FILE);
+        let format = Format::decode(&path, &read_file(&*disk, &path, format::FORMAT_BYTES_MAX)?)?;
+        let read_only = format.check_features(&path)?;
+        let mut layers: Vec<Layer> = options.user_config.iter().cloned().collect();
+        layers.extend(repository_layer(&*disk, ghost_dir)?);
+        layers.extend(options.overrides.iter().cloned());
+        let config = Config::load(&layers)?;
+        let mut refs = RefStore::open(disk.clone(), &ghost_dir.join("refs"), format.uuid);
+        if let Some(feature) = read_only.first() {
+            refs = refs.read_only(feature.clone());
+        }
+        Ok(Self {
+            ghost_dir: ghost_dir.to_owned(),
+            format,
+            config,
+            disk,
+            refs,
+            read_only,
+        })
+    }
+
+    /// Refuses to write where a feature forbids it. Every command that stores calls this first.
+    pub fn check_writable(&self) -> Result<()> {
+        match self.read_only.first() {
+            None => Ok(()),
+            Some(feature) => Err(Error::Unsupported {
+                path: self.ghost_dir.join(format::FILE),
+                feature: feature.clone(),
+            }),
+        }
+    }
+
+    /// The file of the repository's own settings.
+    pub fn config_path(&self) -> PathBuf {
+        self.ghost_dir.join(CONFIG_FILE)
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        self.config.typed()
+    }
+}
+
+/// The repository's own settings; none where the file is missing.
+pub fn repository_layer(disk: &dyn Disk, ghost_dir: &Path) -> Result<Option<Layer>> {
+    let path = ghost_dir.join(CONFIG_FILE);
+    let bytes = match read_file(disk, &path, CONFIG_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(Layer::repository(path, text))),
+        Err(e) => Err(Error::damaged(
+            path,
+            e.utf8_error().valid_up_to() as u64,
+            "UTF-8",
+            "other bytes",
+        )),
+    }
+}
+
+/// Refuses the repository of somebody else: its hooks and its configuration would act for the caller.
+fn check_owner(disk: &dyn Disk, ghost_dir: &Path, options: &OpenOptions) -> Result<()> {
+    let owner = disk.folder_owner(ghost_dir).map_err(Error::io("open", ghost_dir))?;
+    let safe = |folder: &PathBuf| ghost_dir == folder || ghost_dir.parent() == Some(folder);
+    if owner == options.user
+        || options.behalf_of == Some(owner)
+        || options.allow_foreign
+        || options.safe_folders.iter().any(safe)
+    {
+        return Ok(());
+    }
+    Err(Error::Foreign {
+        path: ghost_dir.to_owned(),
+        owner,
+        user: options.user,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! Every setting: its key, its type, its default, what it means. One table gives the typed [`Settings`] and the list
+//! that `config list`, completions and manuals are made from.
+
+use crate::limits::{BLOCK_BYTES_MAX, CONTENT_BYTES_MAX};
+use crate::repository::config::value::{Kind, Scope, Setting, Value, choice};
+
+choice! {
+    /// What is taken as proof that a file did not change.
+    Trust {
+        /// Its stat values.
+        Stat = "stat",
+        /// Only its bytes.
+        Hash = "hash",
+    }
+}
+
+choice! {
+    /// How files are cut.
+    ChunkMethod {
+        /// By content.
+        FastCdc = "fastcdc",
+        /// Every `chunk.avg` bytes.
+        Fixed = "fixed",
+    }
+}
+
+choice! {
+    /// When something is done that depends on where output goes.
+    When {
+        /// On a terminal.
+        Auto = "auto",
+        /// Always.
+        Always = "always",
+        /// Never.
+        Never = "never",
+    }
+}
+
+/// A setting that may be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name: table and key.
+    pub name: &'static str,
+    /// Its type and bounds.
+    pub kind: Kind,
+    /// Where it may stand.
+    pub scope: Scope,
+    /// What it means.
+    pub help: &'static str,
+}
+
+macro_rules! settings {
+    ($($(#[doc = $help:literal])+ $name:literal $field:ident: $type:ty = $default:expr, $kind:expr, $scope:ident;)+) => {
+        /// All settings.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Settings {
+            $($(#[doc = $help])+ pub $field: $type,)+
+        }
+
+        /// All keys, sorted by table as they are shown.
+        pub const KEYS: &[Key] = &[$(Key {
+            name: $name,
+            kind: $kind,
+            scope: Scope::$scope,
+            help: concat!($($help),+).trim_ascii(),
+        },)+];
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($field: $default,)+ }
+            }
+        }
+
+        impl Settings {
+            /// The value of a key; none where there is no such key.
+            pub fn value(&self, name: &str) -> Option<Value> {
+                match name {
+                    $($name => Some(self.$field.to_value()),)+
+                    _ => None,
+                }
+            }
+
+            /// Takes a value that its kind has accepted; says whether the key exists and the type fits.
+            pub(super) fn assign(&mut self, name: &str, value: &Value) -> bool {
+                match name {
+                    $($name => match Setting::from_value(value) {
+                        Some(value) => self.$field = value,
+                        None => return false,
+                    },)+
+                    _ => return false,
+                }
+                true
+            }
+        }
+    };
+}
+
+const ON_OFF: Kind = Kind::Bool;
+const NO_LIMIT: u64 = CONTENT_BYTES_MAX;
+
+settings! {
+    /// The line that `@` means and that snapshots go to.
+    "core.line" core_line: String = "main".to_owned(), Kind::Line, Any;
+    /// Threads that read, hash and compress; 0 is one a processor.
+    "core.threads" core_threads: u64 = 0, Kind::Count { min: 0, max: 1024 }, Any;
+    /// Folders of other owners whose repositories are opened; "*" is all.
+    "core.safe" core_safe: Vec<String> = Vec::new(), Kind::List, User;
+    /// Who new records name; empty is the name of the user.
+    "core.author" core_author: String = String::new(), Kind::Text, Any;
+    /// The machine that new records name; empty is the name of this machine.
+    "core.host" core_host: String = String::new(), Kind::Text, Any;
+
+    /// How files are cut: fastcdc by content, fixed every chunk.avg bytes.
+    "chunk.method" chunk_method: ChunkMethod = ChunkMethod::FastCdc, Kind::Choice(ChunkMethod::NAMES), Any;
+    /// Shortest chunk in bytes; shorter files are one chunk.
+    "chunk.min" chunk_min_bytes: u64 = 64 << 10, Kind::Bytes { min: 64, max: BLOCK_BYTES_MAX as u64 }, Any;
+    /// Length in bytes that chunks have in the middle.
+    "chunk.avg" chunk_avg_bytes: u64 = 256 << 10, Kind::Bytes { min: 256, max: BLOCK_BYTES_MAX as u64 }, Any;
+    /// Longest chunk in bytes.
+    "chunk.max" chunk_max_bytes: u64 = 1 << 20, Kind::Bytes { min: 1024, max: BLOCK_BYTES_MAX as u64 }, Any;
+
+    /// A data file of this many bytes gets no more frames.
+    "data.file-max" data_file_bytes_max: u64 = 1 << 30, Kind::Bytes { min: 1 << 20, max: 1 << 40 }, Any;
+    /// Bytes of small files that are compressed together.
+    "data.frame-bytes" data_frame_bytes: u64 = 2 << 20, Kind::Bytes { min: 4 << 10, max: 16 << 20 }, Any;
+    /// Bytes of large files that are compressed together.
+    "data.large-frame-bytes" data_large_frame_bytes: u64 = 16 << 20, Kind::Bytes { min: 4 << 10, max: 16 << 20 }, Any;
+    /// Bytes of trees and lists that are compressed together.
+    "data.meta-frame-bytes" data_meta_frame_bytes: u64 = 512 << 10, Kind::Bytes { min: 4 << 10, max: 16 << 20 }, Any;
+    /// Level of zstd: higher is smaller and slower.
+    "zstd.level" zstd_level: u64 = 3, Kind::Count { min: 1, max: 19 }, Any;
+
+    /// What proves that a file did not change: stat, its stat values; hash, only its bytes.
+    "snapshot.trust" snapshot_trust: Trust = Trust::Stat, Kind::Choice(Trust::NAMES), Any;
+    /// Patterns of paths that are left out, as in .ghostignore.
+    "snapshot.exclude" snapshot_exclude: Vec<String> = Vec::new(), Kind::List, Any;
+    /// Whether folders with a CACHEDIR.TAG are left out.
+    "snapshot.exclude-caches" snapshot_exclude_caches: bool = false, ON_OFF, Any;
+    /// Names of files whose presence leaves a folder out.
+    "snapshot.exclude-if-present" snapshot_exclude_if_present: Vec<String> = Vec::new(), Kind::List, Any;
+    /// Files of more bytes are left out; 0 is no limit.
+    "snapshot.exclude-larger-than" snapshot_exclude_larger_than_bytes: u64 = 0, Kind::Bytes { min: 0, max: NO_LIMIT }, Any;
+    /// Whether mount points are left empty.
+    "snapshot.one-file-system" snapshot_one_file_system: bool = false, ON_OFF, Any;
+    /// Whether birth times are kept. Linux cannot restore them, and with them equal trees have different ids.
+    "snapshot.birth-time" snapshot_birth_time: bool = false, ON_OFF, Any;
+    /// Whether extended attributes and ACLs are kept.
+    "snapshot.xattrs" snapshot_xattrs: bool = true, ON_OFF, Any;
+    /// Whether a snapshot in which nothing changed is left out.
+    "snapshot.skip-if-unchanged" snapshot_skip_if_unchanged: bool = false, ON_OFF, Any;
+
+    /// When output has colours.
+    "ui.color" ui_color: When = When::Auto, Kind::Choice(When::NAMES), Any;
+    /// When long jobs show how far they are.
+    "ui.progress" ui_progress: When = When::Auto, Kind::Choice(When::NAMES), Any;
+
+    /// Bytes a second that are read from files at most; 0 is no limit.
+    "io.read-limit" io_read_limit_bytes: u64 = 0, Kind::Bytes { min: 0, max: NO_LIMIT }, Any;
+    /// Whether files are read only while nobody else uses the disk.
+    "io.idle" io_idle: bool = false, ON_OFF, Any;
+}
+
+impl Settings {
+    /// The value of a key as text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        Some(find(name)?.kind.to_text(&self.value(name)?))
+    }
+}
+
+/// The key of this name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The key whose name is nearest to `name`, if one is near.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let last = |text: &str| text.rsplit('.').next().map(str::to_owned);
+    let near = KEYS.iter().map(|key| {
+        // A right key in the wrong table is nearer than a wrong key.
+        let same_key = last(key.name) == last(name);
+        let edits = edits(name, key.name);
+        (if same_key { edits.min(1) } else { edits }, key.name)
+    });
+    near.min()
+        .filter(|(edits, found)| *edits <= 1 + found.len() / 4)
+        .map(|(_, found)| found)
+}
+
+/// How many letters must be put in, left out or changed to make `b` of `a`.
+fn edits(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().take(100).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let change = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_of_its_kind() {
+        let defaults = Settings::default();
+        for key in KEYS {
+            let value = defaults.value(key.name).unwrap();
+            let text = key.kind.to_text(&value);
+            assert_eq!(key.kind.parse_text(&text).as_ref(), Ok(&value), "{}", key.name);
+            assert!(defaults.clone().assign(key.name, &value));
+            assert!(
+                key.name.matches('.').count() == 1 && key.help.ends_with('.'),
+                "{}",
+                key.name
+            );
+        }
+    }
+
+    #[test]
+    fn near_keys_are_found() {
+        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(nearest("chunk.averge"), Some("chunk.avg"));
+        assert_eq!(nearest("snapshot.excludes"), Some("snapshot.exclude"));
+        assert_eq!(nearest("snapshots.trust"), Some("snapshot.trust"));
+        assert_eq!(nearest("core.level"), Some("zstd.level"));
+        assert_eq!(nearest("something.else"), None);
+    }
+}
