@@ -1,1 +1,0 @@
-//! Scenario tests of ghost live in `tests/`; see `t/README.md`.

@@ -1,0 +1,15 @@
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    dead_code,
+    reason = "tests: a failed unwrap is a failed test"
+)]
+//! Scenarios: what people do with `ghost`, from the outside, compared with tools that nobody here wrote.
+//!
+//! One binary, one module a family (t/README.md): `t0` basics, `t1` objects, `t2` store, `t3` walk, `t4` snapshot and
+//! reconstruct, `t7` porcelain, `t8` damage, `t9` formats.
+
+#[macro_use]
+mod harness;
+
+mod t0_basics;
