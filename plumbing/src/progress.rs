@@ -60,6 +60,10 @@ pub struct Progress {
     files_total: AtomicU64,
     bytes_done: AtomicU64,
     bytes_total: AtomicU64,
+    new_blocks: AtomicU64,
+    new_bytes: AtomicU64,
+    known_blocks: AtomicU64,
+    known_bytes: AtomicU64,
     phase: AtomicU8,
     stop: Arc<AtomicBool>,
 }
@@ -77,6 +81,14 @@ pub struct Counters {
     pub bytes_done: u64,
     /// Bytes that the job is about; 0 if unknown.
     pub bytes_total: u64,
+    /// Blocks that the store did not have.
+    pub new_blocks: u64,
+    /// Bytes of these.
+    pub new_bytes: u64,
+    /// Blocks that the store had already.
+    pub known_blocks: u64,
+    /// Bytes of these.
+    pub known_bytes: u64,
 }
 
 impl Progress {
@@ -92,6 +104,18 @@ impl Progress {
     pub fn add(&self, files: u64, bytes: u64) {
         self.files_done.fetch_add(files, Relaxed);
         self.bytes_done.fetch_add(bytes, Relaxed);
+    }
+
+    /// Adds blocks that the store did not have.
+    pub fn add_new(&self, blocks: u64, bytes: u64) {
+        self.new_blocks.fetch_add(blocks, Relaxed);
+        self.new_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Adds blocks that the store had already.
+    pub fn add_known(&self, blocks: u64, bytes: u64) {
+        self.known_blocks.fetch_add(blocks, Relaxed);
+        self.known_bytes.fetch_add(bytes, Relaxed);
     }
 
     /// Says how much there is to do.
@@ -119,6 +143,10 @@ impl Progress {
             files_total: self.files_total.load(Relaxed),
             bytes_done: self.bytes_done.load(Relaxed),
             bytes_total: self.bytes_total.load(Relaxed),
+            new_blocks: self.new_blocks.load(Relaxed),
+            new_bytes: self.new_bytes.load(Relaxed),
+            known_blocks: self.known_blocks.load(Relaxed),
+            known_bytes: self.known_bytes.load(Relaxed),
         }
     }
 
@@ -152,6 +180,8 @@ mod tests {
         progress.set_totals(3, 10);
         progress.add_totals(1, 1);
         progress.add(2, 7);
+        progress.add_new(1, 4);
+        progress.add_known(2, 3);
         for phase in [
             Phase::Scanning,
             Phase::Reading,
@@ -166,6 +196,8 @@ mod tests {
         let now = progress.counters();
         assert_eq!((now.files_done, now.files_total), (2, 4));
         assert_eq!((now.bytes_done, now.bytes_total), (7, 11));
+        assert_eq!((now.new_blocks, now.new_bytes), (1, 4));
+        assert_eq!((now.known_blocks, now.known_bytes), (2, 3));
         assert!(progress.check().is_ok());
         stop.store(true, Relaxed);
         assert!(matches!(progress.check(), Err(Error::Interrupted)));
