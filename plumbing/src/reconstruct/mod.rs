@@ -1,1 +1,149 @@
-//! (in preparation)
+//! From a tree to a directory: the mirror image of [`crate::snapshot`].
+//!
+//! The way of a tree, each stage handing plain values on:
+//!
+//! 1. [`plan`] walks the tree in its order, in a thread of its own. It makes directories, compares names that are
+//!    there with their entries ([`existing`]), removes what is not in the tree if asked ([`remove`]), and collects
+//!    what is to be written in batches of bounded size.
+//! 2. [`files`] writes a batch: its pieces of content are sorted by where their blocks lie, and workers take one
+//!    frame at a time, decompress it once, check its blocks and write all pieces that are in it. Files that are whole
+//!    are finished at once; those of several pieces when their last piece is written. Meanwhile the next batch is
+//!    planned.
+//! 3. [`last`] makes what needs all files of the batch: clones of equal contents, hard links, and then pipes,
+//!    sockets, devices and symbolic links.
+//! 4. [`apply`] sets metadata through the handle of each thing when it is complete; of a directory, when everything
+//!    in it is done ([`target`]).
+//!
+//! Invariants:
+//!
+//! - Only handles of directories below the target are used, with one name at a time, and no link is followed.
+//! - Files are born with mode 0600, owned before they get their mode, and have their mtime last. A new name is
+//!   created where there was none; a name that is taken is replaced whole by a rename, so that nobody sees half of a
+//!   file under a name that had a content, and nothing is ever written into what was there. What is not complete
+//!   when the job ends is removed; after a kill it is left with mode 0600 and a wrong mtime, so that the next
+//!   run finds it.
+//! - Every block is hashed after it was read.
+//! - Memory is bounded by two batches and one frame a thread, whatever the number and the length of files; open
+//!   handles by a part of `RLIMIT_NOFILE`.
+//! - What cannot be written is named in the report, and the job goes on.
+
+mod apply;
+mod existing;
+mod files;
+mod last;
+mod made;
+mod options;
+mod plan;
+mod remove;
+mod report;
+mod select;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bstr::BString;
+use rustix::process::Resource;
+
+pub use options::{Options, Overwrite, Reflink};
+pub use report::{Problem, Report};
+
+use crate::error::{Error, Result};
+use crate::object::{Metadata, ObjectId, ObjectSource};
+use crate::progress::{Phase, Progress};
+use crate::store::{Frame, Store};
+use report::Recorder;
+use select::Selection;
+use target::{Dir, Handles};
+
+/// Most handles of directories that stay open.
+const DIRECTORY_HANDLES_MAX: usize = 512;
+/// Most files of several pieces that are in work at once, each with an open handle.
+const OPEN_FILES_MAX: usize = 256;
+
+/// What every part of a job needs.
+pub(crate) struct Context<'j> {
+    store: &'j Store,
+    options: &'j Options,
+    progress: &'j Progress,
+    report: Recorder,
+    handles: Handles,
+    open_files_max: usize,
+    /// Makes temporary names of this job differ from those of others and of each other.
+    temporary: (u64, AtomicU64),
+}
+
+impl<'j> Context<'j> {
+    fn new(store: &'j Store, options: &'j Options, progress: &'j Progress) -> Result<Self> {
+        let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let share = usize::try_from(limit / 4).unwrap_or(usize::MAX).max(8);
+        let seed = getrandom::u64().map_err(|error| Error::Io {
+            op: "get random bytes for",
+            path: "temporary names".into(),
+            source: std::io::Error::other(error),
+        })?;
+        Ok(Self {
+            store,
+            options,
+            progress,
+            report: Recorder::default(),
+            handles: Handles::new(share.min(DIRECTORY_HANDLES_MAX)),
+            open_files_max: share.min(OPEN_FILES_MAX),
+            temporary: (seed, AtomicU64::new(0)),
+        })
+    }
+
+    /// A name that nothing has.
+    fn temporary_name(&self) -> BString {
+        let number = self.temporary.1.fetch_add(1, Relaxed);
+        format!(".~ghost-{:016x}", self.temporary.0.wrapping_add(number)).into()
+    }
+}
+
+/// Makes the directory `target` what the tree says, as far as `options` ask for it.
+///
+/// `root` is the metadata for `target` itself. Fails at once where the target cannot be opened, a path of
+/// `options.paths` is not in the tree or the tree cannot be read; with [`Error::Interrupted`] when it was
+/// stopped through `progress`; all else is in the report.
+pub fn reconstruct(
+    store: &Store,
+    tree: ObjectId,
+    root: Option<&Metadata>,
+    target: &Path,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Report> {
+    let context = Context::new(store, options, progress)?;
+    let selection = Selection::parse(&options.paths)?;
+    selection.check(store, tree)?;
+    store.tree_node(&tree)?;
+    progress.set_phase(Phase::Writing);
+    let top = target::open_target(&context, target)?;
+    let outcome = run(&context, top, tree, root, selection);
+    progress.check()?;
+    outcome?;
+    Ok(context.report.finish())
+}
+
+/// Plans in one thread and writes in others, one batch behind.
+fn run<'j>(
+    context: &'j Context<'j>,
+    top: Dir<'j>,
+    tree: ObjectId,
+    root: Option<&Metadata>,
+    selection: Selection,
+) -> Result<()> {
+    let made = made::Made::default();
+    let (send, batches) = crossbeam_channel::bounded(0);
+    let mut frames: Vec<Frame> = Vec::new();
+    frames.resize_with(context.options.threads.max(1), Frame::default);
+    std::thread::scope(|scope| {
+        let planner = scope.spawn(|| plan::Planner::new(context, &made, send).run(top, tree, root, selection));
+        for batch in batches {
+            files::write(context, &made, batch, &mut frames);
+        }
+        planner.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}

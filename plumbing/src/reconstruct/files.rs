@@ -1,0 +1,535 @@
+//! Writing the content of files.
+//!
+//! A batch is a list of pieces, each a stretch of a file that one block, a run or inline bytes fill. Sorted by where
+//! the blocks lie, it is read from front to back: a worker takes all pieces of one frame, decompresses the frame,
+//! hashes each of its blocks that is needed once, and writes them at their offsets. A [`FileJob`] is created by
+//! whoever has its first piece and finished by whoever writes its last: metadata, then the rename where a name was
+//! taken. A job that is let go of unfinished, because of an error or because the caller stopped, removes its file.
+
+use std::mem::size_of;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bstr::BString;
+use parking_lot::Mutex;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::Context;
+use super::apply::{self, Subject, Wanted};
+use super::last::{self, Last};
+use super::made::{Key, Made};
+use super::report::Count;
+use super::target::{Dir, Identity};
+use crate::content::{self, Pieces, Source, check_block_bytes, sub_slice};
+use crate::error::{Error, Result};
+use crate::object::{ContentRef, ObjectId, ObjectKind, ObjectSource};
+use crate::store::{Frame, Location};
+
+/// Memory of one batch in bytes; two are alive at a time.
+const BATCH_BYTES_MAX: usize = 12 << 20;
+/// Pieces without a block that a worker takes at once.
+const LOOSE_PIECES: usize = 64;
+/// Areas of zeros become holes in units of this many bytes: the block size of most file systems.
+const HOLE_BYTES: usize = 4096;
+/// Runs of bytes other than zero are written in units of this many bytes.
+const RUN_BYTES: usize = 64 << 10;
+
+/// A file that is being written.
+pub(super) struct FileJob<'j> {
+    pub dir: Arc<Dir<'j>>,
+    pub name: BString,
+    /// Its length.
+    pub bytes: u64,
+    wanted: Wanted,
+    /// What to confirm when it is complete: its hard-link group, its content.
+    keys: [Option<Key>; 2],
+    /// Its name is taken: write beside it and rename.
+    replaces: bool,
+    /// It has several pieces, so it gets its length before its bytes.
+    in_pieces: bool,
+    /// Pieces still to be written, and one while more may be planned.
+    missing: AtomicU64,
+    failed: AtomicBool,
+    open: Mutex<Option<Open>>,
+}
+
+/// A file that has been created and is not finished.
+struct Open {
+    file: Arc<OwnedFd>,
+    /// Its name until it is finished, where that is not the final one.
+    temporary: Option<BString>,
+}
+
+impl<'j> FileJob<'j> {
+    /// A file that is still to be created.
+    pub fn new(
+        dir: Arc<Dir<'j>>,
+        name: BString,
+        bytes: u64,
+        wanted: Wanted,
+        group: Option<Key>,
+        replaces: bool,
+    ) -> Self {
+        Self {
+            dir,
+            name,
+            bytes,
+            wanted,
+            keys: [group, None],
+            replaces,
+            in_pieces: true,
+            missing: AtomicU64::new(1),
+            failed: AtomicBool::new(false),
+            open: Mutex::new(None),
+        }
+    }
+
+    /// Asks for the content to be confirmed when it is complete.
+    pub fn remember_content(&mut self, key: Key) {
+        self.keys[1] = Some(key);
+    }
+
+    /// Reports an error, the first of this file, and gives the file up.
+    pub fn fail(&self, error: Error) {
+        if !self.failed.swap(true, Ordering::Relaxed) {
+            self.dir.context().report.problem(self.dir.path_of(&self.name), error);
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// The open file, created when it is first asked for.
+    pub fn file(&self) -> Result<Arc<OwnedFd>> {
+        let mut open = self.open.lock();
+        if let Some(open) = &*open {
+            return Ok(open.file.clone());
+        }
+        let (file, temporary) = self.create()?;
+        let file = Arc::new(file);
+        *open = Some(Open {
+            file: file.clone(),
+            temporary,
+        });
+        if self.in_pieces || self.dir.context().options.sparse {
+            rustix::fs::ftruncate(&file, self.bytes).map_err(self.dir.error("set the length of", &self.name))?;
+        }
+        Ok(file)
+    }
+
+    fn create(&self) -> Result<(OwnedFd, Option<BString>)> {
+        let above = self.dir.handle()?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let create = |name: &BString| rustix::fs::openat(&above, name.as_slice(), flags, Mode::RUSR | Mode::WUSR);
+        let created = if self.replaces {
+            with_temporary_name(self.dir.context(), create).map(|(file, name)| (file, Some(name)))
+        } else {
+            create(&self.name).map(|file| (file, None))
+        };
+        created.map_err(self.dir.error("create", &self.name))
+    }
+
+    /// Gives the file its metadata and its name, when all bytes are written.
+    pub fn finish(&self, made: &Made<'j>) -> Result<()> {
+        let file = self.file()?;
+        let context = self.dir.context();
+        let stat = rustix::fs::fstat(&file).map_err(self.dir.error("stat", &self.name))?;
+        apply::give(&self.dir, &self.name, Subject::Open(file.as_fd()), &stat, &self.wanted)?;
+        let mut open = self.open.lock();
+        if let Some(temporary) = open.as_ref().and_then(|open| open.temporary.as_ref()) {
+            let above = self.dir.handle()?;
+            rustix::fs::renameat(&above, temporary.as_slice(), &above, self.name.as_slice())
+                .map_err(self.dir.error("put a new version in place of", &self.name))?;
+        }
+        // From here on it is complete: nothing is left to be removed.
+        *open = None;
+        for key in self.keys.iter().flatten() {
+            made.confirm(key, Identity::of(&stat));
+        }
+        count_made(context, self.replaces, self.bytes);
+        context.progress.add(1, 0);
+        Ok(())
+    }
+
+    /// Notes that a piece has been written; the last one finishes the file.
+    fn piece_done(&self, made: &Made<'j>) {
+        if self.missing.fetch_sub(1, Ordering::AcqRel) == 1
+            && !self.has_failed()
+            && let Err(error) = self.finish(made)
+        {
+            self.fail(error);
+        }
+    }
+
+    /// Writes bytes of the content at their offset.
+    fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        let file = self.file()?;
+        let context = self.dir.context();
+        let written = if context.options.sparse {
+            write_with_holes(&file, bytes, offset)
+        } else {
+            write_all_at(&file, bytes, offset)
+        };
+        written.map_err(self.dir.error("write", &self.name))?;
+        context.progress.add(0, bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Writes a run. Zeros are there already, as the file was given its length.
+    fn write_run(&self, byte: u8, bytes: u64, offset: u64) -> Result<()> {
+        if byte == 0 {
+            self.dir.context().progress.add(0, bytes);
+            return Ok(());
+        }
+        let unit = [byte; RUN_BYTES];
+        let mut done = 0;
+        while done < bytes {
+            self.dir.context().progress.check()?;
+            // At most `RUN_BYTES`.
+            let now = (bytes - done).min(RUN_BYTES as u64) as usize;
+            self.write(&unit[..now], offset + done)?;
+            done += now as u64;
+        }
+        Ok(())
+    }
+
+    /// Writes the whole content from its first byte to its last, block by block: the slow way, for files whose blocks
+    /// are not taken from sorted frames.
+    pub fn write_in_order(&self, content: &ContentRef) -> Result<()> {
+        let context = self.dir.context();
+        for piece in Pieces::new(context.store, content) {
+            context.progress.check()?;
+            let piece = piece?;
+            match piece.source {
+                Source::Block { id, block_bytes, from } => {
+                    let block = context.store.object(ObjectKind::Block, &id)?;
+                    check_block_bytes(&id, block_bytes, block.len())?;
+                    self.write(sub_slice(&block, from, piece.bytes)?, piece.offset)?;
+                }
+                Source::Inline(bytes) => self.write(&bytes, piece.offset)?,
+                Source::Run(byte) => self.write_run(byte, piece.bytes, piece.offset)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for FileJob<'_> {
+    fn drop(&mut self) {
+        let Some(open) = self.open.get_mut().take() else {
+            return;
+        };
+        let name = open.temporary.as_ref().unwrap_or(&self.name);
+        let removed = self.dir.handle().and_then(|above| {
+            rustix::fs::unlinkat(&above, name.as_slice(), AtFlags::empty()).map_err(self.dir.error("remove", name))
+        });
+        if let Err(error) = removed {
+            self.dir.context().report.problem(self.dir.path_of(name), error);
+        }
+    }
+}
+
+/// Counts a name that was made, and the length of its content.
+pub(super) fn count_made(context: &Context<'_>, replaces: bool, bytes: u64) {
+    context
+        .report
+        .one(if replaces { Count::Updated } else { Count::Created });
+    context.report.add(Count::Bytes, bytes);
+}
+
+/// Makes something under a temporary name that nothing has.
+pub(super) fn with_temporary_name<T>(
+    context: &Context<'_>,
+    mut make: impl FnMut(&BString) -> rustix::io::Result<T>,
+) -> rustix::io::Result<(T, BString)> {
+    loop {
+        let name = context.temporary_name();
+        match make(&name) {
+            Err(Errno::EXIST) => {}
+            made => return made.map(|made| (made, name)),
+        }
+    }
+}
+
+/// What fills a piece.
+enum Part {
+    /// A part of a block.
+    Block {
+        id: ObjectId,
+        block_bytes: u64,
+        from: u64,
+        bytes: u64,
+    },
+    /// These bytes.
+    Inline(Vec<u8>),
+    /// A run of something else than zero.
+    Run { byte: u8, bytes: u64 },
+    /// Nothing: the file is complete when all other pieces are.
+    Nothing,
+}
+
+/// A piece of a file.
+struct Piece<'j> {
+    /// Where its block lies; those without a block come first.
+    at: Option<Location>,
+    job: Arc<FileJob<'j>>,
+    offset: u64,
+    part: Part,
+}
+
+/// What is to be written, of bounded size.
+#[derive(Default)]
+pub(super) struct Batch<'j> {
+    pieces: Vec<Piece<'j>>,
+    /// What is made when all pieces are written.
+    pub last: Vec<Last<'j>>,
+    weight: usize,
+    /// Files of several pieces.
+    open_files: usize,
+}
+
+impl<'j> Batch<'j> {
+    /// Counts memory that belongs to the batch beside its pieces.
+    pub fn add_weight(&mut self, bytes: usize) {
+        self.weight += bytes;
+    }
+
+    /// Whether it should be written before more is planned.
+    pub fn is_full(&self, context: &Context<'_>) -> bool {
+        let lists = self.pieces.len() * size_of::<Piece<'_>>() + self.last.len() * size_of::<Last<'_>>();
+        self.weight + lists >= BATCH_BYTES_MAX || self.open_files >= context.open_files_max
+    }
+
+    /// Adds a file whose content is one block.
+    pub fn push_block(&mut self, context: &Context<'_>, mut job: FileJob<'j>, id: ObjectId, bytes: u64) {
+        job.in_pieces = false;
+        self.weight += size_of::<FileJob<'_>>();
+        let job = Arc::new(job);
+        if bytes == 0 {
+            return self.push(None, job, 0, Part::Nothing);
+        }
+        let part = Part::Block {
+            id,
+            block_bytes: bytes,
+            from: 0,
+            bytes,
+        };
+        self.locate(context, job, 0, id, part);
+    }
+
+    /// Adds a file of several pieces, which follow.
+    pub fn begin(&mut self, _job: &Arc<FileJob<'j>>) {
+        self.weight += size_of::<FileJob<'_>>();
+        self.open_files += 1;
+    }
+
+    /// Adds a piece of it.
+    pub fn push_piece(&mut self, context: &Context<'_>, job: &Arc<FileJob<'j>>, piece: content::Piece) {
+        let part = match piece.source {
+            Source::Run(0) => {
+                context.progress.add(0, piece.bytes);
+                return;
+            }
+            Source::Run(byte) => Part::Run {
+                byte,
+                bytes: piece.bytes,
+            },
+            Source::Inline(bytes) => Part::Inline(bytes),
+            Source::Block { id, block_bytes, from } => {
+                job.missing.fetch_add(1, Ordering::Relaxed);
+                let bytes = piece.bytes;
+                let part = Part::Block {
+                    id,
+                    block_bytes,
+                    from,
+                    bytes,
+                };
+                return self.locate(context, job.clone(), piece.offset, id, part);
+            }
+        };
+        job.missing.fetch_add(1, Ordering::Relaxed);
+        self.push(None, job.clone(), piece.offset, part);
+    }
+
+    /// Says that no more pieces of it follow.
+    pub fn push_end(&mut self, job: Arc<FileJob<'j>>) {
+        self.push(None, job, 0, Part::Nothing);
+    }
+
+    fn locate(&mut self, context: &Context<'_>, job: Arc<FileJob<'j>>, offset: u64, id: ObjectId, part: Part) {
+        match context.store.locate(&id) {
+            Ok(Some(at)) => self.push(Some(at), job, offset, part),
+            Ok(None) => job.fail(Error::Missing { id, needed_as: "block" }),
+            Err(error) => job.fail(error),
+        }
+    }
+
+    fn push(&mut self, at: Option<Location>, job: Arc<FileJob<'j>>, offset: u64, part: Part) {
+        if let Part::Inline(bytes) = &part {
+            self.weight += bytes.len();
+        }
+        self.pieces.push(Piece { at, job, offset, part });
+    }
+}
+
+/// The pieces of a batch, handed out a frame at a time.
+struct Queue<'j>(Mutex<std::iter::Peekable<std::vec::IntoIter<Piece<'j>>>>);
+
+impl<'j> Queue<'j> {
+    /// Puts all pieces of the next frame into `unit`.
+    fn take(&self, unit: &mut Vec<Piece<'j>>) {
+        let mut pieces = self.0.lock();
+        let frame = |piece: &Piece<'_>| piece.at.map(|at| (at.file, at.frame));
+        while let Some(piece) = pieces.next_if(|piece| match unit.first() {
+            None => true,
+            Some(first) => frame(first) == frame(piece) && (first.at.is_some() || unit.len() < LOOSE_PIECES),
+        }) {
+            unit.push(piece);
+        }
+    }
+}
+
+/// Writes a batch with one thread for each of `frames`.
+pub(super) fn write<'j>(context: &'j Context<'j>, made: &Made<'j>, batch: Batch<'j>, frames: &mut [Frame]) {
+    let Batch { mut pieces, last, .. } = batch;
+    pieces.sort_unstable_by_key(|piece| piece.at);
+    let queue = Queue(Mutex::new(pieces.into_iter().peekable()));
+    std::thread::scope(|scope| {
+        for frame in frames {
+            scope.spawn(|| work(context, made, &queue, frame));
+        }
+    });
+    for item in last {
+        if context.progress.should_stop() {
+            break;
+        }
+        last::make(made, item);
+    }
+}
+
+fn work<'j>(context: &Context<'j>, made: &Made<'j>, queue: &Queue<'j>, frame: &mut Frame) {
+    let mut unit = Vec::new();
+    loop {
+        queue.take(&mut unit);
+        if unit.is_empty() || context.progress.should_stop() {
+            return;
+        }
+        write_unit(context, made, &mut unit, frame);
+    }
+}
+
+/// Writes all pieces that need one frame.
+fn write_unit<'j>(context: &Context<'j>, made: &Made<'j>, unit: &mut Vec<Piece<'j>>, frame: &mut Frame) {
+    let Some(at) = unit.first().map(|piece| piece.at) else {
+        return;
+    };
+    let mut unread = match at {
+        Some(at) => context.store.read_frame(at, frame).err(),
+        None => None,
+    };
+    let mut checked = None;
+    for piece in unit.drain(..) {
+        if piece.job.has_failed() {
+            continue;
+        }
+        if let Some(error) = unread.take() {
+            piece.job.fail(error);
+            // Each file is to be named with the error, and reading again is how to get another one like it.
+            unread = at.and_then(|at| context.store.read_frame(at, frame).err());
+            continue;
+        }
+        match write_piece(&piece, frame, &mut checked) {
+            Ok(()) => piece.job.piece_done(made),
+            Err(error) => piece.job.fail(error),
+        }
+    }
+}
+
+/// Writes one piece. `checked` is the slot of the block that was hashed last, with its id.
+fn write_piece(piece: &Piece<'_>, frame: &Frame, checked: &mut Option<(u16, ObjectId)>) -> Result<()> {
+    let Piece { at, job, offset, part } = piece;
+    match (part, at) {
+        (
+            Part::Block {
+                id,
+                block_bytes,
+                from,
+                bytes,
+            },
+            Some(at),
+        ) => {
+            let block = match frame.object(at.slot) {
+                Some((_, _, block)) if *checked == Some((at.slot, *id)) => block,
+                _ => frame.verified(at.slot, id)?,
+            };
+            *checked = Some((at.slot, *id));
+            check_block_bytes(id, *block_bytes, block.len())?;
+            job.write(sub_slice(block, *from, *bytes)?, *offset)
+        }
+        (Part::Inline(bytes), _) => job.write(bytes, *offset),
+        (Part::Run { byte, bytes }, _) => job.write_run(*byte, *bytes, *offset),
+        (Part::Nothing | Part::Block { .. }, _) => job.file().map(drop),
+    }
+}
+
+/// Writes all bytes at an offset.
+pub(super) fn write_all_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(file, bytes, offset) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(written) => {
+                bytes = &bytes[written..];
+                offset += written as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Writes what is not zero of bytes that belong at an offset of a file that has its length.
+fn write_with_holes(file: &OwnedFd, bytes: &[u8], offset: u64) -> rustix::io::Result<()> {
+    // Units end where blocks of the file end. The remainder is less than `HOLE_BYTES`.
+    let first = HOLE_BYTES - (offset % HOLE_BYTES as u64) as usize;
+    let mut start = 0;
+    let mut at = 0;
+    let mut end = first.min(bytes.len());
+    while at < bytes.len() {
+        if bytes[at..end].iter().all(|&byte| byte == 0) {
+            write_all_at(file, &bytes[start..at], offset + start as u64)?;
+            start = end;
+        }
+        at = end;
+        end = (end + HOLE_BYTES).min(bytes.len());
+    }
+    write_all_at(file, &bytes[start..], offset + start as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_become_holes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sparse");
+        for offset in [0u64, 1, 4095, 5000] {
+            let mut bytes = vec![0; 300_000];
+            bytes[0] = 1;
+            bytes[100_000..100_010].fill(7);
+            bytes[299_999] = 2;
+            let file: OwnedFd = std::fs::File::create(&path).unwrap().into();
+            rustix::fs::ftruncate(&file, offset + bytes.len() as u64).unwrap();
+            write_with_holes(&file, &bytes, offset).unwrap();
+            let found = std::fs::read(&path).unwrap();
+            assert!(found[..offset as usize].iter().all(|&byte| byte == 0));
+            assert!(found[offset as usize..] == bytes);
+            let blocks = rustix::fs::fstat(&file).unwrap().st_blocks;
+            assert!(blocks * 512 < 40_000, "{blocks} blocks at offset {offset}");
+        }
+    }
+}
