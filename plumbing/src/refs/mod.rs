@@ -27,9 +27,12 @@
 mod format;
 mod name;
 mod read;
+pub mod revision;
 mod verify;
+pub mod when;
 mod write;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,7 +40,9 @@ use parking_lot::Mutex;
 
 pub use self::format::{Change, Record};
 pub use self::name::{LINES, SHORT_NAME_PREFIXES, candidates, check_ref_name, line_ref, short_name};
+pub use self::revision::{Named, Revision, RevisionContext, RevisionSource, resolve, resolve_snapshot};
 pub use self::verify::RefReport;
+pub use self::when::parse_when;
 use crate::disk::{Disk, LockKind, OpenMode, replace_file};
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
@@ -244,22 +249,35 @@ impl RefStore {
     /// Everything that a ref went through, newest first. A ref that was deleted has a history, too.
     pub fn history(&self, name: &str) -> Result<Vec<HistoryEntry>> {
         let mut found = Vec::new();
+        self.walk_history(name, &mut |entry| {
+            found.push(entry);
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
+    /// Shows what a ref went through, newest first, and reads no further when `visit` breaks.
+    pub fn walk_history(&self, name: &str, visit: &mut dyn FnMut(HistoryEntry) -> ControlFlow<()>) -> Result<()> {
         for record in self.records_backwards()? {
             let mut record = record?;
-            if let Ok(at) = record.changes.binary_search_by(|change| change.name.as_str().cmp(name)) {
-                let change = record.changes.swap_remove(at);
-                found.push(HistoryEntry {
-                    sequence: Sequence(record.sequence),
-                    old: change.old,
-                    new: change.new,
-                    time: record.time,
-                    author: record.author,
-                    host: record.host,
-                    message: record.message,
-                });
+            let Ok(at) = record.changes.binary_search_by(|change| change.name.as_str().cmp(name)) else {
+                continue;
+            };
+            let change = record.changes.swap_remove(at);
+            let entry = HistoryEntry {
+                sequence: Sequence(record.sequence),
+                old: change.old,
+                new: change.new,
+                time: record.time,
+                author: record.author,
+                host: record.host,
+                message: record.message,
+            };
+            if visit(entry).is_break() {
+                break;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// All records, newest first, read as they are asked for.

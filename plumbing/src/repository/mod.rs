@@ -18,6 +18,7 @@ mod init;
 
 pub mod config;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,7 +29,9 @@ pub use self::init::{InitOptions, Initialised, init};
 use crate::disk::{Disk, read_file};
 use crate::error::{Error, Result};
 use crate::limits::CONFIG_BYTES_MAX;
-use crate::refs::RefStore;
+use crate::object::{IdPrefix, ObjectId, ObjectKind, ObjectSource};
+use crate::refs::{HistoryEntry, RefStore, RevisionContext, RevisionSource};
+use crate::store::{self, Store};
 
 /// Name of a repository's folder.
 pub const FOLDER: &str = ".ghost";
@@ -67,6 +70,8 @@ pub struct Repository {
     pub disk: Arc<dyn Disk>,
     /// Its refs.
     pub refs: RefStore,
+    /// Its objects.
+    pub store: Store,
     /// Features that this version may only read past; empty where it may write.
     pub read_only: Vec<String>,
 }
@@ -86,12 +91,20 @@ impl Repository {
         if let Some(feature) = read_only.first() {
             refs = refs.read_only(feature.clone());
         }
+        let store = Store::open(
+            disk.clone(),
+            ghost_dir,
+            format.uuid,
+            format.hash,
+            store_options(config.typed()),
+        )?;
         Ok(Self {
             ghost_dir: ghost_dir.to_owned(),
             format,
             config,
             disk,
             refs,
+            store,
             read_only,
         })
     }
@@ -112,9 +125,52 @@ impl Repository {
         self.ghost_dir.join(CONFIG_FILE)
     }
 
+    /// What revisions depend on here, at the time and in the zone of `now`.
+    pub fn revisions(&self, now: jiff::Zoned) -> RevisionContext {
+        RevisionContext {
+            line: self.settings().core_line.clone(),
+            now,
+            algo: self.format.hash,
+        }
+    }
+
     /// The settings.
     pub fn settings(&self) -> &Settings {
         self.config.typed()
+    }
+}
+
+impl RevisionSource for Repository {
+    fn ref_value(&self, name: &str) -> Result<Option<ObjectId>> {
+        self.refs.get(name)
+    }
+
+    fn walk_history(&self, name: &str, visit: &mut dyn FnMut(HistoryEntry) -> ControlFlow<()>) -> Result<()> {
+        self.refs.walk_history(name, visit)
+    }
+
+    fn find_prefix(&self, prefix: &IdPrefix, limit: usize) -> Result<Vec<ObjectId>> {
+        self.store.find_prefix(prefix, limit)
+    }
+
+    fn kind_of(&self, id: &ObjectId) -> Result<Option<ObjectKind>> {
+        self.store.kind_of(id)
+    }
+
+    fn objects(&self) -> &dyn ObjectSource {
+        &self.store
+    }
+}
+
+/// How the store writes, by the settings, whose bounds fit all of these types.
+fn store_options(settings: &Settings) -> store::Options {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    store::Options {
+        file_bytes_max: settings.data_file_bytes_max,
+        frame_bytes: bytes(settings.data_frame_bytes),
+        large_frame_bytes: bytes(settings.data_large_frame_bytes),
+        meta_frame_bytes: bytes(settings.data_meta_frame_bytes),
+        zstd_level: i32::try_from(settings.zstd_level).unwrap_or(i32::MAX),
     }
 }
 

@@ -156,7 +156,7 @@ impl Kind {
             Self::Count { .. } => text.parse().ok().map(Value::Number),
             Self::Text | Self::Line | Self::Choice(_) => Some(Value::Text(text.to_owned())),
             Self::List if text.starts_with('[') => match text.parse::<toml_edit::Value>() {
-                Ok(value) => self.from_toml(&value),
+                Ok(value) => self.read_toml(&value),
                 Err(_) => None,
             },
             Self::List => Some(Value::List(vec![text.to_owned()])),
@@ -166,10 +166,10 @@ impl Kind {
 
     /// A value from a configuration file.
     pub fn parse_toml(&self, value: &toml_edit::Value) -> Result<Value, String> {
-        self.check(self.from_toml(value))
+        self.check(self.read_toml(value))
     }
 
-    fn from_toml(&self, value: &toml_edit::Value) -> Option<Value> {
+    fn read_toml(&self, value: &toml_edit::Value) -> Option<Value> {
         match (self, value) {
             (Self::Bool, toml_edit::Value::Boolean(value)) => Some(Value::Bool(*value.value())),
             (Self::Bytes { .. } | Self::Count { .. }, toml_edit::Value::Integer(value)) => {
