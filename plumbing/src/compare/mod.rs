@@ -14,7 +14,9 @@
 //! nothing is read that equal ids show to be equal; memory is one node a level and side.
 
 mod change;
+mod live;
 mod moves;
+mod side;
 mod stored;
 
 #[cfg(test)]
@@ -25,24 +27,15 @@ use std::cmp::Ordering;
 use bstr::BString;
 
 pub use change::{Change, ChangeKind, Content, Fields, Item};
+pub use live::{Live, Trust};
 pub use moves::find_moves;
+pub use side::Side;
 
-use crate::error::Result;
-use crate::object::{Entry, Kind, Node, ObjectId, ObjectSource};
-use stored::{Head, Reads};
-
-/// One side of a comparison.
-pub enum Side<'a> {
-    /// Nothing: everything on the other side was added or removed.
-    Nothing,
-    /// A stored directory.
-    Stored {
-        /// Gives its objects.
-        source: &'a dyn ObjectSource,
-        /// Its id.
-        tree: ObjectId,
-    },
-}
+use self::live::{OPEN_LEVELS_MAX, Problems};
+use self::side::{Cursor, Found};
+use self::stored::{Head, Reads};
+use crate::error::{Error, Result};
+use crate::object::{Kind, Node, ObjectId};
 
 /// What is compared and told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +65,7 @@ impl Default for Options {
 pub struct Changes<'a> {
     options: Options,
     levels: Vec<Level<'a>>,
+    problems: Problems,
 }
 
 /// A pair of directories.
@@ -82,107 +76,56 @@ struct Level<'a> {
     new: Cursor<'a>,
 }
 
-enum Cursor<'a> {
-    Nothing,
-    Stored(stored::Cursor<'a>),
+/// Either side of one name; at least one is there.
+type Pair = (Option<Found>, Option<Found>);
+
+/// What is known of the contents of a pair.
+struct Judged {
+    same: bool,
+    old_hash: Option<ObjectId>,
+    new_hash: Option<ObjectId>,
 }
 
-/// An entry of one side.
-enum Found<'a> {
-    Stored(Entry, &'a dyn ObjectSource),
-}
-
-impl<'a> From<Side<'a>> for Cursor<'a> {
-    fn from(side: Side<'a>) -> Self {
-        match side {
-            Side::Nothing => Self::Nothing,
-            Side::Stored { source, tree } => Self::Stored(stored::Cursor::new(source, tree)),
-        }
-    }
-}
-
-impl<'a> Cursor<'a> {
-    fn head(&self) -> Head<'_> {
-        match self {
-            Self::Nothing => Head::End,
-            Self::Stored(cursor) => cursor.head(),
-        }
-    }
-
-    fn read_node(&mut self) -> Result<()> {
-        match self {
-            Self::Nothing => Ok(()),
-            Self::Stored(cursor) => cursor.read_node(),
-        }
-    }
-
-    fn skip_node(&mut self) {
-        match self {
-            Self::Nothing => {}
-            Self::Stored(cursor) => cursor.skip_node(),
-        }
-    }
-
-    fn take(&mut self) -> Option<Found<'a>> {
-        match self {
-            Self::Nothing => None,
-            Self::Stored(cursor) => cursor.take().map(|entry| Found::Stored(entry, cursor.source())),
+impl Judged {
+    fn of(same: bool) -> Self {
+        Self {
+            same,
+            old_hash: None,
+            new_hash: None,
         }
     }
 }
 
-impl<'a> Found<'a> {
-    fn name(&self) -> &[u8] {
-        match self {
-            Self::Stored(entry, _) => &entry.name,
-        }
-    }
-
-    /// A cursor into the directory; nothing for all that is none.
-    fn descend(&self) -> Cursor<'a> {
-        match self {
-            Self::Stored(entry, source) => match entry.node {
-                Node::Directory { tree } => Cursor::Stored(stored::Cursor::new(*source, tree)),
-                _ => Cursor::Nothing,
-            },
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Stored(entry, _) => entry.kind(),
-        }
-    }
-
-    fn into_item(self) -> Item {
-        match self {
-            Self::Stored(entry, _) => entry.into(),
-        }
-    }
-}
-
-/// Compares two sides.
-pub fn compare<'a>(old: Side<'a>, new: Side<'a>, options: Options) -> Changes<'a> {
+/// Compares two sides. Fails where a live one cannot be read at all.
+pub fn compare<'a>(old: Side<'a>, new: Side<'a>, options: Options) -> Result<Changes<'a>> {
+    let problems = Problems::default();
+    let (old_tree, new_tree) = (old.tree(), new.tree());
     let top = Level {
         path: BString::default(),
-        old: old.into(),
-        new: new.into(),
+        old: Cursor::new(old, options.fields, &problems, new_tree)?,
+        new: Cursor::new(new, options.fields, &problems, old_tree)?,
     };
-    Changes {
+    Ok(Changes {
         options,
         levels: vec![top],
-    }
+        problems,
+    })
 }
 
 impl<'a> Changes<'a> {
+    /// What could not be looked at or read so far, each with its path. Nothing is said of the changes there.
+    pub fn take_problems(&mut self) -> Vec<Error> {
+        std::mem::take(&mut *self.problems.borrow_mut())
+    }
+
     fn advance(&mut self) -> Result<Option<Change>> {
         while let Some(level) = self.levels.last_mut() {
-            let Some(next) = level.next_pair()? else {
-                self.levels.pop();
+            let Some(pair) = level.next_pair()? else {
+                self.pop_level()?;
                 continue;
             };
-            let path = level.path_of(&next);
-            let change = match next {
+            let path = level.path_of(&pair);
+            let change = match pair {
                 (Some(old), Some(new)) => self.pair(path, old, new)?,
                 (old, new) => self.one_sided(path, old, new),
             };
@@ -193,39 +136,59 @@ impl<'a> Changes<'a> {
         Ok(None)
     }
 
-    fn one_sided(&mut self, path: BString, old: Option<Found<'a>>, new: Option<Found<'a>>) -> Option<Change> {
-        if self.options.recurse && self.options.expand {
-            let descend = |side: &Option<Found<'a>>| side.as_ref().map_or(Cursor::Nothing, Found::descend);
-            self.push_level(&path, descend(&old), descend(&new));
-        }
+    fn one_sided(&mut self, path: BString, old: Option<Found>, new: Option<Found>) -> Option<Change> {
+        let level = self.levels.last()?;
+        let below = (self.options.recurse && self.options.expand).then(|| level.descend(old.as_ref(), new.as_ref()));
         let kind = if old.is_none() {
             ChangeKind::Added
         } else {
             ChangeKind::Removed
         };
-        Some(Change {
+        let old = old.and_then(|found| level.old.item(found, None));
+        let new = new.and_then(|found| level.new.item(found, None));
+        self.push_level(&path, below.flatten());
+        // What cannot be looked at has been told as a problem.
+        (old.is_some() || new.is_some()).then_some(Change {
             path,
             kind,
-            old: old.map(Found::into_item),
-            new: new.map(Found::into_item),
+            old,
+            new,
             fields: Fields::NONE,
         })
     }
 
-    fn pair(&mut self, path: BString, old: Found<'a>, new: Found<'a>) -> Result<Option<Change>> {
-        let (old_kind, new_kind) = (old.kind(), new.kind());
+    fn pair(&mut self, path: BString, old: Found, new: Found) -> Result<Option<Change>> {
+        let (Some(old_kind), Some(new_kind), Some(level)) = (old.kind(), new.kind(), self.levels.last_mut()) else {
+            return Ok(None);
+        };
         let same_kind = old_kind == new_kind;
-        let same_content = same_kind && same_content(&old, &new)?;
-        let descend = self.options.recurse && !same_content && (same_kind || self.options.expand);
-        if descend {
-            self.push_level(&path, old.descend(), new.descend());
+        let counted = level.counted(self.options.fields);
+        let is_known = same_kind && level.is_known(&old, &new);
+        if is_known && old_kind != Kind::Directory {
+            return Ok(None);
         }
-        let (old, new) = (old.into_item(), new.into_item());
-        let fields = Fields::differing(&old.meta, &new.meta).and(self.options.fields);
-        let is_told = old_kind != Kind::Directory || !self.options.recurse || self.options.parents;
+        let judged = match old_kind {
+            _ if !same_kind => Judged::of(false),
+            Kind::File => level.judge_files(&old, &new)?,
+            Kind::Directory => Judged::of(old.tree().is_some() && old.tree() == new.tree()),
+            _ => Judged::of(true),
+        };
+        let descend = self.options.recurse && !judged.same && (same_kind || self.options.expand);
+        let below = descend.then(|| level.descend(Some(&old), Some(&new))).flatten();
+        let items = (!is_known).then(|| {
+            let old = level.old.item(old, judged.old_hash)?;
+            Some((old, level.new.item(new, judged.new_hash)?))
+        });
+        self.push_level(&path, below);
+        let Some((old, new)) = items.flatten() else {
+            return Ok(None);
+        };
+        let fields = differing(&old, &new).and(counted);
+        // Of files and directories that is decided; all else is small enough to compare as it is.
+        let same = judged.same && (matches!(old_kind, Kind::File | Kind::Directory) || old.content == new.content);
         let kind = if !same_kind {
             ChangeKind::TypeChanged
-        } else if !same_content && is_told {
+        } else if !same && self.tells_content(&old) && self.tells_content(&new) {
             ChangeKind::Modified
         } else if !fields.is_empty() {
             ChangeKind::Metadata
@@ -241,19 +204,40 @@ impl<'a> Changes<'a> {
         }))
     }
 
-    fn push_level(&mut self, path: &BString, old: Cursor<'a>, new: Cursor<'a>) {
-        if matches!((&old, &new), (Cursor::Nothing, Cursor::Nothing)) {
-            return;
+    /// Whether other content of this is a change of its own.
+    fn tells_content(&self, item: &Item) -> bool {
+        match &item.content {
+            Content::LiveDirectory => false,
+            Content::Known(Node::Directory { .. }) => !self.options.recurse || self.options.parents,
+            _ => true,
         }
+    }
+
+    fn push_level(&mut self, path: &BString, below: Option<(Cursor<'a>, Cursor<'a>)>) {
+        let Some((old, new)) = below.filter(|(old, new)| !(old.is_nothing() && new.is_nothing())) else {
+            return;
+        };
         let mut path = path.clone();
         path.push(b'/');
         self.levels.push(Level { path, old, new });
+        if let Some(far) = self.levels.len().checked_sub(OPEN_LEVELS_MAX + 1) {
+            self.levels[far].old.close();
+            self.levels[far].new.close();
+        }
+    }
+
+    fn pop_level(&mut self) -> Result<()> {
+        if let (Some(child), Some(level)) = (self.levels.pop(), self.levels.last_mut()) {
+            level.old.reopen(&child.old)?;
+            level.new.reopen(&child.new)?;
+        }
+        Ok(())
     }
 }
 
 impl<'a> Level<'a> {
     /// The next name, with what either side has of it.
-    fn next_pair(&mut self) -> Result<Option<(Option<Found<'a>>, Option<Found<'a>>)>> {
+    fn next_pair(&mut self) -> Result<Option<Pair>> {
         loop {
             let (old, new) = (self.old.head(), self.new.head());
             match Reads::decide(&old, &new) {
@@ -283,31 +267,79 @@ impl<'a> Level<'a> {
         }
     }
 
-    fn path_of(&self, pair: &(Option<Found<'a>>, Option<Found<'a>>)) -> BString {
+    fn path_of(&self, pair: &Pair) -> BString {
         let name = match pair {
             (Some(found), _) | (None, Some(found)) => found.name(),
             (None, None) => &[],
         };
-        let mut path = self.path.clone();
-        path.extend_from_slice(name);
-        path
+        [self.path.as_slice(), name].concat().into()
+    }
+
+    /// Cursors into a pair; none where either cannot be read.
+    fn descend(&self, old: Option<&Found>, new: Option<&Found>) -> Option<(Cursor<'a>, Cursor<'a>)> {
+        let (old_tree, new_tree) = (old.and_then(Found::tree), new.and_then(Found::tree));
+        Some((self.old.descend(old, new_tree)?, self.new.descend(new, old_tree)?))
+    }
+
+    /// Whether the stat cache proves that a live entry is the stored one, but for what is in a directory.
+    fn is_known(&mut self, old: &Found, new: &Found) -> bool {
+        match (&mut self.old, &mut self.new, old, new) {
+            (Cursor::Stored(tree), Cursor::Live(dir), _, Found::Live(entry))
+            | (Cursor::Live(dir), Cursor::Stored(tree), Found::Live(entry), _) => {
+                // The entry was just taken.
+                dir.is_known(tree.taken() - 1, entry)
+            }
+            _ => false,
+        }
+    }
+
+    /// The fields of `fields` that both sides know.
+    fn counted(&self, fields: Fields) -> Fields {
+        match (&self.old, &self.new) {
+            (Cursor::Live(_), _) | (_, Cursor::Live(_)) => fields.without(Fields::LINKS),
+            _ => fields,
+        }
+    }
+
+    /// Compares the contents of two files.
+    fn judge_files(&self, old: &Found, new: &Found) -> Result<Judged> {
+        if let (Found::Stored(old), Found::Stored(new)) = (old, new) {
+            return Ok(Judged::of(same_file(&old.node, &new.node)));
+        }
+        if old.size() != new.size() {
+            return Ok(Judged::of(false));
+        }
+        if old.mtime() == new.mtime() && self.old.trusts_stat() && self.new.trusts_stat() {
+            return Ok(Judged::of(true));
+        }
+        let algo = [old, new].into_iter().find_map(Found::algo).unwrap_or_default();
+        let old_hash = self.old.fullhash(old, algo)?;
+        let new_hash = self.new.fullhash(new, algo)?;
+        Ok(Judged {
+            same: old_hash.is_some() && old_hash == new_hash,
+            old_hash,
+            new_hash,
+        })
     }
 }
 
-fn same_content(old: &Found<'_>, new: &Found<'_>) -> Result<bool> {
-    match (old, new) {
-        (Found::Stored(old, _), Found::Stored(new, _)) => Ok(same_node(&old.node, &new.node)),
+/// The fields in which two sides differ. Where birth is not kept, nothing is said of it.
+fn differing(old: &Item, new: &Item) -> Fields {
+    let fields = Fields::differing(&old.meta, &new.meta);
+    match (old.meta.btime, new.meta.btime) {
+        (Some(_), Some(_)) => fields,
+        _ => fields.without(Fields::BTIME),
     }
 }
 
-/// Whether two nodes of one kind have the same content. Files that were cut in different ways are told by their hash.
-fn same_node(old: &Node, new: &Node) -> bool {
+/// Whether two stored files have the same bytes. Files that were cut in different ways are told by their hash.
+fn same_file(old: &Node, new: &Node) -> bool {
     match (old, new) {
         (Node::File { content: a, .. }, Node::File { content: b, .. }) => {
             let same_hash = || old.fullhash().is_some_and(|id| new.fullhash() == Some(id));
             a == b || (a.len() == b.len() && same_hash())
         }
-        _ => old == new,
+        _ => false,
     }
 }
 

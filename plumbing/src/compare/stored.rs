@@ -42,6 +42,8 @@ pub(super) struct Cursor<'a> {
     /// The next one last.
     unread: Vec<Unread>,
     leaf: std::vec::IntoIter<Entry>,
+    /// Entries that were taken: where no node was stepped over, the position of the next one in the tree.
+    taken: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -55,6 +57,7 @@ impl<'a> Cursor<'a> {
             source,
             unread: vec![top],
             leaf: Vec::new().into_iter(),
+            taken: 0,
         }
     }
 
@@ -72,7 +75,12 @@ impl<'a> Cursor<'a> {
 
     /// Takes the entry that the cursor stands in front of.
     pub(super) fn take(&mut self) -> Option<Entry> {
+        self.taken += 1;
         self.leaf.next()
+    }
+
+    pub(super) fn taken(&self) -> usize {
+        self.taken
     }
 
     /// Steps over the node that the cursor stands in front of.

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::Error;
-use crate::object::{ContentRef, HashAlgo, Metadata, ObjectKind, TreeBuilder, TreeNode, tree::compare_paths};
+use crate::object::tree::compare_paths;
+use crate::object::{ContentRef, Entry, HashAlgo, Metadata, ObjectKind, ObjectSource, TreeBuilder, TreeNode};
 use crate::time::Timestamp;
 
 /// Objects in memory, with a count of reads.
@@ -34,7 +35,10 @@ impl Objects {
     fn compare(&self, old: ObjectId, new: ObjectId, options: Options) -> Vec<Change> {
         *self.reads.lock().unwrap() = 0;
         let side = |tree| Side::Stored { source: self, tree };
-        compare(side(old), side(new), options).collect::<Result<_>>().unwrap()
+        compare(side(old), side(new), options)
+            .unwrap()
+            .collect::<Result<_>>()
+            .unwrap()
     }
 }
 
@@ -225,7 +229,7 @@ fn a_node_that_contradicts_the_one_above_is_refused() {
         source: &objects,
         tree: many,
     };
-    let mut changes = compare(Side::Nothing, side, Options::default());
+    let mut changes = compare(Side::Nothing, side, Options::default()).unwrap();
     let error = changes.find_map(Result::err).unwrap();
     assert!(error.to_string().contains("the node above says"), "{error}");
     assert!(changes.next().is_none());
@@ -284,5 +288,158 @@ proptest! {
         expected.sort_by(|a, b| compare_paths(&a.as_bytes()[2..], &b.as_bytes()[2..]));
         expected.dedup();
         prop_assert_eq!(lines(&changes), expected);
+    }
+}
+
+/// Live directories.
+mod live {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::walk::{DirHandle, Owners, RuleOptions, Rules, XattrReader, metadata, special_node};
+
+    fn put(path: &Path, bytes: &str) {
+        fs::write(path, bytes).unwrap();
+        touch(path, 1000);
+    }
+
+    fn touch(path: &Path, seconds: u64) {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        fs::File::open(path).unwrap().set_modified(time).unwrap();
+    }
+
+    /// A tree of a directory, made in the plainest way.
+    fn store(objects: &Objects, dir: &DirHandle) -> ObjectId {
+        let names = dir.read_names().unwrap();
+        let entry = |name: &[u8]| {
+            let stat = dir.stat(name).unwrap();
+            let node = match special_node(dir, name, &stat).unwrap() {
+                Some(node) => node,
+                None if stat.kind == Kind::Directory => Node::Directory {
+                    tree: store(objects, &dir.open_child(name).unwrap()),
+                },
+                None => {
+                    let bytes = std::io::read_to_string(fs::File::from(dir.open_file(name).unwrap())).unwrap();
+                    file("", &bytes).node
+                }
+            };
+            let xattrs = XattrReader::new().read_at(dir, name, stat.dev).unwrap();
+            let mut meta = metadata(&stat, &Owners::default(), xattrs);
+            meta.btime = None;
+            Entry {
+                name: name.into(),
+                meta,
+                node,
+            }
+        };
+        let entries: Vec<Entry> = names.iter().map(entry).collect();
+        objects.tree(entries)
+    }
+
+    fn changes(objects: &Objects, tree: ObjectId, path: &Path, trust: Trust, rules: RuleOptions) -> Vec<String> {
+        let owners = Owners::default();
+        let live = Live {
+            path,
+            rules: Rules::new(rules),
+            owners: &owners,
+            trust,
+            cache: None,
+        };
+        let old = Side::Stored { source: objects, tree };
+        let mut changes = compare(old, Side::Live(live), Options::default()).unwrap();
+        let found: Vec<Change> = changes.by_ref().collect::<Result<_>>().unwrap();
+        assert!(changes.take_problems().is_empty());
+        lines(&found)
+    }
+
+    #[test]
+    fn every_change_of_a_live_directory_is_found() {
+        let (objects, folder) = (Objects::default(), tempfile::tempdir().unwrap());
+        let top = folder.path();
+        for name in ["chmod", "gone", "grows", "rewritten", "same", "touched", "type"] {
+            put(&top.join(name), "12345");
+        }
+        fs::create_dir_all(top.join("sub/deep")).unwrap();
+        put(&top.join("sub/deep/f"), "1");
+        symlink("a", top.join("link")).unwrap();
+        let tree = store(&objects, &DirHandle::open_root(top).unwrap());
+        let all = |trust| changes(&objects, tree, top, trust, RuleOptions::default());
+        assert!(all(Trust::Stat).is_empty());
+        assert!(all(Trust::Hash).is_empty());
+
+        fs::set_permissions(top.join("chmod"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::remove_file(top.join("gone")).unwrap();
+        put(&top.join("grows"), "123456");
+        fs::write(top.join("rewritten"), "54321").unwrap();
+        touch(&top.join("touched"), 2000);
+        fs::remove_file(top.join("type")).unwrap();
+        symlink("x", top.join("type")).unwrap();
+        fs::remove_file(top.join("link")).unwrap();
+        symlink("b", top.join("link")).unwrap();
+        put(&top.join("sub/deep/new"), "");
+        let expected = [
+            "P chmod mode",
+            "D gone",
+            "M grows",
+            "M link",
+            "M rewritten",
+            "P sub/deep mtime",
+            "A sub/deep/new",
+            "T type",
+            "P touched mtime",
+        ];
+        let mut expected = expected.map(str::to_owned);
+        expected.sort_by(|a, b| a[2..].cmp(&b[2..]));
+        assert_eq!(all(Trust::Stat), expected);
+        assert_eq!(all(Trust::Hash), expected);
+    }
+
+    #[test]
+    fn only_reading_finds_a_change_that_keeps_length_and_mtime() {
+        let (objects, folder) = (Objects::default(), tempfile::tempdir().unwrap());
+        put(&folder.path().join("f"), "12345");
+        let tree = store(&objects, &DirHandle::open_root(folder.path()).unwrap());
+        put(&folder.path().join("f"), "54321");
+        let all = |trust| changes(&objects, tree, folder.path(), trust, RuleOptions::default());
+        assert!(all(Trust::Stat).is_empty());
+        assert_eq!(all(Trust::Hash), ["M f"]);
+    }
+
+    #[test]
+    fn what_the_rules_leave_out_is_not_there() {
+        let (objects, folder) = (Objects::default(), tempfile::tempdir().unwrap());
+        let tree = objects.tree([]);
+        fs::create_dir(folder.path().join(".ghost")).unwrap();
+        put(&folder.path().join("a.o"), "1");
+        put(&folder.path().join("a.c"), "1");
+        let rules = RuleOptions {
+            exclude: vec!["*.o".into()],
+            ..RuleOptions::default()
+        };
+        assert_eq!(changes(&objects, tree, folder.path(), Trust::Stat, rules), ["A a.c"]);
+    }
+
+    #[test]
+    fn depth_needs_no_more_open_directories() {
+        let (objects, folder) = (Objects::default(), tempfile::tempdir().unwrap());
+        let mut path = folder.path().to_owned();
+        for level in 0..OPEN_LEVELS_MAX * 2 {
+            fs::create_dir(path.join("d")).unwrap();
+            put(&path.join(format!("e{level}")), "1");
+            path.push("d");
+        }
+        let found = changes(
+            &objects,
+            objects.tree([]),
+            folder.path(),
+            Trust::Stat,
+            RuleOptions::default(),
+        );
+        assert_eq!(found.len(), OPEN_LEVELS_MAX * 4);
+        assert_eq!(found[0], "A d");
+        assert_eq!(found.last().unwrap(), "A e0");
     }
 }
