@@ -12,6 +12,7 @@ use bstr::BString;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::path::Arg;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::names::Names;
 use super::stat::{Stat, stat_at, stat_fd};
@@ -88,6 +89,22 @@ impl AsFd for DirHandle {
     }
 }
 
+/// Lets this process hold as many open files as it is allowed to ask for, and gives that number, if there is one.
+///
+/// A walk holds a handle for each level above it, and the limit that programs begin with (1024 on most systems) is less
+/// deep than folders can be. Where raising it fails it stays as it is.
+pub fn raise_open_files() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
+}
+
 /// Opens without changing the access time. Only owners may ask for that: others open without it.
 fn open_quietly(dir: BorrowedFd<'_>, name: impl Arg, flags: OFlags) -> io::Result<OwnedFd> {
     let open = |name: &std::ffi::CStr, flags| retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()));
@@ -102,7 +119,7 @@ fn open_quietly(dir: BorrowedFd<'_>, name: impl Arg, flags: OFlags) -> io::Resul
 mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use rustix::fs::{AtFlags, mkdirat, unlinkat};
 
@@ -197,6 +214,63 @@ mod tests {
         rustix::fs::mknodat(&dir, "p", rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
         let fifo = dir.open_file("p").unwrap();
         assert_eq!(stat_fd(&fifo).unwrap().kind, Kind::Fifo);
+    }
+
+    /// Only root can become somebody else, and only for one thread.
+    fn as_nobody(test: impl FnOnce() + Send) {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let outcome = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                rustix::thread::set_thread_groups(&[]).unwrap();
+                rustix::thread::set_thread_gid(rustix::fs::Gid::from_raw(65534)).unwrap();
+                rustix::thread::set_thread_uid(rustix::fs::Uid::from_raw(65534)).unwrap();
+                test();
+            });
+            thread.join()
+        });
+        outcome.unwrap();
+    }
+
+    #[test]
+    fn files_of_others_are_read_where_that_is_allowed() {
+        let folder = tempfile::tempdir().unwrap();
+        let set_mode = |name: &str, mode| {
+            let path = folder.path().join(name);
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        std::fs::write(folder.path().join("open"), b"1").unwrap();
+        std::fs::write(folder.path().join("closed"), b"1").unwrap();
+        std::fs::create_dir(folder.path().join("locked")).unwrap();
+        for (name, mode) in [("", 0o755), ("open", 0o644), ("closed", 0o600), ("locked", 0o700)] {
+            set_mode(name, mode);
+        }
+        let acl = folder.path().join("closed");
+        rustix::fs::lsetxattr(&acl, "trusted.a", b"1", rustix::fs::XattrFlags::empty()).ok();
+        as_nobody(|| {
+            let dir = DirHandle::open_root(folder.path()).unwrap();
+            let names = dir.read_names().unwrap();
+            assert_eq!(names.iter().collect::<Vec<_>>(), [&b"closed"[..], b"locked", b"open"]);
+            assert!(dir.open_file("open").is_ok());
+            let refused = io::ErrorKind::PermissionDenied;
+            assert_eq!(dir.open_file("closed").unwrap_err().kind(), refused);
+            assert_eq!(dir.open_child("locked").unwrap_err().kind(), refused);
+            // What cannot be opened still tells its metadata; `trusted` attributes are for root alone.
+            assert_eq!(dir.stat("closed").unwrap().mode, 0o600);
+            let dev = dir.stat_self().unwrap().dev;
+            assert_eq!(
+                super::super::XattrReader::new().read_at(&dir, b"closed", dev).unwrap(),
+                []
+            );
+        });
+    }
+
+    #[test]
+    fn the_limit_of_open_files_is_raised_to_what_is_allowed() {
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(raise_open_files(), limit.maximum);
+        assert_eq!(getrlimit(Resource::Nofile).current, limit.maximum);
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod owners;
 mod stat;
 mod xattr;
 
-pub use dir::DirHandle;
+pub use dir::{DirHandle, raise_open_files};
 pub use holes::{DataRanges, Range, hole_map};
 pub use ignore::{Reason, RuleOptions, Rules, Scope};
 pub use meta::{metadata, special_node};

@@ -128,6 +128,16 @@ struct Level {
     above: Option<Arc<Level>>,
 }
 
+impl Drop for Level {
+    /// Lists can nest as deep as folders do: one call for each would not fit the stack.
+    fn drop(&mut self) {
+        let mut above = self.above.take();
+        while let Some(mut level) = above.and_then(Arc::into_inner) {
+            above = level.above.take();
+        }
+    }
+}
+
 /// Why the contents of a directory are left out, and whether the names that say so are kept.
 #[derive(Clone, Copy, Debug)]
 struct Closed {

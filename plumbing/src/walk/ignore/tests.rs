@@ -513,3 +513,17 @@ fn a_list_over_the_limit_is_not_half_read() {
     list.extend_from_slice(b"\n!x");
     assert!(left_out_of(&[("x", b""), (IGNORE_FILE, &list)], RuleOptions::default()).is_empty());
 }
+
+#[test]
+fn lists_nest_as_deep_as_folders() {
+    let mut innermost = None;
+    for _ in 0..crate::limits::DIRECTORY_DEPTH_MAX * 8 {
+        let patterns = Patterns::default();
+        innermost = Some(Arc::new(Level {
+            patterns,
+            base: 0,
+            above: innermost,
+        }));
+    }
+    drop(innermost);
+}
