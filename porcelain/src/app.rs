@@ -1,18 +1,27 @@
 //! What commands share: the surroundings, the interrupt flag, the streams, the repository.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use ghost_plumbing::disk::real::RealDisk;
+use ghost_plumbing::disk::{Disk, read_file};
+use ghost_plumbing::limits::CONFIG_BYTES_MAX;
 use ghost_plumbing::object::HashAlgo;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use ghost_plumbing::object::text::escape_for_terminal;
+use ghost_plumbing::progress::Progress;
+use ghost_plumbing::repository::config::When;
+use ghost_plumbing::repository::{self, Config, Layer, OpenOptions, Repository};
+use ghost_plumbing::{Error, Result};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use crate::cli::Global;
 use crate::environment::Environment;
 use crate::error::{DONE, Failure, INTERRUPTED, Outcome, Report};
-use crate::ui::Output;
 use crate::ui::output::Manner;
+use crate::ui::progress::{Monitor, Show, TEMPLATE};
+use crate::ui::{ColorChoice, Output};
 
 /// One run of the program.
 #[derive(Debug)]
@@ -27,6 +36,12 @@ pub struct App {
     pub repo: Option<PathBuf>,
     /// `-c KEY=VALUE`, in order.
     pub overrides: Vec<String>,
+    /// `--progress`.
+    pub progress: bool,
+    /// Set by SIGUSR1: the state of a long job is asked for.
+    pub asked: Arc<AtomicBool>,
+    /// The files of this machine.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl App {
@@ -45,20 +60,18 @@ impl App {
             interrupt: Arc::default(),
             repo: global.repo.clone(),
             overrides: global.config.clone(),
+            progress: global.progress,
+            asked: Arc::default(),
+            disk: Arc::new(RealDisk),
         }
     }
 
     /// Catches signals and goes where `-C` says.
     pub fn enter(&mut self, global: &Global) -> Outcome {
-        for signal in [SIGINT, SIGTERM] {
-            // The order matters: the second signal finds the flag set by the first and ends the process at once.
-            signal_hook::flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), self.interrupt.clone())
-                .and_then(|_| signal_hook::flag::register(signal, self.interrupt.clone()))
-                .map_err(|error| Failure::Other {
-                    message: format!("cannot catch signal {signal}: {error}"),
-                    hint: None,
-                })?;
-        }
+        self.catch_signals().map_err(|error| Failure::Other {
+            message: format!("cannot catch signals: {error}"),
+            hint: None,
+        })?;
         if let Some(directory) = &global.directory {
             self.environment.enter(directory).map_err(|source| {
                 Failure::Library(ghost_plumbing::Error::Io {
@@ -68,7 +81,141 @@ impl App {
                 })
             })?;
         }
+        if global.color == ColorChoice::Auto && !self.environment.plain {
+            self.choose_colors();
+        }
         Ok(())
+    }
+
+    /// Where no `--color` was given, the setting `ui.color` decides. Settings that cannot be read are an error of the
+    /// command that needs them.
+    fn choose_colors(&mut self) {
+        let choice = match self.config().map(|config| config.typed().ui_color) {
+            Ok(When::Always) => ColorChoice::Always,
+            Ok(When::Never) => ColorChoice::Never,
+            Ok(When::Auto) | Err(_) => return,
+        };
+        self.output.choose_colors(choice == ColorChoice::Always);
+    }
+
+    fn catch_signals(&self) -> std::io::Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            // The order matters: the second signal finds the flag set by the first and ends the process at once.
+            signal_hook::flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), self.interrupt.clone())?;
+            signal_hook::flag::register(signal, self.interrupt.clone())?;
+        }
+        signal_hook::flag::register(SIGUSR1, self.asked.clone())?;
+        Ok(())
+    }
+
+    /// The repository's folder: `--repo`, else `GHOST_DIR`, else the nearest one upward from the working directory.
+    pub fn ghost_dir(&self) -> Result<PathBuf> {
+        match self.repo.as_ref().or(self.environment.ghost_dir.as_ref()) {
+            Some(named) => repository::locate(&*self.disk, &self.environment.absolute(named)),
+            None => repository::discover(&*self.disk, &self.environment.cwd),
+        }
+    }
+
+    /// Opens the repository.
+    pub fn repository(&self) -> Result<Repository> {
+        self.open(&self.ghost_dir()?)
+    }
+
+    /// Opens the repository in this folder.
+    pub fn open(&self, ghost_dir: &Path) -> Result<Repository> {
+        let user_config = self.user_layer()?;
+        let layers: Vec<Layer> = user_config.iter().cloned().collect();
+        let safe = Config::load(&layers)?.typed().core_safe.clone();
+        let options = OpenOptions {
+            user: self.environment.uid,
+            behalf_of: self.environment.sudo_uid,
+            allow_foreign: safe.iter().any(|folder| folder == "*"),
+            safe_folders: safe.iter().map(|folder| self.environment.expand(folder)).collect(),
+            user_config,
+            overrides: self.override_layers(),
+        };
+        Repository::open(self.disk.clone(), ghost_dir, &options)
+    }
+
+    /// The settings: those of the repository, if there is one, with those of the user and of this run.
+    pub fn config(&self) -> Result<Config> {
+        match self.ghost_dir() {
+            Ok(ghost_dir) => Ok(self.open(&ghost_dir)?.config),
+            Err(Error::NoRepository { .. }) if self.repo.is_none() && self.environment.ghost_dir.is_none() => {
+                let mut layers: Vec<Layer> = self.user_layer()?.into_iter().collect();
+                layers.extend(self.override_layers());
+                Config::load(&layers)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn override_layers(&self) -> Vec<Layer> {
+        self.overrides.iter().map(Layer::command_line).collect()
+    }
+
+    /// The user's configuration file, if there is one.
+    fn user_layer(&self) -> Result<Option<Layer>> {
+        let Some(path) = &self.environment.user_config else {
+            return Ok(None);
+        };
+        Ok(self.config_text(path)?.map(|text| Layer::user(path, text)))
+    }
+
+    /// The text of a configuration file, if it is there.
+    pub fn config_text(&self, path: &Path) -> Result<Option<String>> {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        let bytes = match read_file(&*self.disk, path, CONFIG_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(Error::Io { source, .. }) if matches!(source.kind(), NotFound | NotADirectory) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => {
+                let offset = error.utf8_error().valid_up_to();
+                Err(Error::invalid(
+                    "configuration",
+                    path.display(),
+                    format_args!("not UTF-8 at offset {offset}"),
+                ))
+            }
+        }
+    }
+
+    /// A path for people: escaped, and relative where it is below the working directory.
+    pub fn shown(&self, path: &Path) -> String {
+        let near = path.strip_prefix(&self.environment.cwd).unwrap_or(path);
+        let near = if near.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            near
+        };
+        escape_for_terminal(near.as_os_str().as_encoded_bytes()).into_owned()
+    }
+
+    /// Begins to show a long job, until the monitor is dropped.
+    pub fn monitor(&mut self, progress: &Arc<Progress>, config: &Config) -> Outcome<Monitor> {
+        // What the monitor writes must not come in front of what was written before.
+        self.output.flush()?;
+        let settings = config.typed();
+        let terminal = self.environment.stderr_is_terminal && !self.environment.plain;
+        let manner = self.output.manner();
+        let show = match settings.ui_progress {
+            _ if manner.quiet => Show::Nothing,
+            _ if manner.json && self.progress => Show::Records,
+            _ if manner.json => Show::Nothing,
+            When::Never if !self.progress => Show::Nothing,
+            _ if terminal => Show::Terminal,
+            When::Always => Show::Lines,
+            _ if self.progress => Show::Lines,
+            _ => Show::Nothing,
+        };
+        let template = match settings.ui_status.as_str() {
+            "" => TEMPLATE.to_owned(),
+            template => template.to_owned(),
+        };
+        Ok(Monitor::start(progress.clone(), show, template, self.asked.clone()))
     }
 
     /// Runs a low-level command, which writes to standard output by itself.

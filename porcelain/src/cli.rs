@@ -80,6 +80,8 @@ pub struct Global {
     reason = "the doc comment of a command's arguments is its help, and clap would prefer one here"
 )]
 pub enum Command {
+    Init(commands::init::Arguments),
+    Config(commands::config::Arguments),
     Completions(commands::completions::Arguments),
     Help(commands::help::Arguments),
     #[command(flatten)]
@@ -90,6 +92,8 @@ impl Command {
     /// Runs the command.
     pub fn run(self, app: &mut App) -> Outcome {
         match self {
+            Self::Init(arguments) => commands::init::run(app, &arguments),
+            Self::Config(arguments) => commands::config::run(app, &arguments),
             Self::Completions(arguments) => commands::completions::run(app, &arguments),
             Self::Help(arguments) => commands::help::run(app, &arguments),
             Self::Plumbing(command) => app.run_plumbing(command),

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use ghost_plumbing::time::Timestamp;
 
@@ -25,6 +25,10 @@ pub struct Environment {
     pub host: String,
     /// The name of the user.
     pub user: String,
+    /// The effective user.
+    pub uid: u32,
+    /// `SUDO_UID`, for root: the user on whose behalf the process runs.
+    pub sudo_uid: Option<u32>,
     /// Whether standard output is a terminal.
     pub stdout_is_terminal: bool,
     /// Whether standard error is a terminal.
@@ -39,7 +43,11 @@ impl Environment {
             let folder = path_variable("XDG_CONFIG_HOME").or_else(|| Some(home.as_ref()?.join(".config")));
             Some(folder?.join("ghost").join("config"))
         });
+        let uid = rustix::process::geteuid().as_raw();
+        let sudo_uid = env::var("SUDO_UID").ok().and_then(|text| text.parse().ok());
         Self {
+            uid,
+            sudo_uid: sudo_uid.filter(|_| uid == 0),
             cwd: env::current_dir().unwrap_or_default(),
             ghost_dir: path_variable("GHOST_DIR"),
             plain: set("NO_COLOR") || env::var_os("TERM").is_some_and(|term| term == "dumb"),
@@ -57,6 +65,26 @@ impl Environment {
         env::set_current_dir(directory)?;
         self.cwd = env::current_dir()?;
         Ok(())
+    }
+
+    /// A path as seen from the top of the file system, without looking at any file.
+    pub fn absolute(&self, path: &Path) -> PathBuf {
+        let mut out = self.cwd.clone();
+        for part in path.components() {
+            match part {
+                Component::CurDir => {}
+                part => out.push(part),
+            }
+        }
+        out
+    }
+
+    /// A path from a configuration file, in which `~/` stands for the home directory.
+    pub fn expand(&self, text: &str) -> PathBuf {
+        match (text.strip_prefix("~/"), &self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => PathBuf::from(text),
+        }
     }
 
     /// The time now.

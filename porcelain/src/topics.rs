@@ -29,6 +29,11 @@ pub const TOPICS: &[Topic] = &[
         text: JSON,
     },
     Topic {
+        name: "status-line",
+        about: "What the line says that shows how far a long job is",
+        text: STATUS_LINE,
+    },
+    Topic {
         name: "environment",
         about: "Variables, files and signals",
         text: ENVIRONMENT,
@@ -73,6 +78,20 @@ removed. Numbers of bytes end in _bytes; instants are RFC 3339 strings with nano
 (sha256:...). A name or path that is not UTF-8 is shown with replacement characters and given exactly, in hexadecimal
 digits, in a second field that ends in _hex. Errors go to standard error as objects of the type \"error\" with the
 fields message, hints and exit_code. With --progress, objects of the type \"progress\" come about once a second.
+";
+
+/// The template of progress.
+pub const STATUS_LINE: &str = "\
+On a terminal, a long job renews one line that says how far it is. The setting ui.status is its template:
+
+  {FIELD}          a number
+  {FIELD|human}    a number for people: 1.50 MiB, 78,123, 3 min 05 s
+  [...]            left out while a field in it is not known
+
+Fields: phase, files, files_total, bytes, bytes_total, percent, rate (bytes a second), new_count, new_bytes (blocks
+that the repository did not have; also add_count, add_bytes), known_count, known_bytes, elapsed, left (seconds).
+
+  ghost -c 'ui.status={files} files[, {percent}%][, {left|human} left]' snapshot
 ";
 
 /// Variables, files and signals.

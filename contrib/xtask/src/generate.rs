@@ -10,6 +10,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use ghost::commands::completions::{Supported, script};
 use ghost::topics::TOPICS;
+use ghost_plumbing::repository::config::{KEYS, Scope, Settings};
 
 use crate::Outcome;
 
@@ -81,7 +82,8 @@ fn generate() -> Result<Files, String> {
     command.build();
     let version = command.get_version().unwrap_or_default().to_owned();
     files.insert(PathBuf::from("contrib/man/ghost.1"), main_page(&command)?);
-    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+    files.insert(PathBuf::from("contrib/man/ghost-config.5"), config_page()?);
+    for sub in command.get_subcommands() {
         let name = format!("ghost-{}", sub.get_name());
         let page = Man::new(sub.clone().version(version.clone()).display_name(&name))
             .title(name.to_uppercase())
@@ -108,6 +110,52 @@ fn main_page(command: &clap::Command) -> Result<Vec<u8>, String> {
     roff.to_writer(&mut out).map_err(|error| error.to_string())?;
     Ok(out)
 }
+
+/// The page of the configuration file, from the table of keys.
+fn config_page() -> Result<Vec<u8>, String> {
+    let mut roff = Roff::new();
+    roff.control("TH", ["ghost-config", "5", "", "ghost", "ghost"]);
+    roff.control("SH", ["NAME"]);
+    roff.text([roman("ghost-config - settings of ghost")]);
+    roff.control("SH", ["DESCRIPTION"]);
+    for paragraph in CONFIG_INTRODUCTION {
+        roff.text([roman(*paragraph)]);
+        roff.control("PP", []);
+    }
+    roff.control("SH", ["KEYS"]);
+    let defaults = Settings::default();
+    for key in KEYS {
+        roff.control("TP", []);
+        roff.text([bold(key.name)]);
+        let default = match defaults.text(key.name).unwrap_or_default() {
+            text if text.is_empty() => "empty".to_owned(),
+            text => text,
+        };
+        let place = match key.scope {
+            Scope::Any => "",
+            Scope::User => " Only in the user's own file.",
+        };
+        let expected = key.kind.expected();
+        roff.text([roman(format!(
+            "{} Takes {expected}. Default: {default}.{place}",
+            key.help
+        ))]);
+    }
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([bold("ghost"), roman("(1), "), bold("ghost-config"), roman("(1)")]);
+    let mut out = Vec::new();
+    roff.to_writer(&mut out).map_err(|error| error.to_string())?;
+    Ok(out)
+}
+
+const CONFIG_INTRODUCTION: &[&str] = &[
+    "A configuration file is TOML. The user's file is ~/.config/ghost/config (or the file that GHOST_CONFIG names), \
+     that of a repository .ghost/config. Values of the repository win over those of the user, and -c KEY=VALUE wins \
+     over both.",
+    "A key such as chunk.avg is the key avg in the table chunk. Sizes are numbers of bytes or texts such as \"64KiB\". \
+     A key that is not listed here is refused, and the nearest one is named.",
+    "`ghost config dump` prints every effective value and where it came from.",
+];
 
 /// Text whose line breaks and columns mean something.
 fn preformatted(roff: &mut Roff, text: &str) {

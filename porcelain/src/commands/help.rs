@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::error::{Failure, Outcome};
 use crate::topics::TOPICS;
 
-/// Show the help of a command or one of the pages exit-codes, revisions, json, environment
+/// Show the help of a command or one of the pages exit-codes, revisions, json, status-line, environment
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// A command or a page; all commands if there is none

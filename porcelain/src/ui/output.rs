@@ -47,6 +47,12 @@ impl Output {
         self.manner
     }
 
+    /// Turns colours on or off.
+    pub fn choose_colors(&mut self, enabled: bool) {
+        self.manner.color = enabled;
+        self.manner.color_errors = enabled;
+    }
+
     /// Whether records are wanted instead of lines.
     pub fn json(&self) -> bool {
         self.manner.json

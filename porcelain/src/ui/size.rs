@@ -1,4 +1,4 @@
-//! Numbers of bytes and of things, in words and back.
+//! Numbers of bytes and of things, in words.
 
 use std::fmt;
 
@@ -50,32 +50,6 @@ pub fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", Count(count), if count == 1 { one } else { many })
 }
 
-/// Reads `100`, `64K`, `1.5 GiB`, `2MB`: powers of 1024, except where `B` follows `K`, `M`, `G`, `T` without `i`.
-pub fn parse(text: &str) -> Result<u64, String> {
-    let trimmed = text.trim();
-    let split = trimmed
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(trimmed.len());
-    let (number, unit) = trimmed.split_at(split);
-    let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "k" | "kib" => 1024.0,
-        "m" | "mib" => 1024.0 * 1024.0,
-        "g" | "gib" => 1024.0_f64.powi(3),
-        "t" | "tib" => 1024.0_f64.powi(4),
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        "tb" => 1e12,
-        _ => return Err(format!("expected a size such as 500K, 20MiB or 4.5G, found \"{text}\"")),
-    };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| format!("expected a size such as 500K, 20MiB or 4.5G, found \"{text}\""))?;
-    // Saturates, and no negative number can be written.
-    Ok((number * factor).round() as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,22 +78,5 @@ mod tests {
         }
         assert_eq!(counted(1, "file", "files"), "1 file");
         assert_eq!(counted(2000, "file", "files"), "2,000 files");
-    }
-
-    #[test]
-    fn sizes_as_people_type_them() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("100", 100),
-            ("64K", 65_536),
-            ("1.5 GiB", 1_610_612_736),
-            ("2MB", 2_000_000),
-            ("1kib", 1024),
-        ] {
-            assert_eq!(parse(text), Ok(bytes), "{text}");
-        }
-        for bad in ["", "K", "-1", "1X", "1.2.3"] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
     }
 }
