@@ -1,4 +1,13 @@
-#![cfg_attr(test, allow(clippy::unwrap_used, missing_docs))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        missing_docs,
+        reason = "tests may fail, make files and run other tools"
+    )
+)]
 //! The library of ghost: a content-addressed, append-only store for directories.
 //!
 //! Layers, each of which may use only those before it (checked by `cargo xtask layers`):

@@ -42,6 +42,10 @@ pub enum LockKind {
 }
 
 /// An open file.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "asking costs a system call and can fail; nobody asks for emptiness"
+)]
 pub trait DiskFile: Send + Sync + Debug {
     /// Reads at an offset; fewer bytes than asked for only at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;

@@ -1,4 +1,5 @@
 //! The disk of this machine.
+#![expect(clippy::disallowed_methods, reason = "this is where the seam meets the file system")]
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};

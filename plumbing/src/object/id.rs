@@ -309,7 +309,7 @@ impl IdPrefix {
         let whole = self.nibbles / 2;
         self.algo.is_none_or(|algo| algo == id.algo)
             && id.digest[..whole] == self.digest[..whole]
-            && (self.nibbles % 2 == 0 || id.digest[whole] >> 4 == self.digest[whole] >> 4)
+            && (self.nibbles.is_multiple_of(2) || id.digest[whole] >> 4 == self.digest[whole] >> 4)
     }
 
     /// The lowest and highest [`ObjectId::prefix`] that an id with this beginning has.

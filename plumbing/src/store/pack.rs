@@ -91,10 +91,10 @@ impl<'w> Packer<'w> {
             return Err(Error::invalid("block", id, problem));
         }
         if !self.writer.claim(&id)? {
-            self.writer.counters.existing(bytes.len());
+            self.writer.counters.known(bytes.len());
             return Ok(Added::Existing);
         }
-        self.writer.counters.new(bytes.len());
+        self.writer.counters.added(bytes.len());
         let class = if kind == ObjectKind::Block && is_dense(bytes) {
             Class::Dense
         } else {

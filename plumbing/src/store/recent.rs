@@ -80,7 +80,7 @@ impl Recent {
     }
 
     /// Entries, those in packers included.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 

@@ -41,12 +41,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(super) fn new(&self, bytes: usize) {
+    pub(super) fn added(&self, bytes: usize) {
         self.new_objects.fetch_add(1, Ordering::Relaxed);
         self.new_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn existing(&self, bytes: usize) {
+    pub(super) fn known(&self, bytes: usize) {
         self.existing_objects.fetch_add(1, Ordering::Relaxed);
         self.existing_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -143,7 +143,7 @@ impl<'s> Writer<'s> {
         }
         if end - appending.group_start >= GROUP_BYTES {
             self.close_group(&mut appending)?;
-            if self.store.recent.len() > RECENT_MAX {
+            if self.store.recent.count() > RECENT_MAX {
                 self.wait(&mut appending)?;
                 self.store.publish_segment()?;
             }
