@@ -24,7 +24,7 @@
 //! Readers take no lock: a record that is just being appended looks like a torn tail. A reader that meets damage looks
 //! again under the lock before it says so.
 
-mod format;
+pub mod format;
 mod name;
 mod read;
 pub mod revision;
@@ -169,7 +169,7 @@ impl RefStore {
     pub fn create(disk: Arc<dyn Disk>, dir: &Path, uuid: [u8; 16]) -> Result<Self> {
         let store = Self::open(disk, dir, uuid);
         let place = &store.place;
-        let _lock = write::Lock::take(&*store.disk, &place.lock)?;
+        let lock = write::Lock::take(&*store.disk, &place.lock)?;
         match store.disk.open(&place.log, OpenMode::Read) {
             Ok(_) => LogReader::open(&*store.disk, place).map(drop)?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -182,7 +182,7 @@ impl RefStore {
             }
             Err(e) => return Err(Error::io("open", &place.log)(e)),
         }
-        drop(_lock);
+        drop(lock);
         Ok(store)
     }
 

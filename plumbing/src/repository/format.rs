@@ -298,6 +298,28 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_page() {
+        let format = Format {
+            hash: HashAlgo::Sha256,
+            compatible: Vec::new(),
+            ..sample()
+        };
+        assert_eq!(format.encode(), EXAMPLE);
+    }
+
+    const EXAMPLE: &str = "\
+ghost repository
+version 1
+uuid 6f9619ff-8b86-4011-b42d-00c04fc964ff
+hash sha256
+created 2026-11-21T09:00:00Z
+compatible
+read-only-compatible
+incompatible
+check blake3:e20ce2b521640b79666ab0aaa66b49277d43db7fa28b6a333744e3fb2a963de2
+";
+
+    #[test]
     fn every_flipped_bit_and_every_cut_is_found() {
         let good = sample().encode().into_bytes();
         for bit in 0..good.len() * 8 {

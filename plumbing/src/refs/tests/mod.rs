@@ -1,11 +1,11 @@
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod examples;
+mod faults;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::disk::memory::MemoryDisk;
-use crate::disk::{DiskFile, Mapped, read_file};
+use crate::disk::read_file;
 use crate::object::HashAlgo;
 
 const UUID: [u8; 16] = *b"0123456789abcdef";
@@ -356,108 +356,6 @@ fn two_stores_see_each_other() {
         .unwrap();
         assert_eq!(main_of(&a).unwrap(), Some(id(2 * n + 1)));
     }
-}
-
-/// A disk whose syncs fail while told so.
-#[derive(Clone, Debug, Default)]
-struct FailingDisk {
-    disk: MemoryDisk,
-    failing: Arc<AtomicBool>,
-}
-
-#[derive(Debug)]
-struct FailingFile(Arc<dyn DiskFile>, Arc<AtomicBool>);
-
-impl DiskFile for FailingFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, offset)
-    }
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn set_len(&self, bytes: u64) -> io::Result<()> {
-        self.0.set_len(bytes)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        if self.1.load(Ordering::Relaxed) {
-            return Err(io::Error::other("no"));
-        }
-        self.0.sync_data()
-    }
-    fn try_lock(&self, kind: LockKind) -> io::Result<bool> {
-        self.0.try_lock(kind)
-    }
-    fn lock(&self, kind: LockKind) -> io::Result<()> {
-        self.0.lock(kind)
-    }
-    fn unlock(&self) -> io::Result<()> {
-        self.0.unlock()
-    }
-}
-
-impl Disk for FailingDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(FailingFile(self.disk.open(path, mode)?, self.failing.clone())))
-    }
-    fn map(&self, path: &Path) -> io::Result<Mapped> {
-        self.disk.map(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<std::ffi::OsString>> {
-        self.disk.list(path)
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.create_dir(path)
-    }
-    fn folder_owner(&self, path: &Path) -> io::Result<u32> {
-        self.disk.folder_owner(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename_new(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.sync_dir(path)
-    }
-    fn random(&self, bytes: &mut [u8]) -> io::Result<()> {
-        self.disk.random(bytes)
-    }
-}
-
-#[test]
-fn a_failed_sync_is_not_acknowledged_nor_tried_again() {
-    let disk = FailingDisk::default();
-    disk.create_dir(&folder()).unwrap();
-    let store = RefStore::create(Arc::new(disk.clone()), &folder(), UUID).unwrap();
-    let reader = RefStore::open(Arc::new(disk.clone()), &folder(), UUID);
-    store
-        .transaction(&[set("main", Expected::Any, Some(id(1)))], &who(1), "")
-        .unwrap();
-    disk.failing.store(true, Ordering::Relaxed);
-    assert!(
-        store
-            .transaction(&[set("main", Expected::Any, Some(id(2)))], &who(1), "")
-            .is_err()
-    );
-    disk.failing.store(false, Ordering::Relaxed);
-    let again = store
-        .transaction(&[set("main", Expected::Any, Some(id(2)))], &who(1), "")
-        .unwrap_err();
-    assert!(again.to_string().contains("earlier sync failed"), "{again}");
-    assert_eq!(main_of(&reader).unwrap(), Some(id(1)));
-    // Another run writes a record of the same length in its place, and those who saw the first see the second.
-    reader
-        .transaction(&[set("main", Expected::Is(id(1)), Some(id(3)))], &who(1), "")
-        .unwrap();
-    assert_eq!(main_of(&store).unwrap(), Some(id(3)));
-    assert!(reader.verify().unwrap().problems.is_empty());
 }
 
 proptest! {

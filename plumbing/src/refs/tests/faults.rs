@@ -1,0 +1,187 @@
+//! Failed syncs, power cuts, real locks.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::disk::real::RealDisk;
+use crate::disk::{DiskFile, Mapped};
+
+/// A disk whose syncs fail while told so.
+#[derive(Clone, Debug, Default)]
+struct FailingDisk {
+    disk: MemoryDisk,
+    failing: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct FailingFile(Arc<dyn DiskFile>, Arc<AtomicBool>);
+
+impl DiskFile for FailingFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        if self.1.load(Ordering::Relaxed) {
+            return Err(io::Error::other("no"));
+        }
+        self.0.sync_data()
+    }
+    fn try_lock(&self, kind: LockKind) -> io::Result<bool> {
+        self.0.try_lock(kind)
+    }
+    fn lock(&self, kind: LockKind) -> io::Result<()> {
+        self.0.lock(kind)
+    }
+    fn unlock(&self) -> io::Result<()> {
+        self.0.unlock()
+    }
+}
+
+impl Disk for FailingDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(FailingFile(self.disk.open(path, mode)?, self.failing.clone())))
+    }
+    fn map(&self, path: &Path) -> io::Result<Mapped> {
+        self.disk.map(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+        self.disk.list(path)
+    }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.create_dir(path)
+    }
+    fn folder_owner(&self, path: &Path) -> io::Result<u32> {
+        self.disk.folder_owner(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename_new(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.sync_dir(path)
+    }
+    fn random(&self, bytes: &mut [u8]) -> io::Result<()> {
+        self.disk.random(bytes)
+    }
+}
+
+#[test]
+fn a_failed_sync_is_not_acknowledged_nor_tried_again() {
+    let disk = FailingDisk::default();
+    disk.create_dir(&folder()).unwrap();
+    let store = RefStore::create(Arc::new(disk.clone()), &folder(), UUID).unwrap();
+    let reader = RefStore::open(Arc::new(disk.clone()), &folder(), UUID);
+    store
+        .transaction(&[set("main", Expected::Any, Some(id(1)))], &who(1), "")
+        .unwrap();
+    disk.failing.store(true, Ordering::Relaxed);
+    assert!(
+        store
+            .transaction(&[set("main", Expected::Any, Some(id(2)))], &who(1), "")
+            .is_err()
+    );
+    disk.failing.store(false, Ordering::Relaxed);
+    let again = store
+        .transaction(&[set("main", Expected::Any, Some(id(2)))], &who(1), "")
+        .unwrap_err();
+    assert!(again.to_string().contains("earlier sync failed"), "{again}");
+    assert_eq!(main_of(&reader).unwrap(), Some(id(1)));
+    // Another run writes a record of the same length in its place, and those who saw the first see the second.
+    reader
+        .transaction(&[set("main", Expected::Is(id(1)), Some(id(3)))], &who(1), "")
+        .unwrap();
+    assert_eq!(main_of(&store).unwrap(), Some(id(3)));
+    assert!(reader.verify().unwrap().problems.is_empty());
+}
+
+/// What a disk may hold after a power cut during an append: of each sector of 512 bytes the new content or zeros.
+fn after_power_cut(before: &[u8], after: &[u8], sectors_kept: u64, cut_bytes: usize) -> Vec<u8> {
+    let mut bytes = before.to_vec();
+    bytes.resize(after.len().saturating_sub(cut_bytes).max(before.len()), 0);
+    for at in before.len()..bytes.len() {
+        let sector = at / 512 - before.len() / 512;
+        if sectors_kept >> (sector % 64) & 1 == 1 {
+            bytes[at] = after[at];
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn a_power_cut_leaves_the_old_state_or_the_new(
+        message in "[a-z]{0,4000}",
+        sectors_kept: u64,
+        cut_bytes in prop_oneof![Just(0usize), 0..3000usize],
+    ) {
+        let (disk, _) = small_log();
+        let before = log_bytes(&disk);
+        reopen(&disk).transaction(&[set("main", Expected::Any, Some(id(4)))], &who(4), &message).unwrap();
+        put_log(&disk, &after_power_cut(&before, &log_bytes(&disk), sectors_kept, cut_bytes));
+
+        let found = main_of(&reopen(&disk)).unwrap();
+        prop_assert!(found == Some(id(3)) || found == Some(id(4)));
+        reopen(&disk).transaction(&[set("main", Expected::Any, Some(id(5)))], &who(5), "").unwrap();
+        let report = reopen(&disk).verify().unwrap();
+        prop_assert!(report.problems.is_empty() && report.torn_tail.is_none());
+        prop_assert_eq!(report.records, if found == Some(id(4)) { 5 } else { 4 });
+    }
+}
+
+#[test]
+fn kernel_locks_let_one_racer_win() {
+    let folder = tempfile::tempdir().unwrap();
+    RefStore::create(Arc::new(RealDisk), folder.path(), UUID).unwrap();
+    let wins = std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..4u64)
+            .map(|racer| {
+                // Its own descriptors, as another process has.
+                let store = RefStore::open(Arc::new(RealDisk), folder.path(), UUID);
+                scope.spawn(move || {
+                    let steps = (0..40u64).filter(|step| {
+                        let expected = store.get("refs/snapshots/main").unwrap();
+                        let change = set(
+                            "main",
+                            expected.map_or(Expected::Absent, Expected::Is),
+                            Some(id(racer * 100 + step)),
+                        );
+                        match store.transaction(&[change], &who(1), "") {
+                            Ok(_) => true,
+                            Err(Error::RefMoved { .. }) => false,
+                            Err(e) => panic!("{e}"),
+                        }
+                    });
+                    steps.count() as u64
+                })
+            })
+            .collect();
+        racers.into_iter().map(|racer| racer.join().unwrap()).sum::<u64>()
+    });
+    let store = RefStore::open(Arc::new(RealDisk), folder.path(), UUID);
+    let report = store.verify().unwrap();
+    assert!(report.problems.is_empty() && wins >= 40);
+    assert_eq!(
+        (
+            report.records,
+            store.history("refs/snapshots/main").unwrap().len() as u64
+        ),
+        (wins, wins)
+    );
+}
