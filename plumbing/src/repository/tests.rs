@@ -203,7 +203,6 @@ fn on_a_real_disk_nobody_else_reads_it() {
         ..OpenOptions::default()
     };
     let below = folder.path().join("a/b");
-    std::fs::create_dir_all(&below).unwrap();
     assert_eq!(discover(&*disk, &below).unwrap(), made.ghost_dir());
     Repository::open(disk.clone(), made.ghost_dir(), &options).unwrap();
 
