@@ -19,6 +19,8 @@ use crate::object::{ContentRef, ObjectId, ObjectKind};
 use crate::time::Timestamp;
 
 const TREE_VERSION: u8 = 1;
+/// The node of a directory with no entries.
+pub const EMPTY: [u8; 2] = [TREE_VERSION, 0];
 /// A node shorter than this is not cut.
 pub const LEAF_BYTES_MIN: usize = 4096;
 /// A node is cut at the first entry that brings it to this length.
@@ -624,7 +626,7 @@ impl TreeBuilder {
     /// The id of the directory.
     pub fn finish(mut self, put: &mut PutObject<'_>) -> Result<ObjectId> {
         if self.levels[0].children == 0 {
-            return put(ObjectKind::Tree, vec![TREE_VERSION, 0]);
+            return put(ObjectKind::Tree, EMPTY.to_vec());
         }
         let mut level = 0;
         while level + 1 < self.levels.len() {

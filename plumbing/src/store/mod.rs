@@ -357,7 +357,18 @@ impl Store {
 
     /// Begins to write. A data file is locked when the first frame is appended.
     pub fn writer(&self) -> Result<Writer<'_>> {
-        Ok(Writer::new(self))
+        Ok(Writer::new(self, false))
+    }
+
+    /// Begins to count what writing would add. The store cannot be written to afterwards.
+    pub fn dry_writer(&self) -> Writer<'_> {
+        Writer::new(self, true)
+    }
+
+    /// Whether every data file that the index knows is there and every file could be used.
+    pub fn is_whole(&self) -> bool {
+        let known = |mapped: &Arc<Mapped>| mapped.files.iter().all(Option::is_some);
+        self.problems.lock().is_empty() && self.state.read().segments.iter().all(known)
     }
 }
 

@@ -11,7 +11,7 @@ use zstd::zstd_safe::{self, CCtx, CParameter};
 use super::data::format::{Codec, Row};
 use super::data::write::Sealed;
 use super::writer::Writer;
-use super::{Added, Options};
+use super::{Added, Options, Store};
 use crate::error::{Error, Result};
 use crate::limits::{BLOCK_BYTES_MAX, FRAME_OBJECTS_MAX, FRAME_RAW_BYTES_MAX};
 use crate::object::{ObjectId, ObjectKind};
@@ -66,6 +66,11 @@ impl<'w> Packer<'w> {
             groups: Default::default(),
             zstd: CCtx::create(),
         }
+    }
+
+    /// The store that is written to.
+    pub fn store(&self) -> &Store {
+        self.writer.store()
     }
 
     /// Hashes and adds an object.
@@ -133,6 +138,9 @@ impl<'w> Packer<'w> {
 
     fn seal(&mut self, class: Class) -> Result<()> {
         let mut group = std::mem::take(&mut self.groups[class as usize]);
+        if self.writer.is_dry() {
+            return Ok(());
+        }
         let raw_bytes = group.raw.len();
         let mut stored = Vec::new();
         let mut codec = Codec::Raw;

@@ -70,19 +70,32 @@ pub struct Writer<'s> {
     appending: Mutex<Appending>,
     /// Whether something was left out because it lies in a range that nothing vouches for.
     leans: AtomicBool,
+    /// Nothing is appended.
+    is_dry: bool,
     /// What was added and what was there.
     pub counters: Counters,
 }
 
 impl<'s> Writer<'s> {
-    pub(super) fn new(store: &'s Store) -> Self {
+    pub(super) fn new(store: &'s Store, is_dry: bool) -> Self {
         let appending = Mutex::new(Appending::default());
         Self {
             store,
             appending,
             leans: AtomicBool::new(false),
+            is_dry,
             counters: Counters::default(),
         }
+    }
+
+    /// Whether objects are only counted.
+    pub(super) fn is_dry(&self) -> bool {
+        self.is_dry
+    }
+
+    /// The counters, at the end.
+    pub fn into_counters(self) -> Counters {
+        self.counters
     }
 
     /// The store that is written to.

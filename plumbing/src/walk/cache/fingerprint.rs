@@ -126,6 +126,19 @@ impl Fingerprinter {
     }
 }
 
+impl Fingerprinter {
+    /// The fingerprint of the hard-link groups of a directory's entries, by their places; none where there are none. It
+    /// stands behind those of the entries: a group changes when a name far away does, and no time of this directory.
+    pub fn links(&self, groups: &[(usize, [u8; 16])]) -> Option<Fingerprint> {
+        let mut bytes = Vec::with_capacity(groups.len() * 24);
+        for (at, group) in groups {
+            bytes.extend_from_slice(&(*at as u64).to_le_bytes());
+            bytes.extend_from_slice(group);
+        }
+        (!groups.is_empty()).then(|| Fingerprint(sip_1_3(self.keys, &[], &bytes).max(1)))
+    }
+}
+
 /// SipHash-1-3 of `words`, each as eight bytes with the lowest first, and `tail`.
 fn sip_1_3(keys: [u64; 2], words: &[u64], tail: &[u8]) -> u64 {
     let mut v = [

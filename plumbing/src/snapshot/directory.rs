@@ -1,0 +1,551 @@
+//! One directory on its way to a tree.
+//!
+//! 1. Its names are listed and looked at; each entry gets a fingerprint. If all are those of the last scan, nothing in
+//!    it is read: only its child directories are gone into, and when their trees too are those of then, so is its own.
+//! 2. Otherwise its entries are taken in windows of [`WINDOW`]: what is unchanged is copied from the last tree, what
+//!    is not is read, and when all of a window is known it is added to the new tree. Memory is one window, however
+//!    many entries there are.
+//! 3. When the tree is known the directory above is told. A directory that holds a name of an inode whose other names
+//!    were not all seen waits until the walk is over (see [`super::links`]).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::links::{Group, Key};
+use super::queue::Task;
+use super::worker::Worker;
+use crate::error::Result;
+use crate::object::codec::Reader;
+use crate::object::tree::Entries;
+use crate::object::{Entry, Kind, Node, ObjectId, ObjectSource, TreeBuilder, TreeNode};
+use crate::store::Store;
+use crate::walk::cache::{DirKey, Fingerprint};
+use crate::walk::{DirHandle, Names, Scope, Stat};
+
+/// Entries that are looked at together.
+const WINDOW: usize = 4096;
+/// Files that one task reads.
+const FILES_PER_TASK: usize = 48;
+
+/// A directory on its way.
+pub struct Dir {
+    /// Its path below the root, without slashes at the ends; empty for the root.
+    pub path: Box<[u8]>,
+    pub key: DirKey,
+    parent: Option<(Arc<Dir>, usize)>,
+    /// Tasks of the current window that are not done, and one for whoever adds them.
+    waiting: AtomicUsize,
+    pub inner: Mutex<Inner>,
+}
+
+/// What changes while a directory is on its way.
+pub struct Inner {
+    pub handle: Option<Arc<DirHandle>>,
+    pub scope: Scope,
+    pub names: Arc<Names>,
+    /// Numbers of the names that the rules keep.
+    kept: Vec<u32>,
+    prints: Vec<Fingerprint>,
+    /// The stats of all kept names, where they fit one window.
+    stats: Vec<Stat>,
+    pub window: Vec<Item>,
+    next: usize,
+    /// All entries look as they did, and this was the tree then.
+    same: Option<ObjectId>,
+    links: Vec<(usize, Key)>,
+    old: Old,
+    build: Build,
+}
+
+/// One entry of a window.
+pub struct Item {
+    pub name: u32,
+    pub stat: Stat,
+    pub print: Fingerprint,
+    pub link: Option<Key>,
+    pub found: Found,
+}
+
+/// What became of an entry.
+pub enum Found {
+    /// It is to be read.
+    Open,
+    /// It could not be read, or is gone.
+    Nothing,
+    /// It is known.
+    Entry(Box<Entry>),
+    /// The tree of a directory whose own entry is in the tree that it had.
+    Child {
+        /// Its tree.
+        tree: ObjectId,
+        /// Whether that is the tree it had.
+        unchanged: bool,
+    },
+}
+
+/// The entries that the directory had, read along with the new ones.
+#[derive(Default)]
+struct Old {
+    /// Nodes to read, the next one last.
+    pending: Vec<ObjectId>,
+    leaf: VecDeque<Entry>,
+    prints: Vec<Fingerprint>,
+    /// The place of the next entry.
+    at: usize,
+}
+
+/// The tree on its way.
+#[derive(Default)]
+struct Build {
+    builder: TreeBuilder,
+    /// Encoded entries from the first one on whose hard-link group is not known yet.
+    held: Vec<(Vec<u8>, Option<Key>)>,
+    prints: Vec<Fingerprint>,
+    groups: Vec<(usize, [u8; 16])>,
+}
+
+impl Dir {
+    pub fn new(path: Box<[u8]>, key: DirKey, parent: Option<(Arc<Dir>, usize)>, inner: Inner) -> Arc<Self> {
+        Arc::new(Self {
+            path,
+            key,
+            parent,
+            waiting: AtomicUsize::new(1),
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// The path of an entry below the root.
+    pub fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        let mut path = Vec::with_capacity(self.path.len() + 1 + name.len());
+        path.extend_from_slice(&self.path);
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        path
+    }
+}
+
+impl Inner {
+    pub fn new(handle: DirHandle, scope: Scope, names: Names) -> Self {
+        Self::with(Some(Arc::new(handle)), scope, Arc::new(names))
+    }
+
+    fn with(handle: Option<Arc<DirHandle>>, scope: Scope, names: Arc<Names>) -> Self {
+        Self {
+            handle,
+            scope,
+            names,
+            kept: Vec::new(),
+            prints: Vec::new(),
+            stats: Vec::new(),
+            window: Vec::new(),
+            next: 0,
+            same: None,
+            links: Vec::new(),
+            old: Old::default(),
+            build: Build::default(),
+        }
+    }
+}
+
+impl Inner {
+    /// Whether all entries look as they did.
+    pub fn is_same(&self) -> bool {
+        self.same.is_some()
+    }
+}
+
+impl Worker<'_, '_> {
+    /// Looks at the entries of a directory that was just opened, and begins with them.
+    pub fn begin(&mut self, dir: &Arc<Dir>) -> Result<()> {
+        let mut inner = dir.inner.lock();
+        self.look(dir, &mut inner)?;
+        let record = self.scan.cache.as_ref().and_then(|cache| cache.directory(&dir.key));
+        if let Some(record) = record {
+            let marks = usize::from(!inner.links.is_empty());
+            let same = record.fingerprints.len() == inner.prints.len() + marks
+                && inner
+                    .prints
+                    .iter()
+                    .zip(record.fingerprints.iter())
+                    .all(|(now, was)| now.matches(was));
+            if same && !self.scan.request.trust_hash {
+                inner.same = Some(record.tree);
+            } else {
+                inner.old = Old::new(record.tree, record.fingerprints.iter().collect());
+            }
+        }
+        if inner.same.is_none() {
+            drop(inner);
+            return self.next_window(dir);
+        }
+        // Only directories need a look; the rest of the window stays empty.
+        let names = inner.names.clone();
+        let stats = std::mem::take(&mut inner.stats);
+        let mut window = Vec::new();
+        for (at, &name) in inner.kept.iter().enumerate() {
+            let stat = match stats.get(at) {
+                Some(stat) => *stat,
+                None if names.kind(name as usize).is_some_and(|kind| kind != Kind::Directory) => continue,
+                None => match self.stat(&inner, name) {
+                    Ok(stat) => stat,
+                    Err(_) => continue,
+                },
+            };
+            if stat.kind == Kind::Directory {
+                let print = inner.prints[at];
+                window.push(Item {
+                    name,
+                    stat,
+                    print,
+                    link: None,
+                    found: Found::Open,
+                });
+            }
+        }
+        let files = (inner.kept.len() - window.len()) as u64;
+        self.scan.progress.add(files, 0);
+        inner.window = window;
+        let children = (0..inner.window.len()).collect();
+        drop(inner);
+        self.enter(dir, children, &[])?;
+        self.release(dir.clone())
+    }
+
+    fn stat(&self, inner: &Inner, name: u32) -> std::io::Result<Stat> {
+        match &inner.handle {
+            Some(handle) => handle.stat(inner.names.c_str(name as usize)),
+            None => Err(std::io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Looks at all names and drops those that the rules leave out.
+    fn look(&mut self, dir: &Dir, inner: &mut Inner) -> Result<()> {
+        if inner.scope.keeps_nothing() {
+            return Ok(());
+        }
+        let one_window = inner.names.len() <= WINDOW;
+        let names = inner.names.clone();
+        inner.prints.reserve_exact(names.len());
+        for number in 0..names.len() as u32 {
+            let name = names.get(number as usize);
+            let stat = match self.stat(inner, number) {
+                Ok(stat) => stat,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(e) => {
+                    self.problem(dir.path_of(name), "stat", e);
+                    continue;
+                }
+            };
+            if inner.scope.excluded(name, stat.kind, stat.size).is_some() {
+                self.scan.count_excluded();
+                continue;
+            }
+            let at = inner.kept.len();
+            inner.kept.push(number);
+            inner.prints.push(self.scan.prints.entry(name, &stat));
+            if stat.nlink > 1 && stat.kind != Kind::Directory {
+                inner.links.push((at, self.scan.links.see(&stat, &dir.path_of(name))));
+            }
+            self.scan.count(&stat);
+            if one_window {
+                inner.stats.push(stat);
+            }
+        }
+        self.scan.progress.check()
+    }
+
+    /// Takes the next entries, or ends the directory when there are none.
+    fn next_window(&mut self, dir: &Arc<Dir>) -> Result<()> {
+        let mut inner = dir.inner.lock();
+        let names = inner.names.clone();
+        let (from, to) = (inner.next, (inner.next + WINDOW).min(inner.kept.len()));
+        inner.next = to;
+        let mut window = Vec::with_capacity(to - from);
+        let stats = std::mem::take(&mut inner.stats);
+        let (mut children, mut files) = (Vec::new(), Vec::new());
+        for at in from..to {
+            let number = inner.kept[at];
+            let name = names.get(number as usize);
+            let stat = match stats.get(at) {
+                Some(stat) => *stat,
+                None => match self.stat(&inner, number) {
+                    Ok(stat) => stat,
+                    Err(_) => continue,
+                },
+            };
+            // It was looked at twice in a long directory; between, it may have changed.
+            let print = self.scan.prints.entry(name, &stat);
+            let link = inner
+                .links
+                .binary_search_by_key(&at, |link| link.0)
+                .ok()
+                .map(|i| inner.links[i].1);
+            let known = inner.old.find(self.scan.store, name, print).filter(|entry| {
+                entry.kind() == stat.kind && !(self.scan.request.trust_hash && stat.kind == Kind::File)
+            });
+            let found = match known {
+                Some(entry) if stat.kind != Kind::Directory => {
+                    self.scan.progress.add(1, 0);
+                    Found::Entry(Box::new(entry))
+                }
+                _ => Found::Open,
+            };
+            match (&found, stat.kind) {
+                (Found::Open, Kind::Directory) => children.push(window.len()),
+                (Found::Open, _) => files.push(window.len()),
+                _ => {}
+            }
+            window.push(Item {
+                name: number,
+                stat,
+                print,
+                link,
+                found,
+            });
+        }
+        inner.window = window;
+        dir.waiting.store(1, Ordering::Release);
+        drop(inner);
+        self.enter(dir, children, &files)?;
+        self.release(dir.clone())
+    }
+
+    /// Adds the tasks of a window; few files are read at once.
+    fn enter(&mut self, dir: &Arc<Dir>, children: Vec<usize>, files: &[usize]) -> Result<()> {
+        let batches = if files.len() > 2 * FILES_PER_TASK {
+            files.chunks(FILES_PER_TASK).len()
+        } else {
+            0
+        };
+        dir.waiting.fetch_add(children.len() + batches, Ordering::AcqRel);
+        let child = |slot| Task::Directory {
+            parent: dir.clone(),
+            slot,
+        };
+        self.scan.queue.push(children.into_iter().rev().map(child));
+        if batches == 0 {
+            return self.read_files(dir, files);
+        }
+        let task = |slots: &[usize]| Task::Files {
+            dir: dir.clone(),
+            slots: slots.to_vec(),
+        };
+        self.scan.queue.push(files.chunks(FILES_PER_TASK).rev().map(task));
+        Ok(())
+    }
+
+    /// Notes that a task of the directory is done; the last one goes on with it, and with those above.
+    pub fn release(&mut self, dir: Arc<Dir>) -> Result<()> {
+        let mut dir = dir;
+        while dir.waiting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            match self.window_done(&dir)? {
+                Some(parent) => dir = parent,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// All of a window is known. Gives the directory above when this one is finished.
+    fn window_done(&mut self, dir: &Arc<Dir>) -> Result<Option<Arc<Dir>>> {
+        let mut inner = dir.inner.lock();
+        if inner.same.is_none() {
+            self.add_window(&mut inner)?;
+            if inner.next < inner.kept.len() {
+                drop(inner);
+                self.next_window(dir)?;
+                return Ok(None);
+            }
+        }
+        drop(inner);
+        self.finish(dir)
+    }
+
+    /// Ends a directory, unless it must wait for the end of the walk. Gives the directory above.
+    pub fn finish(&mut self, dir: &Arc<Dir>) -> Result<Option<Arc<Dir>>> {
+        let mut inner = dir.inner.lock();
+        let unknown = inner
+            .links
+            .iter()
+            .any(|(_, key)| self.scan.links.group(key) == Group::Unknown);
+        if unknown && self.scan.links.defer(dir) {
+            inner.handle = None;
+            return Ok(None);
+        }
+        let (tree, unchanged) = match inner.same {
+            Some(tree) => match self.finish_same(dir, &mut inner, tree) {
+                Ok(done) => done,
+                Err(e) if e.is_damage() && inner.handle.is_some() => {
+                    // The last tree cannot be read: everything is read again.
+                    (inner.same, inner.build) = (None, Build::default());
+                    drop(inner);
+                    self.next_window(dir)?;
+                    return Ok(None);
+                }
+                Err(e) => return Err(e),
+            },
+            None => (self.finish_built(&mut inner)?, false),
+        };
+        self.scan.keep_record(dir.key, tree, &inner.build.prints);
+        // A directory may be kept for long by those below it that wait for the end of the walk.
+        let scope = inner.scope.clone();
+        *inner = Inner::with(None, scope, Arc::default());
+        drop(inner);
+        let Some((parent, slot)) = dir.parent.clone() else {
+            self.scan.set_root(tree);
+            return Ok(None);
+        };
+        if let Some(item) = parent.inner.lock().window.get_mut(slot) {
+            item.found = match std::mem::replace(&mut item.found, Found::Nothing) {
+                Found::Entry(mut entry) => {
+                    entry.node = Node::Directory { tree };
+                    Found::Entry(entry)
+                }
+                _ => Found::Child { tree, unchanged },
+            };
+        }
+        Ok(Some(parent))
+    }
+
+    /// The tree of a directory whose entries all look as they did in `tree`.
+    fn finish_same(&mut self, dir: &Dir, inner: &mut Inner, tree: ObjectId) -> Result<(ObjectId, bool)> {
+        let groups = self.groups(inner);
+        inner.build.prints = inner.prints.clone();
+        let record = self.scan.cache.as_ref().and_then(|cache| cache.directory(&dir.key));
+        let was = record.and_then(|record| record.fingerprints.iter().nth(inner.prints.len()));
+        let now = self.scan.prints.links(&groups);
+        inner.build.prints.extend(now);
+        let links_same = match (now, was) {
+            (None, None) => true,
+            (Some(now), Some(was)) => now.matches(was),
+            _ => false,
+        };
+        let same = |item: &Item| matches!(item.found, Found::Child { unchanged: true, .. });
+        if links_same && inner.window.iter().all(same) {
+            return Ok((tree, true));
+        }
+        let mut builder = TreeBuilder::new();
+        let mut children = inner.window.iter().peekable();
+        let mut groups = groups.iter().peekable();
+        let packer = &mut self.packer;
+        for (at, entry) in Entries::new(self.scan.store, tree).enumerate() {
+            let mut entry = entry?;
+            entry.meta.links = groups.next_if(|group| group.0 == at).map(|group| group.1);
+            if let Some(item) = children.next_if(|item| inner.names.get(item.name as usize) == entry.name.as_slice()) {
+                if let Found::Child { tree, .. } = item.found {
+                    entry.node = Node::Directory { tree };
+                }
+            }
+            builder.push(&entry, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+        }
+        let tree = builder.finish(&mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+        Ok((tree, false))
+    }
+
+    /// The groups of entries that have one, by place.
+    fn groups(&self, inner: &Inner) -> Vec<(usize, [u8; 16])> {
+        let named = |(at, key): &(usize, Key)| match self.scan.links.group(key) {
+            Group::Named(group) => Some((*at, group)),
+            Group::Unknown | Group::Single => None,
+        };
+        inner.links.iter().filter_map(named).collect()
+    }
+
+    /// Adds a window to the tree.
+    fn add_window(&mut self, inner: &mut Inner) -> Result<()> {
+        let window = std::mem::take(&mut inner.window);
+        for item in window {
+            let Found::Entry(mut entry) = item.found else { continue };
+            let group = item.link.map(|key| (key, self.scan.links.group(&key)));
+            inner.build.prints.push(item.print);
+            entry.meta.links = match group {
+                Some((_, Group::Named(group))) => {
+                    inner.build.groups.push((inner.build.prints.len() - 1, group));
+                    Some(group)
+                }
+                _ => None,
+            };
+            if !inner.build.held.is_empty() || matches!(group, Some((_, Group::Unknown))) {
+                let mut encoded = Vec::new();
+                entry.encode(&mut encoded);
+                inner
+                    .build
+                    .held
+                    .push((encoded, group.filter(|g| g.1 == Group::Unknown).map(|g| g.0)));
+                continue;
+            }
+            let packer = &mut self.packer;
+            inner
+                .build
+                .builder
+                .push(&entry, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+        }
+        Ok(())
+    }
+
+    /// The tree of a directory all of whose windows were added.
+    fn finish_built(&mut self, inner: &mut Inner) -> Result<ObjectId> {
+        let Build {
+            mut builder,
+            held,
+            mut prints,
+            mut groups,
+        } = std::mem::take(&mut inner.build);
+        let packer = &mut self.packer;
+        let first = prints.len() - held.len();
+        for (at, (encoded, key)) in held.into_iter().enumerate() {
+            let mut entry = Entry::decode(&mut Reader::new("entry", &encoded))?;
+            if let Some(Group::Named(group)) = key.map(|key| self.scan.links.group(&key)) {
+                entry.meta.links = Some(group);
+                groups.push((first + at, group));
+            }
+            builder.push(&entry, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+        }
+        groups.sort_unstable();
+        prints.extend(self.scan.prints.links(&groups));
+        inner.build.prints = prints;
+        builder.finish(&mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))
+    }
+}
+
+impl Old {
+    fn new(tree: ObjectId, prints: Vec<Fingerprint>) -> Self {
+        Self {
+            pending: vec![tree],
+            leaf: VecDeque::new(),
+            prints,
+            at: 0,
+        }
+    }
+
+    /// The entry of this name, if it looked as it does now. Names must be asked for in order. Where the last tree cannot
+    /// be read there is none, and what it named is read again.
+    fn find(&mut self, store: &Store, name: &[u8], print: Fingerprint) -> Option<Entry> {
+        loop {
+            while let Some(entry) = self.leaf.front() {
+                if entry.name.as_slice() > name {
+                    return None;
+                }
+                let was = self.prints.get(self.at).copied().unwrap_or(Fingerprint::NEVER);
+                let entry = self.leaf.pop_front()?;
+                self.at += 1;
+                if entry.name.as_slice() == name {
+                    return print.matches(was).then_some(entry);
+                }
+            }
+            match store.tree_node(&self.pending.pop()?) {
+                Ok(TreeNode::Leaf(entries)) => self.leaf = entries.into(),
+                Ok(TreeNode::Inner { children, .. }) => {
+                    self.pending.extend(children.iter().rev().map(|child| child.id))
+                }
+                Err(_) => *self = Self::default(),
+            }
+        }
+    }
+}

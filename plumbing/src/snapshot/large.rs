@@ -1,0 +1,306 @@
+//! Storing one large file with all threads.
+//!
+//! 1. One thread reads and cuts; it hands on batches of whole parts and goes on.
+//! 2. Any thread hashes and stores the parts of a batch. The hash of the whole file goes from batch to batch in order:
+//!    who finds that the next one is at hand does it, so that it keeps no thread to itself.
+//! 3. The reading thread lists the parts, in order, as batches are done. When [`BATCHES_MAX`] are on their way it
+//!    works on one itself, which bounds the memory.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::content::{Sink, Stored, class_of, store_part, stored};
+use super::queue::Task;
+use super::worker::Worker;
+use crate::chunk::{Chunker, Follows, Part, RUN_BYTES_MIN};
+use crate::error::Result;
+use crate::object::{ContentRef, Hasher, IndirectBuilder};
+use crate::store::Class;
+use crate::walk::{Stat, hole_map};
+
+/// Bytes read into one batch.
+const BATCH_BYTES: usize = 2 << 20;
+/// Batches on their way.
+const BATCHES_MAX: usize = 4;
+/// Zeros to hash for runs.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// A part of a file on its way.
+pub struct Batch {
+    file: Arc<Large>,
+    index: usize,
+    buffer: Vec<u8>,
+    parts: Vec<Part>,
+    class: Class,
+}
+
+/// A file on its way.
+pub struct Large {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Refs of batches that are done and not listed yet.
+    done: BTreeMap<usize, Result<Vec<ContentRef>>>,
+    /// Batches that wait for their turn with the hash of the whole.
+    to_hash: BTreeMap<usize, Arc<Batch>>,
+    hashed: usize,
+    hasher: Option<Hasher>,
+}
+
+impl Batch {
+    /// Hashes and stores the parts, then does what is at hand of the hash of the whole.
+    pub fn run(self: Arc<Self>, sink: &mut dyn Sink) {
+        let refs = self
+            .parts
+            .iter()
+            .map(|part| store_part(sink, self.class, &self.buffer, part))
+            .collect();
+        let file = self.file.clone();
+        let mut state = file.state.lock();
+        state.to_hash.insert(self.index, self.clone());
+        // Taking the hasher out makes this thread the one that hashes; the others leave their batches to it.
+        while let Some(mut hasher) = state.hasher.take() {
+            let next = state.hashed;
+            let Some(batch) = state.to_hash.remove(&next) else {
+                state.hasher = Some(hasher);
+                break;
+            };
+            drop(state);
+            batch.hash_into(&mut hasher);
+            drop(batch);
+            state = file.state.lock();
+            state.hashed += 1;
+            state.hasher = Some(hasher);
+        }
+        state.done.insert(self.index, refs);
+        file.changed.notify_all();
+    }
+
+    fn hash_into(&self, hasher: &mut Hasher) {
+        for part in &self.parts {
+            match *part {
+                Part::Data { start, bytes, .. } => hasher.update(&self.buffer[start..start + bytes]),
+                Part::Zeros { mut bytes } => {
+                    while bytes > 0 {
+                        let step = bytes.min(ZEROS.len() as u64);
+                        hasher.update(&ZEROS[..step as usize]);
+                        bytes -= step;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The reading side.
+struct Reading<'f> {
+    fd: &'f OwnedFd,
+    chunker: Chunker,
+    buffer: Vec<u8>,
+    /// Offset of the next byte to read.
+    at: u64,
+}
+
+impl Reading<'_> {
+    /// Reads up to `end` until the buffer is full; `false` where the file ends before.
+    fn fill(&mut self, end: u64, limit: usize) -> std::io::Result<bool> {
+        while self.at < end && self.buffer.len() < limit {
+            let filled = self.buffer.len();
+            let wanted = (limit - filled).min(usize::try_from(end - self.at).unwrap_or(usize::MAX));
+            self.buffer.resize(filled + wanted, 0);
+            let found = rustix::io::retry_on_intr(|| rustix::io::pread(self.fd, &mut self.buffer[filled..], self.at));
+            let found = found.inspect_err(|_| self.buffer.truncate(filled))?;
+            self.buffer.truncate(filled + found);
+            self.at += found as u64;
+            if found == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What became of a large file.
+pub enum Read {
+    /// It was stored.
+    Stored(Stored),
+    /// It could not be read.
+    Failed(std::io::Error),
+}
+
+impl Worker<'_, '_> {
+    /// Stores the content of an open file that looked like `stat`. A file that ends early is stored up to there; the
+    /// caller looks at it again.
+    pub fn store_large(&mut self, fd: &OwnedFd, stat: &Stat) -> Result<Read> {
+        let algo = self.packer.algo();
+        let file = Arc::new(Large {
+            state: Mutex::new(State {
+                hasher: Some(Hasher::new(algo)),
+                ..State::default()
+            }),
+            changed: Condvar::new(),
+        });
+        let chunker = Chunker::new(self.scan.request.chunk);
+        let limit = BATCH_BYTES.max(chunker.buffer_bytes_min());
+        let mut reading = Reading {
+            fd,
+            chunker,
+            buffer: Vec::with_capacity(limit),
+            at: 0,
+        };
+        let mut listing = Listing {
+            file,
+            builder: IndirectBuilder::new(algo),
+            sent: 0,
+            listed: 0,
+        };
+        let mut failed = None;
+        for (data_end, hole) in ranges(fd, stat) {
+            if let Err(e) = self.read_range(&mut reading, &mut listing, (data_end, hole, limit), class_of(stat.size))? {
+                failed = Some(e);
+                break;
+            }
+        }
+        while listing.listed < listing.sent {
+            self.help(&mut listing)?;
+        }
+        if let Some(error) = failed {
+            return Ok(Read::Failed(error));
+        }
+        let packer = &mut self.packer;
+        let content = listing
+            .builder
+            .finish(&mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+        let hasher = listing.file.state.lock().hasher.take();
+        let fullhash = hasher.unwrap_or_else(|| Hasher::new(algo)).finish();
+        Ok(Read::Stored(stored(content, fullhash)))
+    }
+
+    /// Reads and hands on the bytes up to `data_end`, and the hole behind them.
+    fn read_range(
+        &mut self,
+        reading: &mut Reading<'_>,
+        listing: &mut Listing,
+        (data_end, hole, limit): (u64, Option<u64>, usize),
+        class: Class,
+    ) -> Result<std::io::Result<()>> {
+        loop {
+            self.scan.progress.check()?;
+            let there = match reading.fill(data_end, limit) {
+                Ok(there) => there,
+                Err(e) => return Ok(Err(e)),
+            };
+            let is_last = !there || reading.at >= data_end;
+            let follows = match hole {
+                _ if !is_last => Follows::Data,
+                None => Follows::End,
+                Some(bytes) if bytes as usize >= RUN_BYTES_MIN => Follows::Hole(bytes),
+                Some(bytes) => {
+                    // Too short for a run of its own: it is read as zeros.
+                    reading.buffer.resize(reading.buffer.len() + bytes as usize, 0);
+                    Follows::Data
+                }
+            };
+            let mut parts = Vec::new();
+            let taken = reading.chunker.cut(&reading.buffer, follows, &mut parts);
+            let rest = reading.buffer[taken..].to_vec();
+            reading.buffer.truncate(taken);
+            let buffer = std::mem::replace(&mut reading.buffer, Vec::with_capacity(limit));
+            reading.buffer.extend_from_slice(&rest);
+            self.scan.progress.add(0, taken as u64);
+            if !parts.is_empty() {
+                self.send(
+                    listing,
+                    Batch {
+                        file: listing.file.clone(),
+                        index: listing.sent,
+                        buffer,
+                        parts,
+                        class,
+                    },
+                )?;
+            }
+            if is_last {
+                reading.at += hole.unwrap_or(0);
+                return Ok(Ok(()));
+            }
+        }
+    }
+
+    fn send(&mut self, listing: &mut Listing, batch: Batch) -> Result<()> {
+        listing.sent += 1;
+        self.scan.queue.push([Task::Batch(Arc::new(batch))]);
+        self.list_done(listing)?;
+        while listing.sent - listing.listed >= BATCHES_MAX {
+            self.help(listing)?;
+        }
+        Ok(())
+    }
+
+    /// Works on a batch, or waits for one.
+    fn help(&mut self, listing: &mut Listing) -> Result<()> {
+        if let Some(batch) = self.scan.queue.pop_batch() {
+            batch.run(&mut self.packer);
+            self.scan.queue.done();
+        } else {
+            let mut state = listing.file.state.lock();
+            if !state.done.contains_key(&listing.listed) {
+                listing.file.changed.wait(&mut state);
+            }
+        }
+        self.list_done(listing)
+    }
+
+    /// Lists what is done, in order.
+    fn list_done(&mut self, listing: &mut Listing) -> Result<()> {
+        loop {
+            let refs = listing.file.state.lock().done.remove(&listing.listed);
+            let Some(refs) = refs else { return Ok(()) };
+            listing.listed += 1;
+            for part in refs? {
+                let packer = &mut self.packer;
+                listing
+                    .builder
+                    .push(part, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+            }
+        }
+    }
+}
+
+struct Listing {
+    file: Arc<Large>,
+    builder: IndirectBuilder,
+    sent: usize,
+    listed: usize,
+}
+
+/// Ends of data with the length of the hole behind each; nothing is behind the last.
+fn ranges(fd: &OwnedFd, stat: &Stat) -> Vec<(u64, Option<u64>)> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    let mut known = stat.may_have_holes();
+    if known {
+        for range in hole_map(fd, stat.size) {
+            // A file system that cannot say where data is gets read from here to the end.
+            let Ok(range) = range else {
+                known = false;
+                break;
+            };
+            if range.offset > at {
+                out.push((at, Some(range.offset - at)));
+            }
+            at = range.offset + range.bytes;
+        }
+    }
+    if known && at < stat.size {
+        out.push((at, Some(stat.size - at)));
+    }
+    out.push((stat.size, None));
+    out
+}
