@@ -35,7 +35,7 @@ use crate::time::Timestamp;
 use crate::walk::cache::{
     CacheIdentity, CacheSecret, CacheWriter, Cutoff, DirKey, Fingerprint, Fingerprinter, StatCache,
 };
-use crate::walk::{DirHandle, Owners, Rules, Stat, XattrReader, Xattrs};
+use crate::walk::{self, DirHandle, Owners, Rules, Stat, XattrReader, Xattrs};
 
 /// What a snapshot is to be of, and how.
 #[derive(Clone, Debug)]
@@ -170,17 +170,9 @@ impl Scan<'_> {
     }
 
     fn metadata(&self, stat: &Stat, xattrs: Xattrs) -> Metadata {
-        Metadata {
-            mode: stat.mode,
-            uid: stat.uid,
-            gid: stat.gid,
-            user: self.owners.user(stat.uid).into(),
-            group: self.owners.group(stat.gid).into(),
-            mtime: stat.mtime,
-            btime: stat.btime.filter(|_| self.request.birth_time),
-            xattrs,
-            links: None,
-        }
+        let mut meta = walk::metadata(stat, self.owners, xattrs);
+        meta.btime = stat.btime.filter(|_| self.request.birth_time);
+        meta
     }
 }
 
@@ -420,7 +412,7 @@ impl Job<'_> {
         let scope = self.request.rules.root(stat.dev, &handle, &names);
         let inner = directory::Inner::new(handle, scope, names);
         let top = directory::Dir::new([].into(), scan.secret.root(), None, inner);
-        walk(&scan, writer, &top)?;
+        run(&scan, writer, &top)?;
         let tree = scan.root.lock().take().ok_or(Error::Interrupted)?;
         let totals = Totals {
             files: scan.files.load(Ordering::Relaxed),
@@ -469,7 +461,7 @@ impl Job<'_> {
 }
 
 /// Runs the threads until the walk is over.
-fn walk<'s>(scan: &'s Scan<'s>, writer: &Writer<'_>, top: &Arc<directory::Dir>) -> Result<()> {
+fn run<'s>(scan: &'s Scan<'s>, writer: &Writer<'_>, top: &Arc<directory::Dir>) -> Result<()> {
     let mut first = worker::Worker::new(scan, writer.packer());
     let others = scan.request.threads.max(1) - 1;
     let result = std::thread::scope(|threads| {

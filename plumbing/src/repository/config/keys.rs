@@ -113,11 +113,11 @@ settings! {
     /// How files are cut: fastcdc by content, fixed every chunk.avg bytes.
     "chunk.method" chunk_method: ChunkMethod = ChunkMethod::FastCdc, Kind::Choice(ChunkMethod::NAMES), Any;
     /// Shortest chunk in bytes; shorter files are one chunk.
-    "chunk.min" chunk_min_bytes: u64 = 64 << 10, Kind::Bytes { min: 64, max: BLOCK_BYTES_MAX as u64 }, Any;
+    "chunk.min" chunk_min_bytes: u64 = 16 << 10, Kind::Bytes { min: 64, max: BLOCK_BYTES_MAX as u64 }, Any;
     /// Length in bytes that chunks have in the middle.
-    "chunk.avg" chunk_avg_bytes: u64 = 256 << 10, Kind::Bytes { min: 256, max: BLOCK_BYTES_MAX as u64 }, Any;
+    "chunk.avg" chunk_avg_bytes: u64 = 64 << 10, Kind::Bytes { min: 256, max: BLOCK_BYTES_MAX as u64 }, Any;
     /// Longest chunk in bytes.
-    "chunk.max" chunk_max_bytes: u64 = 1 << 20, Kind::Bytes { min: 1024, max: BLOCK_BYTES_MAX as u64 }, Any;
+    "chunk.max" chunk_max_bytes: u64 = 256 << 10, Kind::Bytes { min: 1024, max: BLOCK_BYTES_MAX as u64 }, Any;
 
     /// A data file of this many bytes gets no more frames.
     "data.file-max" data_file_bytes_max: u64 = 1 << 30, Kind::Bytes { min: 1 << 20, max: 1 << 40 }, Any;
