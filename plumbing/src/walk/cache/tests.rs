@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::disk::memory::MemoryDisk;
 use crate::disk::{Disk, OpenMode, read_file};
-use crate::object::{HashAlgo, ObjectId};
+use crate::object::{HashAlgo, Kind, ObjectId};
+use crate::time::Timestamp;
+use crate::walk::{Owners, Stat};
 
 const FOLDER: &str = "/cache";
 const FILE: &str = "/cache/c";
@@ -166,6 +169,38 @@ fn keys_depend_on_the_secret_and_on_every_name() {
     assert_ne!(path(&one, &[b"a", b"b"]), path(&one, &[b"b", b"a"]));
     assert_ne!(path(&one, &[b"ab"]), path(&one, &[b"a", b"b"]));
     assert_eq!(path(&one, &[b"a", b"b"]), path(&one, &[b"a", b"b"]));
+}
+
+/// The worked example of object-format.md, "Stat cache".
+#[test]
+fn the_worked_example_comes_out() {
+    let secret = CacheSecret::from_bytes(std::array::from_fn(|byte| byte as u8));
+    let hex = |key: DirKey| key.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!(hex(secret.root()), "bde392a3a39b2b25cdf8309e88359d28");
+    assert_eq!(
+        hex(secret.child(&secret.root(), b"src")),
+        "1fa1cec1dd96793d2e810691b221ee18"
+    );
+    let stat = Stat {
+        kind: Kind::File,
+        mode: 0o644,
+        nlink: 1,
+        uid: 1000,
+        gid: 1000,
+        dev: 0,
+        ino: 131_073,
+        size: 5,
+        mtime: Timestamp::new(1_000_000_000, 500),
+        ctime: Timestamp::new(1_000_000_001, 600),
+        btime: None,
+        rdev_major: 0,
+        rdev_minor: 0,
+        blocks: 8,
+    };
+    let owners = Owners::from_files(b"ann:x:1000:1000", b"");
+    let cutoff = Cutoff::new(Timestamp::new(2_000_000_000, 0), Duration::from_secs(1));
+    let found = Fingerprinter::new(&secret, &owners, cutoff).entry(b"main.rs", &stat);
+    assert_eq!(format!("{:016x}", found.0), "eba556d516307b41");
 }
 
 #[test]

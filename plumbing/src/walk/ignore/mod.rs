@@ -16,11 +16,10 @@
 mod patterns;
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::sync::Arc;
 
 use bstr::{BStr, BString};
+use rustix::io::retry_on_intr;
 
 use self::patterns::{Patterns, Verdict};
 use super::dir::DirHandle;
@@ -280,11 +279,20 @@ impl Scope {
 /// again as an entry and tells.
 fn read_start(dir: &DirHandle, name: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     let file = dir.open_file(name).ok()?;
-    if super::stat_fd(&file).ok()?.kind != Kind::File {
+    let stat = super::stat_fd(&file).ok()?;
+    if stat.kind != Kind::File {
         return None;
     }
-    let mut content = Vec::new();
-    File::from(file).take(bytes_max as u64).read_to_end(&mut content).ok()?;
+    let expected = usize::try_from(stat.size).unwrap_or(usize::MAX);
+    let mut content = vec![0; expected.min(bytes_max)];
+    let mut filled = 0;
+    while filled < content.len() {
+        match retry_on_intr(|| rustix::io::read(&file, &mut content[filled..])).ok()? {
+            0 => break,
+            bytes => filled += bytes,
+        }
+    }
+    content.truncate(filled);
     Some(content)
 }
 
