@@ -21,6 +21,8 @@
 //!   cutting the log where it began and refuses further changes. If even that fails, the record may or may not be
 //!   there; whoever opens the log next decides by its check, and appends behind it or cuts it.
 //!
+//! A damaged log is made usable by [`RefStore::salvage`], which keeps the damaged one and runs only when asked.
+//!
 //! Readers take no lock: a record that is just being appended looks like a torn tail. A reader that meets damage looks
 //! again under the lock before it says so.
 
@@ -28,6 +30,7 @@ pub mod format;
 mod name;
 mod read;
 pub mod revision;
+mod salvage;
 mod verify;
 pub mod when;
 mod write;
@@ -41,6 +44,7 @@ use parking_lot::Mutex;
 pub use self::format::{Change, Record};
 pub use self::name::{LINES, SHORT_NAME_PREFIXES, candidates, check_ref_name, line_ref, short_name};
 pub use self::revision::{Named, Revision, RevisionContext, RevisionSource, resolve, resolve_snapshot};
+pub use self::salvage::Salvaged;
 pub use self::verify::RefReport;
 pub use self::when::parse_when;
 use crate::disk::{Disk, LockKind, OpenMode, replace_file};

@@ -70,14 +70,19 @@ impl LogReader {
                 format_args!("that of {}", hex(&header.uuid)),
             ));
         }
-        Ok(Self {
+        Ok(Self::with_header(file, place, header, len))
+    }
+
+    /// Reads a log of `len` bytes whose header is known.
+    pub(super) fn with_header(file: Arc<dyn DiskFile>, place: &Arc<Place>, header: Header, len: u64) -> Self {
+        Self {
             file,
             place: place.clone(),
             header,
             len,
             window: Vec::new(),
             window_at: 0,
-        })
+        }
     }
 
     /// The file that is read.

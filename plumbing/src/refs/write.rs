@@ -97,7 +97,7 @@ impl RefStore {
         names.into_iter().try_for_each(check_ref_name)
     }
 
-    fn check_writable(&self, cached: &Cached) -> Result<()> {
+    pub(super) fn check_writable(&self, cached: &Cached) -> Result<()> {
         if let Some(feature) = &self.read_only {
             return Err(Error::Unsupported {
                 path: self.place.log.clone(),

@@ -185,11 +185,11 @@ fn a_repository_of_somebody_else_is_refused_unread() {
 
 #[test]
 fn on_a_real_disk_nobody_else_reads_it() {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
     let folder = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let made = init(&disk, folder.path(), &InitOptions::default()).unwrap();
-    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let mode = |path: &Path| rustix::fs::stat(path).unwrap().st_mode & 0o7777;
     assert_eq!(mode(made.ghost_dir()), 0o700);
     for name in FOLDERS {
         assert_eq!(mode(&made.ghost_dir().join(name)), 0o700, "{name}");
@@ -197,7 +197,7 @@ fn on_a_real_disk_nobody_else_reads_it() {
     for name in ["format", "config", "refs/log"] {
         assert_eq!(mode(&made.ghost_dir().join(name)), 0o600, "{name}");
     }
-    let user = std::fs::metadata(folder.path()).unwrap().uid();
+    let user = rustix::fs::stat(folder.path()).unwrap().st_uid;
     let options = OpenOptions {
         user,
         ..OpenOptions::default()

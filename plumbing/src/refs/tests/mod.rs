@@ -1,5 +1,6 @@
 mod examples;
 mod faults;
+mod salvage;
 
 use proptest::prelude::*;
 
