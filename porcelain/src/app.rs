@@ -14,6 +14,7 @@ use ghost_plumbing::progress::Progress;
 use ghost_plumbing::repository::config::When;
 use ghost_plumbing::repository::{self, Config, Layer, OpenOptions, Repository};
 use ghost_plumbing::{Error, Result};
+use ghost_plumbing_commands::LazyRepository;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use crate::cli::Global;
@@ -222,9 +223,12 @@ impl App {
     pub fn run_plumbing(&mut self, command: ghost_plumbing_commands::Command) -> Outcome {
         let now = self.environment.now();
         let json = self.output.json();
+        // Opened here, because the streams are lent to the command; whether it is there matters only where it is used.
+        let repository = self.repository();
         let mut context = ghost_plumbing_commands::Context {
             input: &mut std::io::stdin().lock(),
             out: self.output.writer(),
+            repository: LazyRepository::new(move || repository),
             algo: HashAlgo::default(),
             now,
             zone: jiff::tz::TimeZone::system(),

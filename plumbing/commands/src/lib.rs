@@ -11,29 +11,72 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, missing_docs))]
 
 pub mod context;
+pub mod entry_json;
+pub mod entry_line;
 pub mod output;
 
+mod cat_block;
+mod cat_file;
+mod data_file;
+mod diff_tree;
+mod dump_data;
 mod hash_object;
+mod index_data;
+mod ls_tree;
+mod mksnapshot;
+mod mktree;
+mod rev_list;
+mod rev_parse;
+mod show_ref;
+mod update_ref;
+mod verify_data;
 
 use std::io;
 
 use clap::Subcommand;
 
-pub use context::{CommandError, CommandResult, Context, Outcome};
+pub use context::{CommandError, CommandResult, Context, LazyRepository, Outcome};
 
 /// The low-level commands.
 #[derive(Clone, Debug, Subcommand)]
 #[non_exhaustive]
+// The help of each command is on its arguments.
+#[allow(missing_docs)]
 pub enum Command {
-    #[allow(missing_docs)]
+    CatBlock(cat_block::CatBlock),
+    CatFile(cat_file::CatFile),
+    DiffTree(diff_tree::DiffTree),
+    DumpData(dump_data::DumpData),
     HashObject(hash_object::HashObject),
+    IndexData(index_data::IndexData),
+    LsTree(ls_tree::LsTree),
+    Mksnapshot(mksnapshot::Mksnapshot),
+    Mktree(mktree::Mktree),
+    RevList(rev_list::RevList),
+    RevParse(rev_parse::RevParse),
+    ShowRef(show_ref::ShowRef),
+    UpdateRef(update_ref::UpdateRef),
+    VerifyData(verify_data::VerifyData),
 }
 
 impl Command {
     /// Runs the command. A reader that has gone away ends it quietly.
     pub fn run(self, ctx: &mut Context<'_>) -> CommandResult {
         let result = match self {
+            Self::CatBlock(args) => args.run(ctx),
+            Self::CatFile(args) => args.run(ctx),
+            Self::DiffTree(args) => args.run(ctx),
+            Self::DumpData(args) => args.run(ctx),
             Self::HashObject(args) => args.run(ctx),
+            Self::IndexData(args) => args.run(ctx),
+            Self::LsTree(args) => args.run(ctx),
+            Self::Mksnapshot(args) => args.run(ctx),
+            Self::Mktree(args) => args.run(ctx),
+            Self::RevList(args) => args.run(ctx),
+            Self::RevParse(args) => args.run(ctx),
+            Self::ShowRef(args) => args.run(ctx),
+            Self::UpdateRef(args) => args.run(ctx),
+            Self::VerifyData(args) => args.run(ctx),
         };
         let flushed = ctx.out.flush();
         match result.and_then(|outcome| Ok(flushed.map(|()| outcome)?)) {
@@ -42,3 +85,8 @@ impl Command {
         }
     }
 }
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

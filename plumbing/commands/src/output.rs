@@ -1,17 +1,21 @@
-//! How plumbing commands write names, values and records.
+//! How plumbing commands read and write records, names and values.
 //!
-//! Names are bytes. Where a record ends with a newline, a name that could break it or mislead who reads it is quoted
-//! as git quotes it: in double quotes, with C escapes. With `-z` records end with NUL and names stand as they are.
-//! Values of `key=value` words escape with `%XX` whatever is not a plain visible ASCII character.
-//!
-//! Invariants: `unquote(quote(name)) == name` and `unescape(escape(value)) == value` for all bytes; neither form holds
-//! a tab, a newline, an escape sequence or a character that changes the direction of text.
+//! Names are bytes. Where a record ends with a newline, a name is quoted as git quotes it where it needs that; with `-z`
+//! records end with NUL and names stand as they are. Values of `key=value` words escape with `%XX` whatever is not a
+//! plain visible ASCII character. With `--json` a record is one object on one line.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Read as _, Write};
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::{BString, ByteSlice};
+use ghost_plumbing::object::text::{percent_encode, quote_name, unquote_name};
 use serde::Serialize;
+
+use crate::context::{CommandError, CommandResult};
+
+/// Longest record of the input in bytes: room for an entry with all that its limits allow in extended attributes of
+/// common length.
+pub const RECORD_BYTES_MAX: u64 = 64 << 20;
 
 /// How records end and whether names are quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,138 +41,49 @@ impl Termination {
     }
 
     /// A name as it is printed.
-    pub fn name(self, name: &[u8]) -> Cow<'_, BStr> {
+    pub fn name(self, name: &[u8]) -> Cow<'_, [u8]> {
         match self {
-            Self::Line => quote(name),
-            Self::Nul => Cow::Borrowed(name.as_bstr()),
+            Self::Nul => Cow::Borrowed(name),
+            Self::Line => match quote_name(name) {
+                Cow::Borrowed(_) => Cow::Borrowed(name),
+                Cow::Owned(quoted) => Cow::Owned(quoted.into_bytes()),
+            },
         }
     }
 
     /// What was printed by [`name`](Self::name).
-    pub fn parse_name(self, text: &[u8]) -> Option<BString> {
+    pub fn parse_name(self, text: &[u8]) -> ghost_plumbing::Result<BString> {
         match self {
-            Self::Line => unquote(text),
-            Self::Nul => Some(text.into()),
+            Self::Line => unquote_name(text),
+            Self::Nul => Ok(text.into()),
         }
     }
 }
 
-/// Quotes a name as git does where it holds control characters, quotes, backslashes, bytes that are not UTF-8, or
-/// characters that a terminal does not show as they are.
-pub fn quote(name: &[u8]) -> Cow<'_, BStr> {
-    if !name.is_empty() && name.char_indices().all(|(start, end, c)| is_plain(c, end - start)) {
-        return Cow::Borrowed(name.as_bstr());
+/// Reads records that end with `end`, without their ends; the last may lack it. A record of more than
+/// [`RECORD_BYTES_MAX`] bytes is refused.
+pub fn read_record(input: &mut dyn BufRead, end: Termination, into: &mut Vec<u8>) -> io::Result<bool> {
+    into.clear();
+    let mut limited = input.take(RECORD_BYTES_MAX);
+    if limited.read_until(end.byte(), into)? == 0 {
+        return Ok(false);
     }
-    let mut out = BString::from("\"");
-    for (start, end, c) in name.char_indices() {
-        if is_plain(c, end - start) {
-            out.extend_from_slice(&name[start..end]);
-        } else {
-            name[start..end].iter().for_each(|&byte| quote_byte(&mut out, byte));
-        }
+    if into.last() == Some(&end.byte()) {
+        into.pop();
+    } else if limited.limit() == 0 {
+        let problem = format!("a record of more than {RECORD_BYTES_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
     }
-    out.push(b'"');
-    Cow::Owned(out)
-}
-
-fn is_plain(c: char, bytes: usize) -> bool {
-    // A replacement character that is not three bytes long stands for bytes that are not UTF-8.
-    let invalid = c == char::REPLACEMENT_CHARACTER && bytes != 3;
-    !(invalid || c.is_control() || c == '"' || c == '\\' || is_misleading(c))
-}
-
-/// Marks that change the direction of text, or that are not seen at all.
-fn is_misleading(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-fn quote_byte(out: &mut BString, byte: u8) {
-    let letter = match byte {
-        0x07 => b'a',
-        0x08 => b'b',
-        b'\t' => b't',
-        b'\n' => b'n',
-        0x0b => b'v',
-        0x0c => b'f',
-        b'\r' => b'r',
-        b'"' | b'\\' => byte,
-        _ => {
-            out.extend_from_slice(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', letter]);
-}
-
-/// Reads a name that may be quoted; none where the quoting is broken.
-pub fn unquote(text: &[u8]) -> Option<BString> {
-    let Some(inner) = text.strip_prefix(b"\"") else {
-        return Some(text.into());
-    };
-    let inner = inner.strip_suffix(b"\"")?;
-    let mut out = BString::default();
-    let mut bytes = inner.iter().copied();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return None,
-            b'\\' => out.push(unquote_escape(&mut bytes)?),
-            _ => out.push(byte),
-        }
-    }
-    Some(out)
-}
-
-fn unquote_escape(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {
-    Some(match bytes.next()? {
-        b'a' => 0x07,
-        b'b' => 0x08,
-        b't' => b'\t',
-        b'n' => b'\n',
-        b'v' => 0x0b,
-        b'f' => 0x0c,
-        b'r' => b'\r',
-        byte @ (b'"' | b'\\') => byte,
-        high @ b'0'..=b'3' => {
-            let mut value = high - b'0';
-            for _ in 0..2 {
-                let digit = bytes.next().filter(|digit| matches!(digit, b'0'..=b'7'))?;
-                value = value << 3 | (digit - b'0');
-            }
-            value
-        }
-        _ => return None,
-    })
+    Ok(true)
 }
 
 /// Appends `value` with `%XX` for every byte that is not a visible ASCII character, and for `%` and `=`.
-pub fn escape(out: &mut Vec<u8>, value: &[u8]) {
-    for &byte in value {
-        if byte.is_ascii_graphic() && byte != b'%' && byte != b'=' {
-            out.push(byte);
-        } else {
-            let digits = b"0123456789ABCDEF";
-            out.extend_from_slice(&[b'%', digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]);
-        }
-    }
-}
-
-/// Reads what [`escape`] wrote; none where a `%` is not followed by two hexadecimal digits.
-pub fn unescape(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.iter().copied();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        out.push(u8::try_from(digit()? << 4 | digit()?).ok()?);
-    }
-    Some(out)
+pub fn put_escaped(out: &mut Vec<u8>, value: &[u8]) {
+    out.extend_from_slice(percent_encode(value, "!\"#$&'()*+,/:;<>?@[\\]^`{|}").as_bytes());
 }
 
 /// A byte string in JSON: `text` for people, with U+FFFD for what is not UTF-8, and then also `hex`, which is exact.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct JsonBytes {
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,6 +98,12 @@ impl From<&[u8]> for JsonBytes {
             hex: (!exact).then(|| hex(bytes)),
         }
     }
+}
+
+/// Appends formatted text.
+pub fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to a vector does not fail.
+    let _ = out.write_fmt(text);
 }
 
 /// Lower-case hexadecimal digits.
@@ -200,45 +121,54 @@ pub fn json_line(out: &mut dyn Write, record: &impl Serialize) -> io::Result<()>
     out.write_all(b"\n")
 }
 
+/// Standard output for library functions that write and wrap what goes wrong: keeps the error as it was, so that a
+/// reader that has gone away is told from a disk that fails.
+pub struct Unwrapped<'a> {
+    out: &'a mut dyn Write,
+    error: Option<io::Error>,
+}
+
+impl<'a> Unwrapped<'a> {
+    /// Writes to `out`.
+    pub fn new(out: &'a mut dyn Write) -> Self {
+        Self { out, error: None }
+    }
+
+    /// The error of the output if there was one, else `result`.
+    pub fn end<T>(self, result: ghost_plumbing::Result<T>) -> CommandResult<T> {
+        match self.error {
+            Some(error) => Err(CommandError::Output(error)),
+            None => Ok(result?),
+        }
+    }
+}
+
+impl Write for Unwrapped<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes).map_err(|error| self.keep(error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush().map_err(|error| self.keep(error))
+    }
+}
+
+impl Unwrapped<'_> {
+    fn keep(&mut self, error: io::Error) -> io::Error {
+        let kind = error.kind();
+        if kind != io::ErrorKind::Interrupted {
+            self.error = Some(error);
+        }
+        kind.into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use ghost_plumbing::object::text::percent_decode;
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn quotes_as_git_does() {
-        // `git ls-files` with core.quotePath=false prints these.
-        for (name, quoted) in [
-            (&b"plain name"[..], &b"plain name"[..]),
-            (b"tab\there", b"\"tab\\there\""),
-            (b"quo\"te\\", b"\"quo\\\"te\\\\\""),
-            (b"bell\x07\x1b[31m\x7f", b"\"bell\\a\\033[31m\\177\""),
-            ("grün".as_bytes(), "grün".as_bytes()),
-            (b"latin\xfc", b"\"latin\\374\""),
-            ("evil\u{202e}txt".as_bytes(), b"\"evil\\342\\200\\256txt\""),
-        ] {
-            assert_eq!(quote(name), quoted.as_bstr());
-        }
-    }
-
-    #[test]
-    fn broken_quotes_and_escapes_are_refused() {
-        for bad in [
-            &b"\"open"[..],
-            b"\"a\"b\"",
-            b"\"\\\"",
-            b"\"\\x\"",
-            b"\"\\400\"",
-            b"\"\\18\"",
-            b"\"",
-        ] {
-            assert_eq!(unquote(bad), None, "{:?}", bad.as_bstr());
-        }
-        for bad in [&b"%"[..], b"%4", b"%4g", b"a%zz"] {
-            assert_eq!(unescape(bad), None, "{:?}", bad.as_bstr());
-        }
-    }
 
     #[test]
     fn json_keeps_bytes_that_are_not_text() {
@@ -247,21 +177,28 @@ mod tests {
         assert_eq!(out.as_bstr(), "{\"text\":\"a\u{fffd}\",\"hex\":\"61ff\"}\n");
     }
 
-    proptest! {
-        #[test]
-        fn quoting_is_reversible(name: Vec<u8>) {
-            let quoted = quote(&name);
-            prop_assert!(!quoted.iter().any(u8::is_ascii_control));
-            let found = unquote(&quoted);
-            prop_assert_eq!(found, Some(BString::from(name.clone())));
-        }
+    #[test]
+    fn records_end_with_their_end_or_with_the_input() {
+        let mut input = &b"a\nb\0c"[..];
+        let mut read = |end| {
+            let mut record = Vec::new();
+            read_record(&mut input, end, &mut record).unwrap().then_some(record)
+        };
+        assert_eq!(read(Termination::Line).as_deref(), Some(&b"a"[..]));
+        assert_eq!(read(Termination::Nul).as_deref(), Some(&b"b"[..]));
+        assert_eq!(read(Termination::Line).as_deref(), Some(&b"c"[..]));
+        assert_eq!(read(Termination::Line), None);
+    }
 
+    proptest! {
         #[test]
         fn escaping_is_reversible(value: Vec<u8>) {
             let mut escaped = Vec::new();
-            escape(&mut escaped, &value);
-            prop_assert!(escaped.iter().all(u8::is_ascii_graphic));
-            prop_assert_eq!(unescape(&escaped), Some(value));
+            put_escaped(&mut escaped, &value);
+            let plain = escaped.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'=');
+            prop_assert!(plain);
+            let text = std::str::from_utf8(&escaped).unwrap();
+            prop_assert_eq!(percent_decode(text).unwrap(), value);
         }
     }
 }

@@ -1,0 +1,214 @@
+//! `ghost dump-data`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ghost_plumbing::store::data::format::{Codec, Commit};
+use ghost_plumbing::store::data::read::{DataFile, Head, hex as id_hex};
+use ghost_plumbing::store::data::verify::{Finding, walk};
+use serde::Serialize;
+
+use crate::context::{CommandResult, Context, Outcome};
+use crate::data_file;
+use crate::output::{hex, json_line};
+
+/// Print the frames of data files as text
+///
+/// One record a line: `header`, then in the order of the file `frame` with one `object` for each row of its table,
+/// `commit`, `damage` and `tail`. Offsets and lengths are in bytes. Payloads are not read: see `ghost verify-data`.
+#[derive(Args, Clone, Debug)]
+pub struct DumpData {
+    /// Leave the objects out
+    #[arg(long)]
+    no_objects: bool,
+    /// The data files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// One line.
+#[derive(Serialize)]
+#[serde(tag = "record", rename_all = "lowercase")]
+enum Record {
+    Header {
+        file: String,
+        repository: String,
+        salt: String,
+        bytes: u64,
+    },
+    Frame {
+        offset: u64,
+        bytes: u64,
+        codec: &'static str,
+        objects: u32,
+        raw: u32,
+        stored: u32,
+        group: u64,
+        digest: String,
+    },
+    Object {
+        slot: usize,
+        kind: &'static str,
+        id: String,
+        bytes: u32,
+    },
+    Commit {
+        offset: u64,
+        bytes: u64,
+        first: u64,
+        frames: u64,
+        objects: u64,
+        digest: String,
+    },
+    Damage {
+        problem: String,
+    },
+    Tail {
+        offset: u64,
+        bytes: u64,
+    },
+}
+
+impl DumpData {
+    /// Prints the frames; damage is part of what is printed.
+    pub fn run(self, ctx: &mut Context<'_>) -> CommandResult {
+        let mut outcome = Outcome::Done;
+        for path in &self.files {
+            let file = data_file::open(ctx, path)?;
+            print(ctx, header(&file)?)?;
+            // What the walk is told cannot fail but by the output, whose error must come out as it is.
+            let mut failed = Ok(());
+            walk(&file, &mut |finding| {
+                if matches!(finding, Finding::Damage(_)) {
+                    outcome = Outcome::Damage;
+                }
+                if failed.is_ok() {
+                    failed = self.tell(ctx, &file, finding);
+                }
+                Ok(())
+            })?;
+            failed?;
+        }
+        Ok(outcome)
+    }
+
+    fn tell(&self, ctx: &mut Context<'_>, file: &DataFile, finding: Finding) -> CommandResult<()> {
+        match finding {
+            Finding::Frame(head) => {
+                print(ctx, frame(&head))?;
+                for (slot, row) in head.rows.iter().enumerate().filter(|_| !self.no_objects) {
+                    let record = Record::Object {
+                        slot,
+                        kind: row.kind.name(),
+                        id: row.id.to_string(),
+                        bytes: row.bytes,
+                    };
+                    print(ctx, record)?;
+                }
+                Ok(())
+            }
+            Finding::Commit(head) => print(ctx, commit(file, &head)?),
+            Finding::Damage(problem) => {
+                let problem = problem.to_string();
+                print(ctx, Record::Damage { problem })
+            }
+            Finding::Tail { offset, bytes } => print(ctx, Record::Tail { offset, bytes }),
+        }
+    }
+}
+
+fn header(file: &DataFile) -> CommandResult<Record> {
+    let bytes = file.file.len().map_err(ghost_plumbing::Error::io("stat", &file.path))?;
+    Ok(Record::Header {
+        file: id_hex(&file.header.file),
+        repository: id_hex(&file.header.repository),
+        salt: format!("{:016x}", file.header.salt),
+        bytes,
+    })
+}
+
+fn frame(head: &Head) -> Record {
+    let header = &head.header;
+    Record::Frame {
+        offset: head.offset,
+        bytes: header.frame_bytes(),
+        codec: match header.codec {
+            Codec::Raw => "raw",
+            Codec::Zstd => "zstd",
+        },
+        objects: header.objects,
+        raw: header.raw_bytes,
+        stored: header.stored_bytes,
+        group: header.group,
+        digest: hex(&header.digest),
+    }
+}
+
+fn commit(file: &DataFile, head: &Head) -> CommandResult<Record> {
+    let mut payload = Vec::new();
+    file.stored(head, &mut payload)?;
+    let Some(commit) = Commit::decode(&payload) else {
+        let problem = format!(
+            "the commit record at {} has a payload of {} bytes",
+            head.offset,
+            payload.len()
+        );
+        return Ok(Record::Damage { problem });
+    };
+    Ok(Record::Commit {
+        offset: head.offset,
+        bytes: head.header.frame_bytes(),
+        first: commit.first,
+        frames: commit.frames,
+        objects: commit.objects,
+        digest: hex(&commit.digest),
+    })
+}
+
+fn print(ctx: &mut Context<'_>, record: Record) -> CommandResult<()> {
+    if ctx.json {
+        return Ok(json_line(ctx.out, &record)?);
+    }
+    let out = &mut *ctx.out;
+    match record {
+        Record::Header {
+            file,
+            repository,
+            salt,
+            bytes,
+        } => {
+            writeln!(
+                out,
+                "header file={file} repository={repository} salt={salt} bytes={bytes}"
+            )
+        }
+        Record::Frame {
+            offset,
+            bytes,
+            codec,
+            objects,
+            raw,
+            stored,
+            group,
+            digest,
+        } => writeln!(
+            out,
+            "frame {offset}+{bytes} codec={codec} objects={objects} raw={raw} stored={stored} group={group} digest={digest}"
+        ),
+        Record::Object { slot, kind, id, bytes } => writeln!(out, "object {slot} {kind} {id} {bytes}"),
+        Record::Commit {
+            offset,
+            bytes,
+            first,
+            frames,
+            objects,
+            digest,
+        } => writeln!(
+            out,
+            "commit {offset}+{bytes} first={first} frames={frames} objects={objects} digest={digest}"
+        ),
+        Record::Damage { problem } => writeln!(out, "damage {problem}"),
+        Record::Tail { offset, bytes } => writeln!(out, "tail {offset}+{bytes}"),
+    }?;
+    Ok(())
+}
