@@ -1,8 +1,7 @@
 //! Metadata: what a name is to have, whether it has it, and giving it.
 //!
-//! Everything is done through a handle, so that no name can be swapped in between: directories and regular files by
-//! their descriptor, all else by one opened with `O_PATH`, which `/proc/self/fd` makes usable for what takes only
-//! paths. The order is owner, extended attributes, mode, times:
+//! Everything is done through a handle ([`Subject`]), so that no name can be swapped in between. The order is owner,
+//! extended attributes, mode, times:
 //!
 //! - a change of the owner clears setuid bits and capabilities, so it comes first;
 //! - attributes need write permission, which the mode may take away;
@@ -14,26 +13,22 @@
 //!
 //! Access-control lists are the attributes `system.posix_acl_*` and name users by number.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use bstr::BString;
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::Context;
 use super::report::Count;
+use super::subject::Subject;
 use super::target::{Dir, Finish};
 use crate::error::Result;
-use crate::limits::XATTR_VALUE_BYTES_MAX;
 use crate::object::{Kind, Metadata};
 use crate::time::Timestamp;
 
 /// Setuid and setgid.
 const TRUSTED_BITS: u32 = 0o6000;
-/// Longest list of attribute names that is read, in bytes (Linux: 64 KiB).
-const XATTR_LIST_BYTES_MAX: usize = 1 << 20;
-const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
-
 /// The metadata that a name is to have, after the options were looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -93,6 +88,16 @@ impl Wanted {
         mode == self.mode || mode == self.mode | self.withheld_bits
     }
 
+    /// The mode to set. A file that could not be given to its owner does not get bits that act for an owner.
+    fn mode_if(&self, owned: bool, stat: &Stat) -> u32 {
+        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        if owned || is_directory {
+            self.mode
+        } else {
+            self.mode & !TRUSTED_BITS
+        }
+    }
+
     fn owner_fits(&self, stat: &Stat) -> bool {
         self.uid.is_none_or(|uid| uid == stat.st_uid) && self.gid.is_none_or(|gid| gid == stat.st_gid)
     }
@@ -103,203 +108,128 @@ fn is_trusted(name: &[u8]) -> bool {
     name.starts_with(b"security.") || name.starts_with(b"trusted.")
 }
 
-/// A handle to set metadata through.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Subject<'a> {
-    /// A directory or regular file, open to read or write.
-    Open(BorrowedFd<'a>),
-    /// Anything else, opened with `O_PATH`; `true` for a symbolic link, which has no mode.
-    ByPath(BorrowedFd<'a>, bool),
-}
-
-impl Subject<'_> {
-    fn fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Open(fd) | Self::ByPath(fd, _) => *fd,
-        }
-    }
-
-    /// A path that leads to what the handle stands for, and no further where that is a link.
-    fn proc_path(&self) -> String {
-        format!("/proc/self/fd/{}", self.fd().as_raw_fd())
-    }
-
-    fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> rustix::io::Result<()> {
-        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-        rustix::fs::chownat(self.fd(), c"", uid, gid, AtFlags::EMPTY_PATH)
-    }
-
-    fn set_mode(&self, mode: u32) -> rustix::io::Result<()> {
-        let mode = Mode::from_raw_mode(mode);
-        match self {
-            Self::Open(fd) => rustix::fs::fchmod(fd, mode),
-            Self::ByPath(_, true) => Ok(()),
-            Self::ByPath(_, false) => rustix::fs::chmod(self.proc_path(), mode),
-        }
-    }
-
-    fn set_mtime(&self, mtime: Timestamp) -> rustix::io::Result<()> {
-        let omit = Timespec {
-            tv_sec: 0,
-            tv_nsec: rustix::fs::UTIME_OMIT,
-        };
-        let times = Timestamps {
-            last_access: omit,
-            last_modification: Timespec {
-                tv_sec: mtime.seconds,
-                tv_nsec: mtime.nanos.into(),
-            },
-        };
-        match self {
-            Self::Open(fd) => rustix::fs::futimens(fd, &times),
-            Self::ByPath(..) => rustix::fs::utimensat(rustix::fs::CWD, self.proc_path(), &times, AtFlags::empty()),
-        }
-    }
-
-    fn set_xattr(&self, name: &[u8], value: &[u8]) -> rustix::io::Result<()> {
-        match self {
-            Self::Open(fd) => rustix::fs::fsetxattr(fd, name, value, XattrFlags::empty()),
-            Self::ByPath(..) => rustix::fs::setxattr(self.proc_path(), name, value, XattrFlags::empty()),
-        }
-    }
-
-    fn remove_xattr(&self, name: &[u8]) -> rustix::io::Result<()> {
-        match self {
-            Self::Open(fd) => rustix::fs::fremovexattr(fd, name),
-            Self::ByPath(..) => rustix::fs::removexattr(self.proc_path(), name),
-        }
-    }
-
-    fn list_xattrs(&self, list: &mut Vec<u8>) -> rustix::io::Result<usize> {
-        match self {
-            Self::Open(fd) => rustix::fs::flistxattr(fd, list.as_mut_slice()),
-            Self::ByPath(..) => rustix::fs::listxattr(self.proc_path(), list.as_mut_slice()),
-        }
-    }
-
-    fn get_xattr(&self, name: &[u8], value: &mut Vec<u8>) -> rustix::io::Result<usize> {
-        match self {
-            Self::Open(fd) => rustix::fs::fgetxattr(fd, name, value.as_mut_slice()),
-            Self::ByPath(..) => rustix::fs::getxattr(self.proc_path(), name, value.as_mut_slice()),
-        }
-    }
-
-    /// The names of all attributes; none where the file system has no attributes.
-    fn xattr_names(&self) -> rustix::io::Result<Vec<BString>> {
-        let mut list = Vec::new();
-        let found = grown(&mut list, XATTR_LIST_BYTES_MAX, |list| self.list_xattrs(list));
-        let used = match found {
-            Ok(used) => used,
-            Err(Errno::NOTSUP) => 0,
-            Err(errno) => return Err(errno),
-        };
-        let names = list[..used].split(|&byte| byte == 0).filter(|name| !name.is_empty());
-        Ok(names.map(BString::from).collect())
-    }
-
-    /// The value of an attribute; `None` where it is gone.
-    fn xattr_value(&self, name: &[u8]) -> rustix::io::Result<Option<Vec<u8>>> {
-        let mut value = Vec::new();
-        match grown(&mut value, XATTR_VALUE_BYTES_MAX, |value| self.get_xattr(name, value)) {
-            Ok(used) => {
-                value.truncate(used);
-                Ok(Some(value))
-            }
-            Err(Errno::NODATA) => Ok(None),
-            Err(errno) => Err(errno),
-        }
-    }
-}
-
-/// Calls `read` with a buffer that grows until what is there fits it.
-fn grown(
-    buffer: &mut Vec<u8>,
-    bytes_max: usize,
-    mut read: impl FnMut(&mut Vec<u8>) -> rustix::io::Result<usize>,
-) -> rustix::io::Result<usize> {
-    let mut bytes = 1024;
-    loop {
-        buffer.resize(bytes, 0);
-        match read(buffer) {
-            Err(Errno::RANGE) if bytes < bytes_max => bytes *= 8,
-            found => return found,
-        }
-    }
-}
-
 /// A failed call, without the name it was about.
 type Refused = (&'static str, Errno);
 
-/// Gives everything to something that this job has just made, in `dir`. `stat` is how it was born.
-pub(super) fn give(dir: &Dir<'_>, name: &[u8], subject: Subject<'_>, stat: &Stat, wanted: &Wanted) -> Result<()> {
-    give_all(dir, subject, stat, wanted).map_err(|(op, errno)| dir.error(op, name)(errno))
+/// Sets one thing after the other. What fails is kept to be told, and the rest is still set.
+struct Steps<'s, 'j> {
+    context: &'s Context<'j>,
+    subject: Subject<'s>,
+    failed: Option<Refused>,
 }
 
-fn give_all(dir: &Dir<'_>, subject: Subject<'_>, stat: &Stat, wanted: &Wanted) -> Result<(), Refused> {
-    give_owner(dir.context(), subject, stat, wanted)?;
+impl<'s, 'j> Steps<'s, 'j> {
+    fn new(dir: &'s Dir<'j>, subject: Subject<'s>) -> Self {
+        Self {
+            context: dir.context(),
+            subject,
+            failed: None,
+        }
+    }
+
+    fn keep(&mut self, op: &'static str, result: rustix::io::Result<()>) -> bool {
+        if let Err(errno) = result {
+            self.failed.get_or_insert((op, errno));
+        }
+        result.is_ok()
+    }
+
+    /// Sets owner and group where they differ, and says whether they are right now.
+    fn owner(&mut self, stat: &Stat, wanted: &Wanted) -> bool {
+        if wanted.owner_fits(stat) {
+            return true;
+        }
+        match self.subject.set_owner(wanted.uid, wanted.gid) {
+            Err(Errno::PERM | Errno::INVAL) if !self.context.options.is_root => {
+                self.context.report.one(Count::NotOwned);
+                false
+            }
+            result => self.keep("chown", result),
+        }
+    }
+
+    fn mode(&mut self, mode: u32) {
+        let result = self.subject.set_mode(mode);
+        self.keep("chmod", result);
+    }
+
+    fn set_xattrs<'x>(&mut self, xattrs: impl IntoIterator<Item = &'x (BString, Vec<u8>)>) {
+        for (name, value) in xattrs {
+            let result = self.subject.set_xattr(name, value);
+            self.keep("set an extended attribute of", result);
+        }
+    }
+
+    /// Sets what is missing or differs, and removes what is not wanted.
+    fn sync_xattrs(&mut self, wanted: &Wanted) {
+        let has = match managed_xattrs(self.context, self.subject) {
+            Ok(has) => has,
+            Err(errno) => {
+                self.keep("read the extended attributes of", Err(errno));
+                Vec::new()
+            }
+        };
+        self.set_xattrs(wanted.xattrs.iter().filter(|pair| !has.contains(pair)));
+        for (name, _) in has {
+            if wanted.xattrs.iter().all(|(kept, _)| *kept != name) {
+                let result = self.subject.remove_xattr(&name);
+                self.keep("remove an extended attribute of", result);
+            }
+        }
+    }
+
+    /// Sets the times, the last step, and reports the first that failed.
+    fn end(mut self, dir: &Dir<'_>, name: &[u8], mtime: Timestamp) {
+        let result = self.subject.set_mtime(mtime);
+        self.keep("set the times of", result);
+        if let Some((op, errno)) = self.failed {
+            self.context
+                .report
+                .problem(dir.path_of(name), dir.error(op, name)(errno));
+        }
+    }
+}
+
+/// Gives everything to something that this job has just made, in `dir`. `stat` is how it was born. What cannot be
+/// set is reported.
+pub(super) fn give(dir: &Dir<'_>, name: &[u8], subject: Subject<'_>, stat: &Stat, wanted: &Wanted) {
+    let mut steps = Steps::new(dir, subject);
+    let owned = steps.owner(stat, wanted);
     if dir.inherits_acl {
-        sync_xattrs(dir.context(), subject, wanted)?;
+        steps.sync_xattrs(wanted);
     } else {
-        for (name, value) in &wanted.xattrs {
-            subject
-                .set_xattr(name, value)
-                .map_err(|errno| ("set an extended attribute of", errno))?;
-        }
+        steps.set_xattrs(&wanted.xattrs);
     }
-    subject.set_mode(wanted.mode).map_err(|errno| ("chmod", errno))?;
-    subject
-        .set_mtime(wanted.mtime)
-        .map_err(|errno| ("set the times of", errno))
+    steps.mode(wanted.mode_if(owned, stat));
+    steps.end(dir, name, wanted.mtime);
 }
 
-/// Sets owner and group where they differ. Says whether something was changed.
-fn give_owner(context: &Context<'_>, subject: Subject<'_>, stat: &Stat, wanted: &Wanted) -> Result<bool, Refused> {
-    if wanted.owner_fits(stat) {
-        return Ok(false);
+/// Changes what differs on something that was there. What cannot be set is reported.
+pub(super) fn fix(dir: &Dir<'_>, name: &[u8], subject: Subject<'_>, stat: &Stat, wanted: &Wanted) {
+    let mut steps = Steps::new(dir, subject);
+    let locked = !dir.context().options.is_root && stat.st_mode & 0o600 != 0o600;
+    if locked {
+        // Attributes need permission to read and write, also of the owner.
+        steps.mode(stat.st_mode & 0o7777 | 0o600);
     }
-    match subject.set_owner(wanted.uid, wanted.gid) {
-        Ok(()) => Ok(true),
-        Err(Errno::PERM | Errno::INVAL) if !context.options.is_root => {
-            context.report.one(Count::NotOwned);
-            Ok(false)
-        }
-        Err(errno) => Err(("chown", errno)),
+    let moves = !wanted.owner_fits(stat);
+    let owned = steps.owner(stat, wanted);
+    steps.sync_xattrs(wanted);
+    if moves || locked || !wanted.mode_fits(stat) || !wanted.xattrs.is_empty() {
+        steps.mode(wanted.mode_if(owned, stat));
     }
+    steps.end(dir, name, wanted.mtime);
 }
 
 /// Whether something that is there has the wanted metadata.
-pub(super) fn fits(context: &Context<'_>, subject: Subject<'_>, stat: &Stat, wanted: &Wanted) -> Result<bool, Errno> {
+pub(super) fn fits(context: &Context<'_>, subject: Subject<'_>, stat: &Stat, wanted: &Wanted) -> bool {
     let is_link = matches!(subject, Subject::ByPath(_, true));
     // A group that may not be set is no reason to touch the rest.
     let owner_fits = wanted.owner_fits(stat) || !context.options.is_root;
-    if !owner_fits || mtime_of(stat) != wanted.mtime || !(is_link || wanted.mode_fits(stat)) {
-        return Ok(false);
-    }
-    let has = managed_xattrs(context, subject)?;
-    Ok(has == wanted.xattrs)
-}
-
-/// Changes what differs on something that was there.
-pub(super) fn fix(dir: &Dir<'_>, name: &[u8], subject: Subject<'_>, stat: &Stat, wanted: &Wanted) -> Result<()> {
-    fix_all(dir.context(), subject, stat, wanted).map_err(|(op, errno)| dir.error(op, name)(errno))
-}
-
-fn fix_all(context: &Context<'_>, subject: Subject<'_>, stat: &Stat, wanted: &Wanted) -> Result<(), Refused> {
-    let locked = !context.options.is_root && stat.st_mode & 0o600 != 0o600;
-    if locked {
-        // Attributes need permission to read and write, also of the owner.
-        subject
-            .set_mode(stat.st_mode & 0o7777 | 0o600)
-            .map_err(|errno| ("chmod", errno))?;
-    }
-    let owned = give_owner(context, subject, stat, wanted)?;
-    sync_xattrs(context, subject, wanted)?;
-    if owned || locked || !wanted.mode_fits(stat) || !wanted.xattrs.is_empty() {
-        subject.set_mode(wanted.mode).map_err(|errno| ("chmod", errno))?;
-    }
-    subject
-        .set_mtime(wanted.mtime)
-        .map_err(|errno| ("set the times of", errno))
+    owner_fits
+        && mtime_of(stat) == wanted.mtime
+        && (is_link || wanted.mode_fits(stat))
+        && managed_xattrs(context, subject).is_ok_and(|has| has == wanted.xattrs)
 }
 
 /// The attributes that this job is answerable for, sorted by name.
@@ -316,71 +246,22 @@ fn managed_xattrs(context: &Context<'_>, subject: Subject<'_>) -> Result<Vec<(BS
     Ok(found)
 }
 
-/// Sets what is missing or differs, and removes what is not wanted.
-fn sync_xattrs(context: &Context<'_>, subject: Subject<'_>, wanted: &Wanted) -> Result<(), Refused> {
-    let has = managed_xattrs(context, subject).map_err(|errno| ("read the extended attributes of", errno))?;
-    for pair in wanted.xattrs.iter().filter(|pair| !has.contains(pair)) {
-        subject
-            .set_xattr(&pair.0, &pair.1)
-            .map_err(|errno| ("set an extended attribute of", errno))?;
-    }
-    for (name, _) in has {
-        if wanted.xattrs.iter().all(|(kept, _)| *kept != name) {
-            subject
-                .remove_xattr(&name)
-                .map_err(|errno| ("remove an extended attribute of", errno))?;
-        }
-    }
-    Ok(())
-}
-
 /// Sets the metadata of a directory when everything in it is done.
 pub(super) fn finish_directory(dir: &Dir<'_>, handle: &OwnedFd, finish: &Finish) -> Result<()> {
     let subject = Subject::Open(handle.as_fd());
-    let failed = |(op, errno): Refused| dir.error(op, b"")(errno);
     let stat = rustix::fs::fstat(handle).map_err(dir.error("stat", b""))?;
     match (&finish.wanted, finish.mode_before) {
-        (Some(wanted), _) if dir.fresh => give_all(dir, subject, &stat, wanted).map_err(failed),
-        (Some(wanted), _) => match fits(dir.context(), subject, &stat, wanted) {
-            Ok(true) => Ok(()),
-            _ => fix_all(dir.context(), subject, &stat, wanted).map_err(failed),
-        },
-        (None, Some(mode)) => subject.set_mode(mode).map_err(dir.error("chmod", b"")),
-        (None, None) => Ok(()),
+        (Some(wanted), _) if dir.fresh => give(dir, b"", subject, &stat, wanted),
+        (Some(wanted), _) if fits(dir.context(), subject, &stat, wanted) => {}
+        (Some(wanted), _) => fix(dir, b"", subject, &stat, wanted),
+        (None, Some(mode)) => subject.set_mode(mode).map_err(dir.error("chmod", b""))?,
+        (None, None) => {}
     }
+    Ok(())
 }
 
 /// The mtime in a stat.
 pub(super) fn mtime_of(stat: &Stat) -> Timestamp {
     // The kernel gives less than a second of nanoseconds.
     Timestamp::new(stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0))
-}
-
-/// Whether a directory hands an access-control list down to what is made in it.
-pub(super) fn has_default_acl(handle: impl AsFd) -> bool {
-    rustix::fs::fgetxattr(handle, ACL_DEFAULT, &mut [0u8; 0][..]).is_ok_and(|_| true)
-}
-
-/// Opens anything without following or waiting, only to look at it and to set its metadata.
-pub(super) fn open_path(above: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(above, name, flags, Mode::empty())
-}
-
-/// Gives oneself access to a directory that one owns and may not open. Returns the mode it had.
-pub(super) fn make_accessible(above: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<u32> {
-    let handle = open_path(above, name)?;
-    let stat = rustix::fs::fstat(&handle)?;
-    Subject::ByPath(handle.as_fd(), false).set_mode(stat.st_mode & 0o7777 | 0o700)?;
-    Ok(stat.st_mode & 0o7777)
-}
-
-/// The same for an open directory that one may not write or search. Returns the mode it had if that was changed.
-pub(super) fn make_writable(handle: &OwnedFd) -> rustix::io::Result<Option<u32>> {
-    let stat = rustix::fs::fstat(handle)?;
-    if stat.st_mode & 0o700 == 0o700 || rustix::process::geteuid().as_raw() != stat.st_uid {
-        return Ok(None);
-    }
-    Subject::Open(handle.as_fd()).set_mode(stat.st_mode & 0o7777 | 0o700)?;
-    Ok(Some(stat.st_mode & 0o7777))
 }

@@ -11,8 +11,9 @@ use bstr::ByteSlice;
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
-use super::apply::{self, Subject, Wanted};
+use super::apply::{self, Wanted};
 use super::options::Overwrite;
+use super::subject::{Subject, open_path};
 use super::target::{Dir, Identity};
 use crate::content::{Pieces, Source, sub_slice};
 use crate::error::{Error, Result};
@@ -77,10 +78,7 @@ impl Existing {
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         let (handle, readable) = match open_file(above.as_fd(), name) {
             Ok(handle) if is_file => (handle, true),
-            _ => (
-                apply::open_path(above.as_fd(), name).map_err(dir.error("open", name))?,
-                false,
-            ),
+            _ => (open_path(above.as_fd(), name).map_err(dir.error("open", name))?, false),
         };
         let found = rustix::fs::fstat(&handle).map_err(dir.error("stat", name))?;
         let same = Identity::of(&found) == Identity::of(stat);
@@ -101,7 +99,7 @@ impl Existing {
 
     /// Whether its metadata is as wanted.
     pub fn fits(&self, dir: &Dir<'_>, wanted: &Wanted) -> bool {
-        apply::fits(dir.context(), self.subject(), &self.stat, wanted).unwrap_or(false)
+        apply::fits(dir.context(), self.subject(), &self.stat, wanted)
     }
 
     /// Whether it has other names, which a change of its metadata would change too.
@@ -115,8 +113,8 @@ impl Existing {
     }
 
     /// Changes its metadata to what is wanted.
-    pub fn fix(&self, dir: &Dir<'_>, name: &[u8], wanted: &Wanted) -> Result<()> {
-        apply::fix(dir, name, self.subject(), &self.stat, wanted)
+    pub fn fix(&self, dir: &Dir<'_>, name: &[u8], wanted: &Wanted) {
+        apply::fix(dir, name, self.subject(), &self.stat, wanted);
     }
 }
 

@@ -17,10 +17,11 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Context;
-use super::apply::{self, Subject, Wanted};
+use super::apply::{self, Wanted};
 use super::last::{self, Last};
 use super::made::{Key, Made};
 use super::report::Count;
+use super::subject::Subject;
 use super::target::{Dir, Identity};
 use crate::content::{self, Pieces, Source, check_block_bytes, sub_slice};
 use crate::error::{Error, Result};
@@ -137,7 +138,7 @@ impl<'j> FileJob<'j> {
         let file = self.file()?;
         let context = self.dir.context();
         let stat = rustix::fs::fstat(&file).map_err(self.dir.error("stat", &self.name))?;
-        apply::give(&self.dir, &self.name, Subject::Open(file.as_fd()), &stat, &self.wanted)?;
+        apply::give(&self.dir, &self.name, Subject::Open(file.as_fd()), &stat, &self.wanted);
         let mut open = self.open.lock();
         if let Some(temporary) = open.as_ref().and_then(|open| open.temporary.as_ref()) {
             let above = self.dir.handle()?;

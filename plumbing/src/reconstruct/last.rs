@@ -10,11 +10,12 @@ use bstr::BString;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, SeekFrom};
 use rustix::io::Errno;
 
-use super::apply::{self, Subject, Wanted};
+use super::apply::{self, Wanted};
 use super::existing::open_file;
 use super::files::{FileJob, count_made, with_temporary_name};
 use super::made::{Key, Made, Place};
 use super::options::Reflink;
+use super::subject::{Subject, open_path};
 use super::target::{Dir, Identity};
 use crate::error::{Error, Result};
 use crate::object::{ContentRef, Kind, Node};
@@ -125,7 +126,7 @@ fn link<'j>(made: &Made<'j>, group: &Key, dir: &Arc<Dir<'j>>, name: &BString, re
         name: dir.path_of(name).display().to_string(),
     };
     let first = first.ok_or_else(lost)?;
-    let handle = apply::open_path(first.dir.handle()?.as_fd(), &first.name).map_err(dir.error("open", &first.name))?;
+    let handle = open_path(first.dir.handle()?.as_fd(), &first.name).map_err(dir.error("open", &first.name))?;
     if !is_at(&handle, &first) {
         return Err(lost());
     }
@@ -213,14 +214,15 @@ impl Special<'_> {
         let mut identity = None;
         let create = |name: &BString| create_node(&above, name, &self.node);
         put_in_place(&self.dir, &self.name, self.replaces, "create", create, |current| {
-            let handle = apply::open_path(above.as_fd(), current).map_err(self.dir.error("open", &self.name))?;
+            let handle = open_path(above.as_fd(), current).map_err(self.dir.error("open", &self.name))?;
             let stat = rustix::fs::fstat(&handle).map_err(self.dir.error("stat", &self.name))?;
             if Kind::from_type_bits(stat.st_mode) != Some(self.node.kind()) {
                 return Err(self.dir.error("open", &self.name)(Errno::STALE));
             }
             identity = Some(Identity::of(&stat));
             let subject = Subject::ByPath(handle.as_fd(), self.node.kind() == Kind::Symlink);
-            apply::give(&self.dir, &self.name, subject, &stat, &self.wanted)
+            apply::give(&self.dir, &self.name, subject, &stat, &self.wanted);
+            Ok(())
         })?;
         identity.ok_or(Error::Interrupted)
     }

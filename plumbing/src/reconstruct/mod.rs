@@ -37,6 +37,7 @@ mod plan;
 mod remove;
 mod report;
 mod select;
+mod subject;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -357,7 +357,7 @@ impl<'j, 'm> Planner<'j, 'm> {
             return self.make(item, true);
         }
         if !fits && !options.test {
-            found.fix(dir, &entry.name, wanted)?;
+            found.fix(dir, &entry.name, wanted);
         }
         if let Some(group) = group {
             self.made

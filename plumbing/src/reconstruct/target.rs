@@ -25,6 +25,7 @@ use rustix::io::Errno;
 
 use super::Context;
 use super::apply::{self, Wanted};
+use super::subject;
 use crate::error::{Error, Result};
 
 /// What a directory is opened with.
@@ -123,7 +124,7 @@ impl<'j> Dir<'j> {
             parent: None,
             name: path.as_os_str().as_bytes().into(),
             fresh,
-            inherits_acl: handle.as_ref().is_some_and(apply::has_default_acl),
+            inherits_acl: handle.as_ref().is_some_and(subject::has_default_acl),
             identity: identity.map_err(Error::sys("stat", path))?,
             handle: Arc::new(Mutex::new(handle.map(Arc::new))),
             finish: None,
@@ -147,21 +148,21 @@ impl<'j> Dir<'j> {
         let mut mode_before = None;
         let handle = match open_dir(above.as_fd(), name) {
             Err(Errno::ACCESS) if !parent.context.options.test => {
-                mode_before = Some(apply::make_accessible(above.as_fd(), name).map_err(parent.error("chmod", name))?);
+                mode_before = Some(subject::make_accessible(above.as_fd(), name).map_err(parent.error("chmod", name))?);
                 open_dir(above.as_fd(), name)
             }
             found => found,
         }
         .map_err(parent.error("open", name))?;
         if mode_before.is_none() && !parent.context.options.test && !parent.context.options.is_root {
-            mode_before = apply::make_writable(&handle).map_err(parent.error("chmod", name))?;
+            mode_before = subject::make_writable(&handle).map_err(parent.error("chmod", name))?;
         }
         let finish = mode_before.map(|mode| Finish {
             wanted: None,
             mode_before: Some(mode),
         });
         let mut dir = Self::child(parent, name, finish, false).with_handle(handle)?;
-        dir.inherits_acl = dir.handle.lock().as_ref().is_some_and(apply::has_default_acl);
+        dir.inherits_acl = dir.handle.lock().as_ref().is_some_and(subject::has_default_acl);
         Ok(dir)
     }
 
