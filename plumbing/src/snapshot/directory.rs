@@ -23,7 +23,7 @@ use crate::object::tree::Entries;
 use crate::object::{Entry, Kind, Node, ObjectId, ObjectSource, TreeBuilder, TreeNode};
 use crate::store::Store;
 use crate::walk::cache::{DirKey, Fingerprint};
-use crate::walk::{DirHandle, Names, Scope, Stat};
+use crate::walk::{DirHandle, Names, Reason, Scope, Stat};
 
 /// Entries that are looked at together.
 const WINDOW: usize = 4096;
@@ -242,8 +242,11 @@ impl Worker<'_, '_> {
                     continue;
                 }
             };
-            if inner.scope.excluded(name, stat.kind, stat.size).is_some() {
-                self.scan.count_excluded();
+            if let Some(reason) = inner.scope.excluded(name, stat.kind, stat.size) {
+                // That a repository is not in itself needs no mention.
+                if reason != Reason::Repository {
+                    self.scan.count_excluded();
+                }
                 continue;
             }
             let at = inner.kept.len();

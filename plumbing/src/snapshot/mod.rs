@@ -15,6 +15,7 @@ mod directory;
 mod large;
 mod links;
 mod queue;
+mod stream;
 mod worker;
 
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ use std::time::Duration;
 
 use bstr::BString;
 use parking_lot::Mutex;
+
+pub use self::stream::take_stream;
 
 use crate::chunk;
 use crate::disk::Disk;
@@ -211,6 +214,30 @@ pub struct Place<'a> {
     pub store: &'a Store,
 }
 
+/// What the last scan of `root` as `request` asks for it saw, if that is known and can be relied on.
+pub fn last_scan(place: &Place<'_>, request: &Request, root: &std::path::Path) -> Option<StatCache> {
+    let identity = identity(place.uuid, place.store, request, root);
+    let path = place.ghost_dir.join("cache").join(identity.file_name());
+    // A cache that cannot be used costs time, nothing else.
+    let cache = StatCache::open(place.disk, &path, &identity).ok().flatten();
+    cache.filter(|_| place.store.is_whole())
+}
+
+/// Scans are comparable that agree in all of this.
+fn identity(repository: [u8; 16], store: &Store, request: &Request, root: &std::path::Path) -> CacheIdentity {
+    let chunk = format!("{:?}", request.chunk);
+    let flags = [
+        u8::from(request.xattrs),
+        u8::from(request.birth_time),
+        store.algo() as u8,
+    ];
+    let rules = request.rules_text.join("\n");
+    CacheIdentity::new(
+        repository,
+        &[&path_bytes(root), rules.as_bytes(), chunk.as_bytes(), &flags],
+    )
+}
+
 /// Takes a snapshot and makes it durable. No ref names it yet.
 pub fn take(place: &Place<'_>, request: &Request, progress: &Progress) -> Result<Outcome> {
     progress.set_phase(Phase::Reading);
@@ -371,18 +398,7 @@ impl Job<'_> {
     }
 
     fn identity(&self, root: &std::path::Path) -> CacheIdentity {
-        let request = self.request;
-        let chunk = format!("{:?}", request.chunk);
-        let flags = [
-            u8::from(request.xattrs),
-            u8::from(request.birth_time),
-            self.store.algo() as u8,
-        ];
-        let rules = request.rules_text.join("\n");
-        CacheIdentity::new(
-            self.repository,
-            &[&path_bytes(root), rules.as_bytes(), chunk.as_bytes(), &flags],
-        )
+        identity(self.repository, self.store, self.request, root)
     }
 
     /// Scans one directory with all threads.

@@ -1,0 +1,105 @@
+//! A snapshot of bytes that come through a pipe: one file, read to its end on one thread.
+
+use std::io::{self, Read};
+
+use bstr::BString;
+
+use super::content::store_reader;
+use super::{About, Outcome, Place, Request};
+use crate::error::{Error, Result};
+use crate::object::{Entry, Metadata, Node, ObjectKind, Snapshot, Totals, TreeBuilder};
+use crate::progress::{Phase, Progress};
+
+/// Stores all that `reader` gives as a file of this name and metadata, in a tree of that one entry, and makes it
+/// durable. Of `request`, the rules, the roots and the times that are kept do not matter.
+pub fn take_stream(
+    place: &Place<'_>,
+    request: &Request,
+    name: BString,
+    meta: Metadata,
+    reader: &mut dyn Read,
+    progress: &Progress,
+) -> Result<Outcome> {
+    progress.set_phase(Phase::Reading);
+    let writer = if request.dry_run {
+        place.store.dry_writer()
+    } else {
+        place.store.writer()?
+    };
+    let mut packer = writer.packer();
+    let mut counted = Counted { reader, progress };
+    let stored = store_reader(&mut packer, request.chunk, &mut counted);
+    if progress.should_stop() {
+        packer.flush()?;
+        drop(packer);
+        writer.commit()?;
+        return Err(Error::Interrupted);
+    }
+    let (stored, bytes) = stored?;
+    let node = Node::File {
+        content: stored.content,
+        fullhash: stored.fullhash,
+    };
+    let mut put = |kind, bytes: Vec<u8>| packer.put(kind, &bytes).map(|(id, _)| id);
+    let mut builder = TreeBuilder::new();
+    builder.push(&Entry { name, meta, node }, &mut put)?;
+    let tree = builder.finish(&mut put)?;
+    let totals = Totals {
+        files: 1,
+        bytes,
+        ..Totals::default()
+    };
+    let snapshot = about(request.about.clone(), tree, totals);
+    progress.add(1, 0);
+    progress.set_phase(Phase::Finishing);
+    let (id, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode())?;
+    packer.flush()?;
+    drop(packer);
+    writer.commit()?;
+    Ok(Outcome {
+        snapshot,
+        id,
+        problems: Vec::new(),
+        excluded: 0,
+        counters: writer.into_counters(),
+        cache_rejected: None,
+    })
+}
+
+/// The snapshot object; it has no roots, since nothing on a disk is behind it.
+fn about(about: About, tree: crate::object::ObjectId, totals: Totals) -> Snapshot {
+    let mut tags = about.tags;
+    tags.sort();
+    tags.dedup();
+    Snapshot {
+        tree,
+        parents: about.parents,
+        time: about.time,
+        offset_minutes: about.offset_minutes,
+        host: about.host,
+        author: about.author,
+        message: about.message,
+        tags,
+        roots: Vec::new(),
+        rules: Vec::new(),
+        totals,
+        extra: Vec::new(),
+    }
+}
+
+/// Counts what is read, and fails once the job is to stop.
+struct Counted<'a> {
+    reader: &'a mut dyn Read,
+    progress: &'a Progress,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.progress.should_stop() {
+            return Err(io::Error::other("interrupted"));
+        }
+        let count = self.reader.read(buffer)?;
+        self.progress.add(0, count as u64);
+        Ok(count)
+    }
+}
