@@ -1,18 +1,19 @@
 //! What commands share: the surroundings, the interrupt flag, the streams, the repository.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ghost_plumbing::disk::real::RealDisk;
 use ghost_plumbing::disk::{Disk, read_file};
 use ghost_plumbing::limits::CONFIG_BYTES_MAX;
-use ghost_plumbing::object::HashAlgo;
-use ghost_plumbing::object::text::escape_for_terminal;
+use ghost_plumbing::object::{HashAlgo, ObjectId, Snapshot};
 use ghost_plumbing::progress::Progress;
+use ghost_plumbing::refs::{self, Revision};
 use ghost_plumbing::repository::config::When;
-use ghost_plumbing::repository::{self, Config, Layer, OpenOptions, Repository};
+use ghost_plumbing::repository::{self, Config, Layer, OpenOptions, Repository, Settings};
 use ghost_plumbing::{Error, Result};
 use ghost_plumbing_commands::LazyRepository;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
@@ -22,7 +23,7 @@ use crate::environment::Environment;
 use crate::error::{DONE, Failure, INTERRUPTED, Outcome, Report};
 use crate::ui::output::Manner;
 use crate::ui::progress::{Monitor, Show, TEMPLATE};
-use crate::ui::{ColorChoice, Output};
+use crate::ui::{ColorChoice, Output, show};
 
 /// One run of the program.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl App {
             message: format!("cannot catch signals: {error}"),
             hint: None,
         })?;
-        if let Some(directory) = &global.directory {
+        if let Some(directory) = &global.working_directory {
             self.environment.enter(directory).map_err(|source| {
                 Failure::Library(ghost_plumbing::Error::Io {
                     op: "work in",
@@ -151,6 +152,53 @@ impl App {
         }
     }
 
+    /// What a revision names.
+    pub fn resolve(&self, repository: &Repository, text: &OsStr) -> Result<Revision> {
+        refs::resolve(
+            repository,
+            &repository.revisions(self.environment.zoned_now()),
+            text.as_encoded_bytes(),
+        )
+    }
+
+    /// The snapshot that a revision names.
+    pub fn snapshot(&self, repository: &Repository, text: &OsStr) -> Result<(ObjectId, Snapshot)> {
+        let context = repository.revisions(self.environment.zoned_now());
+        refs::resolve_snapshot(repository, &context, text.as_encoded_bytes())
+    }
+
+    /// Threads for a long job.
+    pub fn threads(&self, settings: &Settings) -> usize {
+        match usize::try_from(settings.core_threads) {
+            Ok(threads) if threads > 0 => threads,
+            _ => std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// The machine that new records name.
+    pub fn host(&self, settings: &Settings) -> String {
+        match settings.core_host.is_empty() {
+            true => self.environment.host.clone(),
+            false => settings.core_host.clone(),
+        }
+    }
+
+    /// Who new records name.
+    pub fn author(&self, settings: &Settings) -> String {
+        match settings.core_author.is_empty() {
+            true => self.environment.user.clone(),
+            false => settings.core_author.clone(),
+        }
+    }
+
+    /// Ends a command after Ctrl-C, through `?`.
+    pub fn check_interrupt(&self) -> Result<()> {
+        match self.interrupt.load(Ordering::Relaxed) {
+            true => Err(Error::Interrupted),
+            false => Ok(()),
+        }
+    }
+
     fn override_layers(&self) -> Vec<Layer> {
         self.overrides.iter().map(Layer::command_line).collect()
     }
@@ -192,7 +240,7 @@ impl App {
         } else {
             near
         };
-        escape_for_terminal(near.as_os_str().as_encoded_bytes()).into_owned()
+        show::bytes(near.as_os_str().as_encoded_bytes())
     }
 
     /// Begins to show a long job, until the monitor is dropped.

@@ -49,7 +49,7 @@ pub struct Cli {
 pub struct Global {
     /// Work in DIR as if ghost had been started there
     #[arg(short = 'C', value_name = "DIR", global = true, value_hint = clap::ValueHint::DirPath)]
-    pub directory: Option<PathBuf>,
+    pub working_directory: Option<PathBuf>,
     /// Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward
     #[arg(long, value_name = "DIR", global = true, value_hint = clap::ValueHint::DirPath)]
     pub repo: Option<PathBuf>,
@@ -81,6 +81,11 @@ pub struct Global {
 )]
 pub enum Command {
     Init(commands::init::Arguments),
+    Snapshot(commands::snapshot::Arguments),
+    Log(commands::log::Arguments),
+    Ls(commands::ls::Arguments),
+    Cat(commands::cat::Arguments),
+    Reconstruct(commands::reconstruct::Arguments),
     Config(commands::config::Arguments),
     Completions(commands::completions::Arguments),
     Help(commands::help::Arguments),
@@ -93,6 +98,11 @@ impl Command {
     pub fn run(self, app: &mut App) -> Outcome {
         match self {
             Self::Init(arguments) => commands::init::run(app, &arguments),
+            Self::Snapshot(arguments) => commands::snapshot::run(app, &arguments),
+            Self::Log(arguments) => commands::log::run(app, &arguments),
+            Self::Ls(arguments) => commands::ls::run(app, &arguments),
+            Self::Cat(arguments) => commands::cat::run(app, &arguments),
+            Self::Reconstruct(arguments) => commands::reconstruct::run(app, &arguments),
             Self::Config(arguments) => commands::config::run(app, &arguments),
             Self::Completions(arguments) => commands::completions::run(app, &arguments),
             Self::Help(arguments) => commands::help::run(app, &arguments),

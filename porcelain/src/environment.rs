@@ -6,6 +6,7 @@ use std::io::IsTerminal as _;
 use std::path::{Component, Path, PathBuf};
 
 use ghost_plumbing::time::Timestamp;
+use ghost_plumbing::walk::Owners;
 
 /// What a run of `ghost` knows of its surroundings.
 #[derive(Clone, Debug)]
@@ -21,12 +22,16 @@ pub struct Environment {
     pub user_config: Option<PathBuf>,
     /// Whether `NO_COLOR` is set and not empty, or `TERM` is `dumb`.
     pub plain: bool,
-    /// The name of this machine.
+    /// `GHOST_TIME`: what the time is taken to be.
+    pub time: Option<jiff::Timestamp>,
+    /// The name of this machine, or `GHOST_HOST`.
     pub host: String,
-    /// The name of the user.
+    /// The name of the user, or `GHOST_USER`.
     pub user: String,
     /// The effective user.
     pub uid: u32,
+    /// The effective group.
+    pub gid: u32,
     /// `SUDO_UID`, for root: the user on whose behalf the process runs.
     pub sudo_uid: Option<u32>,
     /// Whether standard output is a terminal.
@@ -47,12 +52,15 @@ impl Environment {
         let sudo_uid = env::var("SUDO_UID").ok().and_then(|text| text.parse().ok());
         Self {
             uid,
+            gid: rustix::process::getegid().as_raw(),
             sudo_uid: sudo_uid.filter(|_| uid == 0),
             cwd: env::current_dir().unwrap_or_default(),
             ghost_dir: path_variable("GHOST_DIR"),
             plain: set("NO_COLOR") || env::var_os("TERM").is_some_and(|term| term == "dumb"),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            user: user_name(),
+            host: text_variable("GHOST_HOST")
+                .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()),
+            user: text_variable("GHOST_USER").unwrap_or_else(|| user_name(uid)),
+            time: text_variable("GHOST_TIME").as_deref().and_then(parse_time),
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
             home,
@@ -79,6 +87,19 @@ impl Environment {
         out
     }
 
+    /// A path without `.`, `..` and links on the way; a link at its end stays where it leads to no folder.
+    pub fn resolved(&self, path: &Path) -> PathBuf {
+        let absolute = self.absolute(path);
+        if absolute.is_dir() || absolute.file_name().is_none() {
+            return absolute.canonicalize().unwrap_or(absolute);
+        }
+        let folder = absolute.parent().and_then(|folder| folder.canonicalize().ok());
+        match (folder, absolute.file_name()) {
+            (Some(folder), Some(name)) => folder.join(name),
+            _ => absolute,
+        }
+    }
+
     /// A path from a configuration file, in which `~/` stands for the home directory.
     pub fn expand(&self, text: &str) -> PathBuf {
         match (text.strip_prefix("~/"), &self.home) {
@@ -89,12 +110,17 @@ impl Environment {
 
     /// The time now.
     pub fn now(&self) -> Timestamp {
-        let now = jiff::Timestamp::now();
+        let now = self.time.unwrap_or_else(jiff::Timestamp::now);
         let nanos = now.as_nanosecond();
         Timestamp::new(
             i64::try_from(nanos.div_euclid(1_000_000_000)).unwrap_or_default(),
             u32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or_default(),
         )
+    }
+
+    /// The time now in the local zone.
+    pub fn zoned_now(&self) -> jiff::Zoned {
+        crate::ui::time::zoned(self.now()).unwrap_or_default()
     }
 
     /// Minutes east of UTC at `time` in the local time zone.
@@ -107,14 +133,27 @@ fn set(name: &str) -> bool {
     env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
+fn text_variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// RFC 3339, or seconds since 1970.
+fn parse_time(text: &str) -> Option<jiff::Timestamp> {
+    let seconds = text.strip_prefix('@').unwrap_or(text).parse().ok();
+    seconds
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .or_else(|| text.parse().ok())
+}
+
 fn path_variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// `USER` or `LOGNAME` where set (they survive in containers without a user database), else the number.
-fn user_name() -> String {
-    ["USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
+/// The name that the user database has for the number, as for the owners of files, else the number.
+fn user_name(uid: u32) -> String {
+    let owners = Owners::system().unwrap_or_default();
+    match owners.user(uid) {
+        name if name.is_empty() => format!("uid {uid}"),
+        name => name.to_string(),
+    }
 }

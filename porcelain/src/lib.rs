@@ -17,6 +17,9 @@ pub mod cli;
 pub mod commands;
 pub mod environment;
 pub mod error;
+pub mod history;
+pub mod records;
+pub mod rules;
 pub mod topics;
 pub mod ui;
 

@@ -101,6 +101,8 @@ Variables:
   GHOST_DIR        the repository to use, as --repo says
   GHOST_CONFIG     the user's configuration file, instead of ~/.config/ghost/config
   XDG_CONFIG_HOME  where the folder ghost/ with the user's configuration is, instead of ~/.config
+  GHOST_HOST, GHOST_USER   the machine and the user that new snapshots name
+  GHOST_TIME       what the time is taken to be: RFC 3339, or seconds since 1970
   NO_COLOR         no colours, whatever its value
 
 Configuration is read in this order, later ones win: defaults, the user's file, the repository's file .ghost/config,

@@ -1,6 +1,11 @@
 //! One file a command. Each has `Arguments`, whose doc comment is its help, and `run`.
 
+pub mod cat;
 pub mod completions;
 pub mod config;
 pub mod help;
 pub mod init;
+pub mod log;
+pub mod ls;
+pub mod reconstruct;
+pub mod snapshot;

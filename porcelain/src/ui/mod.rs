@@ -3,6 +3,7 @@
 pub mod color;
 pub mod output;
 pub mod progress;
+pub mod show;
 pub mod size;
 pub mod time;
 

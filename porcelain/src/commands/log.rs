@@ -1,0 +1,166 @@
+//! `ghost log`.
+
+use std::ffi::OsString;
+
+use ghost_plumbing::object::{ObjectId, ObjectKind, Snapshot};
+use ghost_plumbing::refs::short_name;
+use ghost_plumbing::repository::Repository;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::error::{Failure, Outcome};
+use crate::history::{self, History};
+use crate::records::SnapshotRecord;
+use crate::ui::Style;
+use crate::ui::show::{self, short_id};
+use crate::ui::size::{Size, counted};
+use crate::ui::time::local;
+
+/// List snapshots, newest first
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// List at most COUNT snapshots
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub max_count: Option<u64>,
+    /// One line a snapshot
+    #[arg(long)]
+    pub oneline: bool,
+    /// Begin with the snapshots that any ref names
+    #[arg(long, conflicts_with = "revisions")]
+    pub all: bool,
+    /// Where to begin [default: the newest snapshot of the current line]
+    #[arg(value_name = "REV")]
+    pub revisions: Vec<OsString>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary {
+    command: &'static str,
+    snapshots: u64,
+}
+
+/// Runs the command.
+pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
+    let repository = app.repository()?;
+    let names = history::refs_by_id(&repository)?;
+    let tips = tips(app, &repository, arguments)?;
+    if tips.is_empty() && !app.output.json() {
+        return Ok(app
+            .output
+            .say("There is no snapshot yet; `ghost snapshot DIR` takes one.")?);
+    }
+    let limit = arguments.max_count.unwrap_or(u64::MAX);
+    let mut count = 0;
+    let mut snapshots = History::new(&repository.store, tips)?;
+    while count < limit
+        && let Some(next) = snapshots.next()
+    {
+        let (id, snapshot) = next?;
+        let refs = names.get(&id).cloned().unwrap_or_default();
+        if app.output.json() {
+            app.output.record(&SnapshotRecord::new(&id, &snapshot, refs))?;
+        } else if arguments.oneline {
+            one_line(app, &id, &snapshot, &refs)?;
+        } else {
+            if count > 0 {
+                app.output.line("")?;
+            }
+            paragraph(app, &id, &snapshot, &refs)?;
+        }
+        count += 1;
+        app.check_interrupt()?;
+    }
+    if app.output.json() {
+        app.output.record(&Summary {
+            command: "log",
+            snapshots: count,
+        })?;
+    }
+    Ok(())
+}
+
+fn tips(app: &App, repository: &Repository, arguments: &Arguments) -> Outcome<Vec<ObjectId>> {
+    if arguments.all {
+        let mut tips = Vec::new();
+        for (_, id) in repository.refs.list("refs/")? {
+            if repository.store.kind_of(&id)? == Some(ObjectKind::Snapshot) {
+                tips.push(id);
+            }
+        }
+        return Ok(tips);
+    }
+    if arguments.revisions.is_empty() {
+        let newest = history::newest(repository, &repository.settings().core_line)?;
+        return Ok(newest.map(|(id, _)| id).into_iter().collect());
+    }
+    let resolved = arguments.revisions.iter().map(|text| app.snapshot(repository, text));
+    resolved.map(|found| Ok(found?.0)).collect::<Result<_, Failure>>()
+}
+
+fn shown_refs(refs: &[String]) -> String {
+    if refs.is_empty() {
+        return String::new();
+    }
+    let names: Vec<_> = refs.iter().map(|name| show::text(short_name(name))).collect();
+    format!(" ({})", names.join(", "))
+}
+
+fn one_line(app: &mut App, id: &ObjectId, snapshot: &Snapshot, refs: &[String]) -> Outcome {
+    let id = app.output.paint(Style::Id, short_id(id)).to_string();
+    let refs = app.output.paint(Style::Added, shown_refs(refs)).to_string();
+    let when = local(snapshot.time);
+    let what = match snapshot.message.lines().next() {
+        Some(first) => show::text(first),
+        None => roots(snapshot),
+    };
+    Ok(app.output.line(format_args!("{id} {when}{refs} {what}"))?)
+}
+
+fn roots(snapshot: &Snapshot) -> String {
+    let roots: Vec<_> = snapshot.roots.iter().map(|root| show::bytes(&root.path)).collect();
+    roots.join(", ")
+}
+
+/// A snapshot with everything that people ask of it.
+pub fn paragraph(app: &mut App, id: &ObjectId, snapshot: &Snapshot, refs: &[String]) -> Outcome {
+    let heading = app.output.paint(Style::Id, format_args!("snapshot {id}")).to_string();
+    let names = app.output.paint(Style::Added, shown_refs(refs)).to_string();
+    app.output.line(format_args!("{heading}{names}"))?;
+    if snapshot.parents.len() > 1 {
+        let parents: Vec<_> = snapshot.parents.iter().map(short_id).collect();
+        app.output.line(format_args!("Parents: {}", parents.join(" ")))?;
+    }
+    app.output.line(format_args!("Date:    {}", local(snapshot.time)))?;
+    let (host, author) = (show::text(&snapshot.host), show::text(&snapshot.author));
+    app.output.line(format_args!("Host:    {host} ({author})"))?;
+    for root in &snapshot.roots {
+        app.output.line(format_args!("Root:    {}", show::bytes(&root.path)))?;
+    }
+    if !snapshot.tags.is_empty() {
+        let tags: Vec<_> = snapshot.tags.iter().map(|tag| show::text(tag)).collect();
+        app.output.line(format_args!("Tags:    {}", tags.join(", ")))?;
+    }
+    app.output.line(format_args!("Holds:   {}", holds(snapshot)))?;
+    if !snapshot.message.is_empty() {
+        app.output.line("")?;
+        for line in show::lines(&snapshot.message).lines() {
+            app.output.line(format_args!("    {line}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// `78,123 files, 5,000 folders, 1.20 GiB`.
+pub fn holds(snapshot: &Snapshot) -> String {
+    let totals = &snapshot.totals;
+    let mut parts = vec![
+        counted(totals.files, "file", "files"),
+        counted(totals.directories, "folder", "folders"),
+    ];
+    if totals.others > 0 {
+        parts.push(counted(totals.others, "other", "others"));
+    }
+    parts.push(Size(totals.bytes).to_string());
+    parts.join(", ")
+}

@@ -1,0 +1,419 @@
+//! `ghost snapshot`.
+//!
+//! 1. find the repository, or make it (`--init`)
+//! 2. the library reads, stores and makes durable; no ref names the result yet
+//! 3. move the line, comparing with what it was at the beginning; where somebody else was faster, follow them and
+//!    try again, so that snapshots which run at once all stay on the line
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use clap::ValueHint;
+use ghost_plumbing::object::{Metadata, ObjectId, ObjectKind, Snapshot};
+use ghost_plumbing::progress::Progress;
+use ghost_plumbing::refs::{Expected, RefChange, Who, line_ref, short_name};
+use ghost_plumbing::repository::Repository;
+use ghost_plumbing::repository::config::{ChunkMethod, Settings, Trust};
+use ghost_plumbing::snapshot::{self, About, Outcome as Taken, Place, Request};
+use ghost_plumbing::walk::{RuleOptions, Rules};
+use ghost_plumbing::{Error, Result, chunk};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::commands::{init, log};
+use crate::error::{Failure, Outcome, PARTIAL};
+use crate::records::{ProblemRecord, SnapshotRecord};
+use crate::rules::{self, RuleArguments};
+use crate::ui::Style;
+use crate::ui::show::{self, short_id};
+use crate::ui::size::{Count, Size, counted};
+use crate::ui::time::Length;
+
+/// Granularity of times on file systems that keep no parts of a second; two seconds on FAT, the coarsest.
+const COARSE: Duration = Duration::from_secs(2);
+/// How often the line may be moved by others while a snapshot tries to join it.
+const TRIES_MAX: usize = 100;
+
+/// Keep the state of folders or files
+///
+/// The snapshot of one folder has that folder's content as its tree, so that `ghost reconstruct @ DIR` fills DIR with
+/// it. The snapshot of several paths has an entry for each, by its last name. Patterns in .ghostignore files leave
+/// paths out, with the rules of .gitignore.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The folders or files [default: the working directory]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub paths: Vec<PathBuf>,
+    /// The line that the snapshot goes to [default: the setting core.line, which is main]
+    #[arg(long = "ref", value_name = "LINE")]
+    pub line: Option<String>,
+    /// Why the snapshot is taken
+    #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub message: String,
+    /// A label; may be given again
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// What proves that a file did not change: its stat values, or only its bytes
+    #[arg(long, value_name = "HOW", value_parser = ["stat", "hash"])]
+    pub trust: Option<String>,
+    /// Store nothing; tell what would be stored
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Store standard input as one file of this name
+    #[arg(long, value_name = "NAME", conflicts_with = "paths")]
+    pub stdin: Option<String>,
+    /// Make a repository in the working directory if there is none
+    #[arg(long)]
+    pub init: bool,
+    /// Record nothing if the newest snapshot of the line is the same
+    #[arg(long)]
+    pub skip_if_unchanged: bool,
+    /// The rules
+    #[command(flatten)]
+    pub rules: RuleArguments,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary {
+    command: &'static str,
+    snapshot: Option<String>,
+    tree: String,
+    line: String,
+    unchanged: bool,
+    dry_run: bool,
+    new_objects: u64,
+    new_bytes: u64,
+    known_objects: u64,
+    known_bytes: u64,
+    stored_bytes: u64,
+    excluded: u64,
+    problems: u64,
+    seconds: f64,
+}
+
+/// What is told at the end.
+struct Done {
+    line: String,
+    /// None where nothing was recorded.
+    id: Option<ObjectId>,
+    unchanged: bool,
+    /// Whether it is the first of the line that `@` means, so that its user may be new to this.
+    is_first: bool,
+    made: Option<PathBuf>,
+    begun: Instant,
+}
+
+/// Runs the command.
+pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
+    let begun = Instant::now();
+    let made = if arguments.init { make_if_none(app)? } else { None };
+    let repository = app.repository()?;
+    repository.check_writable()?;
+    let settings = repository.settings();
+    let line = line_ref(arguments.line.as_deref().unwrap_or(&settings.core_line))?;
+    let parent = repository.refs.get(&line)?;
+    let request = request(app, &repository, arguments, parent)?;
+    let progress = Arc::new(Progress::new(app.interrupt.clone()));
+    let mut taken = {
+        let _monitor = app.monitor(&progress, &repository.config)?;
+        take(app, &repository, &request, arguments, &progress)?
+    };
+    let unchanged = match parent {
+        Some(parent) => is_same(&repository, &parent, &taken.snapshot)?,
+        None => false,
+    };
+    let skip = unchanged && (arguments.skip_if_unchanged || settings.snapshot_skip_if_unchanged);
+    let mut id = None;
+    if !arguments.dry_run && !skip {
+        id = Some(join_line(app, &repository, &line, parent, &mut taken)?);
+    }
+    let is_first = parent.is_none() && line_ref(&settings.core_line)? == line;
+    let done = Done {
+        line,
+        id,
+        unchanged,
+        is_first: is_first && arguments.stdin.is_none(),
+        made,
+        begun,
+    };
+    tell(app, &repository, arguments, &taken, &done)?;
+    match taken.problems.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Code(PARTIAL)),
+    }
+}
+
+/// Makes a repository where there is none upward from here; gives its folder if it was made.
+fn make_if_none(app: &App) -> Outcome<Option<PathBuf>> {
+    match app.ghost_dir() {
+        Ok(_) => Ok(None),
+        Err(Error::NoRepository { .. }) => {
+            let named = app.repo.clone().or_else(|| app.environment.ghost_dir.clone());
+            let directory = app.environment.absolute(&named.unwrap_or_default());
+            Ok(Some(init::make(app, &directory, None)?.ghost_dir().to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn request(app: &App, repository: &Repository, arguments: &Arguments, parent: Option<ObjectId>) -> Outcome<Request> {
+    let settings = repository.settings();
+    let mut request = plain_request(app, repository, arguments.rules.options(settings)?);
+    if let Some(trust) = arguments.trust.as_deref() {
+        request.trust_hash = trust == "hash";
+    }
+    let mut roots: Vec<PathBuf> = arguments
+        .paths
+        .iter()
+        .map(|path| app.environment.resolved(path))
+        .collect();
+    if roots.is_empty() {
+        roots.push(app.environment.cwd.clone());
+    }
+    request.roots = roots;
+    request.dry_run = arguments.dry_run;
+    request.about.message.clone_from(&arguments.message);
+    request.about.tags.clone_from(&arguments.tags);
+    request.about.parents = parent.into_iter().collect();
+    Ok(request)
+}
+
+/// A request of nothing yet, by the settings.
+pub fn plain_request(app: &App, repository: &Repository, rules: RuleOptions) -> Request {
+    let settings = repository.settings();
+    let time = app.environment.now();
+    Request {
+        roots: Vec::new(),
+        rules_text: rules::to_lines(&rules),
+        rules: Rules::new(rules),
+        trust_hash: settings.snapshot_trust == Trust::Hash,
+        dry_run: false,
+        threads: app.threads(settings),
+        chunk: chunk_params(settings),
+        xattrs: settings.snapshot_xattrs,
+        birth_time: settings.snapshot_birth_time,
+        coarse: COARSE,
+        about: About {
+            time,
+            offset_minutes: app.environment.offset_minutes(time),
+            host: app.host(settings),
+            author: app.author(settings),
+            message: String::new(),
+            tags: Vec::new(),
+            parents: Vec::new(),
+        },
+    }
+}
+
+fn take(
+    app: &App,
+    repository: &Repository,
+    request: &Request,
+    arguments: &Arguments,
+    progress: &Progress,
+) -> Result<Taken> {
+    let place = place(repository);
+    let Some(name) = &arguments.stdin else {
+        return snapshot::take(&place, request, progress);
+    };
+    let meta = Metadata {
+        mode: 0o600,
+        uid: app.environment.uid,
+        gid: app.environment.gid,
+        mtime: request.about.time,
+        ..Metadata::default()
+    };
+    snapshot::take_stream(
+        &place,
+        request,
+        name.as_str().into(),
+        meta,
+        &mut io::stdin().lock(),
+        progress,
+    )
+}
+
+/// Where the library finds the parts of a repository.
+pub fn place(repository: &Repository) -> Place<'_> {
+    Place {
+        disk: &*repository.disk,
+        ghost_dir: repository.ghost_dir.clone(),
+        uuid: repository.format.uuid,
+        store: &repository.store,
+    }
+}
+
+/// How contents are cut; the bounds of the settings fit these types.
+fn chunk_params(settings: &Settings) -> chunk::Params {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    chunk::Params {
+        method: match settings.chunk_method {
+            ChunkMethod::FastCdc => chunk::Method::FastCdc,
+            ChunkMethod::Fixed => chunk::Method::Fixed,
+        },
+        min: bytes(settings.chunk_min_bytes),
+        avg: bytes(settings.chunk_avg_bytes),
+        max: bytes(settings.chunk_max_bytes),
+    }
+}
+
+/// Whether a snapshot records the state that `parent` recorded: contents, metadata, and of what.
+fn is_same(repository: &Repository, parent: &ObjectId, snapshot: &Snapshot) -> Result<bool> {
+    let before = ghost_plumbing::refs::revision::read_snapshot(&repository.store, parent)?;
+    Ok(before.tree == snapshot.tree && before.roots == snapshot.roots)
+}
+
+/// Moves the line to the snapshot.
+fn join_line(
+    app: &App,
+    repository: &Repository,
+    line: &str,
+    mut parent: Option<ObjectId>,
+    taken: &mut Taken,
+) -> Result<ObjectId> {
+    let who = Who {
+        author: taken.snapshot.author.clone(),
+        host: taken.snapshot.host.clone(),
+        time: app.environment.now(),
+    };
+    let mut tries = 0;
+    loop {
+        let change = RefChange {
+            name: line.to_owned(),
+            expected: parent.map_or(Expected::Absent, Expected::Is),
+            new: Some(taken.id),
+        };
+        let moved = match repository.refs.transaction(&[change], &who, "snapshot") {
+            Ok(_) => return Ok(taken.id),
+            Err(error @ Error::RefMoved { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        tries += 1;
+        if tries == TRIES_MAX {
+            return Err(moved);
+        }
+        parent = repository.refs.get(line)?;
+        taken.snapshot.parents = parent.into_iter().collect();
+        taken.id = store(repository, &taken.snapshot)?;
+    }
+}
+
+fn store(repository: &Repository, snapshot: &Snapshot) -> Result<ObjectId> {
+    let writer = repository.store.writer()?;
+    let mut packer = writer.packer();
+    let (id, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode())?;
+    packer.flush()?;
+    drop(packer);
+    writer.commit()?;
+    Ok(id)
+}
+
+fn tell(app: &mut App, repository: &Repository, arguments: &Arguments, taken: &Taken, done: &Done) -> Outcome {
+    if let Some(reason) = &taken.cache_rejected {
+        app.output
+            .note(1, format_args!("everything was read again: {}", show::text(reason)));
+    }
+    for problem in &taken.problems {
+        if app.output.json() {
+            app.output.record(&ProblemRecord::new(&problem.path, &problem.error))?;
+        }
+        let path = show::bytes(&problem.path);
+        app.output
+            .warn(format_args!("{path}: {}", show::text(&problem.error.to_string())));
+    }
+    if app.output.json() {
+        return tell_json(app, arguments, taken, done);
+    }
+    if let Some(made) = &done.made {
+        let shown = app.shown(made);
+        app.output.say(format_args!(
+            "Made a repository in {shown} ({}).",
+            repository.format.hash
+        ))?;
+    }
+    let line = show::text(short_name(&done.line));
+    let id = app.output.paint(Style::Id, short_id(&taken.id)).to_string();
+    let heading = match done.id {
+        Some(_) => format!("Snapshot {id} on line {line}: {}", log::holds(&taken.snapshot)),
+        None if arguments.dry_run => format!("A snapshot would hold {}", log::holds(&taken.snapshot)),
+        None => format!("Nothing changed since the newest snapshot of line {line}; none was taken."),
+    };
+    app.output.say(heading)?;
+    if arguments.dry_run || done.id.is_some() {
+        tell_counts(app, arguments, taken, done)?;
+    }
+    if done.is_first && done.id.is_some() {
+        app.output.say("What to try next:")?;
+        for (command, what) in [
+            ("ghost log", "lists the snapshots"),
+            ("ghost ls @:", "shows what this one holds"),
+            ("ghost status", "shows what changed since"),
+            ("ghost reconstruct @ DIR", "fills DIR with it"),
+        ] {
+            app.output.say(format_args!("  {command:<24} {what}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn tell_counts(app: &mut App, arguments: &Arguments, taken: &Taken, done: &Done) -> Outcome {
+    let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let counters = &taken.counters;
+    let new = format!(
+        "  new: {} in {}",
+        Size(get(&counters.new_bytes)),
+        counted(get(&counters.new_objects), "object", "objects")
+    );
+    let stored = match arguments.dry_run {
+        true => String::new(),
+        false => format!(", {} on disk", Size(get(&counters.stored_bytes))),
+    };
+    let known = match get(&counters.existing_objects) {
+        0 => String::new(),
+        objects => format!("; known: {} in {}", Size(get(&counters.existing_bytes)), Count(objects)),
+    };
+    app.output
+        .say(format_args!("{new}{stored}{known}; {}", Length(done.begun.elapsed())))?;
+    if taken.excluded > 0 {
+        let entries = counted(taken.excluded, "entry", "entries");
+        app.output.say(format_args!("  {entries} left out by rules"))?;
+    }
+    if !taken.problems.is_empty() {
+        let entries = counted(taken.problems.len() as u64, "entry", "entries");
+        app.output
+            .say(format_args!("  {entries} could not be read; each is named above"))?;
+    }
+    if done.unchanged {
+        app.output.say("  nothing changed since the snapshot before")?;
+    }
+    Ok(())
+}
+
+fn tell_json(app: &mut App, arguments: &Arguments, taken: &Taken, done: &Done) -> Outcome {
+    let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    if let Some(id) = &done.id {
+        app.output
+            .record(&SnapshotRecord::new(id, &taken.snapshot, vec![done.line.clone()]))?;
+    }
+    let counters = &taken.counters;
+    Ok(app.output.record(&Summary {
+        command: "snapshot",
+        snapshot: done.id.map(|id| id.to_string()),
+        tree: taken.snapshot.tree.to_string(),
+        line: done.line.clone(),
+        unchanged: done.unchanged,
+        dry_run: arguments.dry_run,
+        new_objects: get(&counters.new_objects),
+        new_bytes: get(&counters.new_bytes),
+        known_objects: get(&counters.existing_objects),
+        known_bytes: get(&counters.existing_bytes),
+        stored_bytes: get(&counters.stored_bytes),
+        excluded: taken.excluded,
+        problems: taken.problems.len() as u64,
+        seconds: done.begun.elapsed().as_secs_f64(),
+    })?)
+}
