@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::object::{IdPrefix, ObjectId, ObjectKind, ObjectSource};
 use crate::refs::{HistoryEntry, RefStore, RevisionContext, RevisionSource};
-use crate::store::{self, Store};
+use crate::store::Store;
 
 /// Name of a repository's folder.
 pub const FOLDER: &str = ".ghost";
@@ -96,7 +96,7 @@ impl Repository {
             ghost_dir,
             format.uuid,
             format.hash,
-            store_options(config.typed()),
+            config.typed().store_options(),
         )?;
         Ok(Self {
             ghost_dir: ghost_dir.to_owned(),
@@ -159,18 +159,6 @@ impl RevisionSource for Repository {
 
     fn objects(&self) -> &dyn ObjectSource {
         &self.store
-    }
-}
-
-/// How the store writes, by the settings, whose bounds fit all of these types.
-fn store_options(settings: &Settings) -> store::Options {
-    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    store::Options {
-        file_bytes_max: settings.data_file_bytes_max,
-        frame_bytes: bytes(settings.data_frame_bytes),
-        large_frame_bytes: bytes(settings.data_large_frame_bytes),
-        meta_frame_bytes: bytes(settings.data_meta_frame_bytes),
-        zstd_level: i32::try_from(settings.zstd_level).unwrap_or(i32::MAX),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Every setting: its key, its type, its default, what it means. One table gives the typed [`Settings`] and the list
 //! that `config list`, completions and manuals are made from.
 
+use crate::chunk;
 use crate::limits::{BLOCK_BYTES_MAX, CONTENT_BYTES_MAX};
 use crate::repository::config::value::{Kind, Scope, Setting, Value, choice};
+use crate::store;
 
 choice! {
     /// What is taken as proof that a file did not change.
@@ -113,9 +115,9 @@ settings! {
     /// How files are cut: fastcdc by content, fixed every chunk.avg bytes.
     "chunk.method" chunk_method: ChunkMethod = ChunkMethod::FastCdc, Kind::Choice(ChunkMethod::NAMES), Any;
     /// Shortest chunk in bytes; shorter files are one chunk.
-    "chunk.min" chunk_min_bytes: u64 = 16 << 10, Kind::Bytes { min: 64, max: BLOCK_BYTES_MAX as u64 }, Any;
+    "chunk.min" chunk_min_bytes: u64 = 16 << 10, Kind::Bytes { min: 64, max: 1 << 20 }, Any;
     /// Length in bytes that chunks have in the middle.
-    "chunk.avg" chunk_avg_bytes: u64 = 64 << 10, Kind::Bytes { min: 256, max: BLOCK_BYTES_MAX as u64 }, Any;
+    "chunk.avg" chunk_avg_bytes: u64 = 64 << 10, Kind::Bytes { min: 256, max: 4 << 20 }, Any;
     /// Longest chunk in bytes.
     "chunk.max" chunk_max_bytes: u64 = 256 << 10, Kind::Bytes { min: 1024, max: BLOCK_BYTES_MAX as u64 }, Any;
 
@@ -170,6 +172,34 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// How contents are cut. Bounds of the keys fit these types, and those of FastCDC.
+    pub fn chunk_params(&self) -> chunk::Params {
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        chunk::Params {
+            method: match self.chunk_method {
+                ChunkMethod::FastCdc => chunk::Method::FastCdc,
+                ChunkMethod::Fixed => chunk::Method::Fixed,
+            },
+            min: bytes(self.chunk_min_bytes),
+            avg: bytes(self.chunk_avg_bytes),
+            max: bytes(self.chunk_max_bytes),
+        }
+    }
+
+    /// How the store writes. Bounds of the keys fit these types.
+    pub fn store_options(&self) -> store::Options {
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        store::Options {
+            file_bytes_max: self.data_file_bytes_max,
+            frame_bytes: bytes(self.data_frame_bytes),
+            large_frame_bytes: bytes(self.data_large_frame_bytes),
+            meta_frame_bytes: bytes(self.data_meta_frame_bytes),
+            zstd_level: i32::try_from(self.zstd_level).unwrap_or(i32::MAX),
+        }
+    }
+}
+
 /// The key of this name.
 pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
@@ -221,6 +251,27 @@ mod tests {
                 key.name
             );
         }
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_parts() {
+        let defaults = Settings::default();
+        assert_eq!(defaults.chunk_params(), chunk::Params::default());
+        assert_eq!(
+            format!("{:?}", defaults.store_options()),
+            format!("{:?}", store::Options::default())
+        );
+    }
+
+    #[test]
+    fn greatest_sizes_are_allowed() {
+        let mut settings = Settings::default();
+        for key in KEYS.iter().filter(|key| key.name.starts_with("chunk.")) {
+            if let Kind::Bytes { max, .. } = key.kind {
+                assert!(settings.assign(key.name, &Value::Number(max)));
+            }
+        }
+        settings.chunk_params().check().unwrap();
     }
 
     #[test]
