@@ -124,9 +124,7 @@ impl Fingerprinter {
         ];
         Fingerprint(sip_1_3(self.keys, &words, name).max(1))
     }
-}
 
-impl Fingerprinter {
     /// The fingerprint of the hard-link groups of a directory's entries, by their places; none where there are none. It
     /// stands behind those of the entries: a group changes when a name far away does, and no time of this directory.
     pub fn links(&self, groups: &[(usize, [u8; 16])]) -> Option<Fingerprint> {
@@ -321,6 +319,23 @@ mod tests {
         let user = fingerprinter(b"aa:x:1000:", b"g:x:100:").entry(b"n", &stat());
         let group = fingerprinter(b"a:x:1000:", b"").entry(b"n", &stat());
         assert!(!user.matches(was) && !group.matches(was));
+    }
+
+    #[test]
+    fn hard_link_groups_count_with_their_places() {
+        let make = fingerprinter(b"", b"");
+        let (one, two) = ([1; 16], [2; 16]);
+        assert!(make.links(&[]).is_none());
+        let was = make.links(&[(0, one), (3, two)]).unwrap();
+        assert!(was.matches(make.links(&[(0, one), (3, two)]).unwrap()));
+        for other in [
+            vec![(0, one)],
+            vec![(0, two), (3, two)],
+            vec![(1, one), (3, two)],
+            vec![(0, one), (3, one)],
+        ] {
+            assert!(!was.matches(make.links(&other).unwrap()), "{other:?}");
+        }
     }
 
     #[test]
