@@ -76,6 +76,22 @@ fn what_was_added_is_found() {
 }
 
 #[test]
+fn leftovers_of_a_killed_run_are_removed_and_no_others() {
+    let disk = disk();
+    let names = ["c.tmp-0011", "c.tmp-", "c2.tmp-0011", "d"];
+    for name in names {
+        disk.open(&Path::new(FOLDER).join(name), OpenMode::CreateNew).unwrap();
+    }
+    let secret = CacheSecret::random(&disk).unwrap();
+    CacheWriter::new(secret, identity())
+        .finish(&disk, Path::new(FILE))
+        .unwrap();
+    let mut left = disk.list(Path::new(FOLDER)).unwrap();
+    left.sort();
+    assert_eq!(left, ["c", "c2.tmp-0011", "d"]);
+}
+
+#[test]
 fn no_cache_is_no_error() {
     assert!(open(&disk()).unwrap().is_none());
 }

@@ -1,5 +1,7 @@
 //! Writing a stat cache: collected in memory, about 8 bytes an entry and 72 a directory, then written in one go.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use parking_lot::Mutex;
@@ -76,9 +78,11 @@ impl CacheWriter {
         let mut random = [0; 8];
         disk.random(&mut random)
             .map_err(Error::io("get random bytes for", path))?;
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".tmp-{:016x}", u64::from_le_bytes(random)));
-        let temporary = path.with_file_name(name);
+        let mut prefix = path.file_name().unwrap_or_default().to_owned();
+        prefix.push(".tmp-");
+        remove_leftovers(disk, path, &prefix);
+        prefix.push(format!("{:016x}", u64::from_le_bytes(random)));
+        let temporary = path.with_file_name(prefix);
         let result = self
             .write(disk, &temporary)
             .and_then(|()| disk.rename(&temporary, path).map_err(Error::io("rename onto", path)));
@@ -119,6 +123,17 @@ impl CacheWriter {
             out.put(&directory.encode())?;
         }
         out.finish()
+    }
+}
+
+/// Removes what a run that was killed left behind. One that writes at this moment loses its cache, which costs it time.
+fn remove_leftovers(disk: &dyn Disk, path: &Path, prefix: &OsStr) {
+    let names = path.parent().and_then(|folder| disk.list(folder).ok());
+    for name in names.unwrap_or_default() {
+        if name.as_bytes().starts_with(prefix.as_bytes()) {
+            // It can stay: nobody looks at it.
+            let _ = disk.remove(&path.with_file_name(name));
+        }
     }
 }
 
