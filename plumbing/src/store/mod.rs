@@ -162,6 +162,37 @@ impl Store {
         self.problems.lock().iter().map(ToString::to_string).collect()
     }
 
+    /// The same as errors; the store forgets them.
+    pub fn take_problems(&self) -> Vec<Error> {
+        std::mem::take(&mut *self.problems.lock())
+    }
+
+    /// Data files that the index knows and that are gone or shorter than it says.
+    pub fn missing_data(&self) -> Vec<Error> {
+        let state = self.state.read();
+        let mut missing = Vec::new();
+        for cover in state.segments.iter().flat_map(|mapped| mapped.segment.covers()) {
+            let known = state
+                .by_id
+                .get(&cover.file)
+                .and_then(|&number| state.files.get(number as usize));
+            let length = known.map_or(0, |known| known.file.file.len().unwrap_or(0));
+            if length < cover.to {
+                let path =
+                    self.data_folder
+                        .join(format!("{}.{}", data::read::hex(&cover.file), data::format::EXTENSION));
+                let found = if known.is_some() {
+                    format!("{length} bytes")
+                } else {
+                    "no usable file".to_owned()
+                };
+                let expected = format!("at least {} bytes, as the index says", cover.to);
+                missing.push(Error::damaged(path, length, expected, found));
+            }
+        }
+        missing
+    }
+
     /// Looks for data files, ranges and segments that other processes have added.
     pub fn refresh(&self) -> Result<()> {
         let mut state = self.state.write();

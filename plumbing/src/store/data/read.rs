@@ -384,12 +384,21 @@ impl Frame {
 
     /// Reads and decompresses the frame whose head is given.
     pub fn read_payload(&mut self, file: &DataFile, head: Head) -> Result<()> {
+        file.stored(&head, &mut self.stored)?;
+        self.decompress_stored(file, head)
+    }
+
+    /// Reads the payload of the frame whose head is given as it is stored, and compares its digest.
+    pub fn read_stored_checked(&mut self, file: &DataFile, head: &Head) -> Result<()> {
+        file.stored_checked(head, &mut self.stored)
+    }
+
+    /// Decompresses what was read last.
+    pub fn decompress_stored(&mut self, file: &DataFile, head: Head) -> Result<()> {
         self.rows.clear();
         self.payload.clear();
         let mut stored = std::mem::take(&mut self.stored);
-        let result = file
-            .stored(&head, &mut stored)
-            .and_then(|()| self.decompress(&file.path, &head, &mut stored));
+        let result = self.decompress(&file.path, &head, &mut stored);
         self.stored = stored;
         result?;
         self.path.clone_from(&file.path);
@@ -402,6 +411,13 @@ impl Frame {
         }
         self.rows = head.rows;
         Ok(())
+    }
+
+    /// Whether every object has the hash that its row says.
+    pub fn all_match(&self) -> bool {
+        (0..)
+            .zip(&self.rows)
+            .all(|(slot, row)| self.verified(slot, &row.id).is_ok())
     }
 
     fn decompress(&mut self, path: &Path, head: &Head, stored: &mut Vec<u8>) -> Result<()> {
