@@ -440,10 +440,10 @@ impl Worker<'_, '_> {
         for (at, entry) in Entries::new(self.scan.store, tree).enumerate() {
             let mut entry = entry?;
             entry.meta.links = groups.next_if(|group| group.0 == at).map(|group| group.1);
-            if let Some(item) = children.next_if(|item| inner.names.get(item.name as usize) == entry.name.as_slice()) {
-                if let Found::Child { tree, .. } = item.found {
-                    entry.node = Node::Directory { tree };
-                }
+            if let Some(item) = children.next_if(|item| inner.names.get(item.name as usize) == entry.name.as_slice())
+                && let Found::Child { tree, .. } = item.found
+            {
+                entry.node = Node::Directory { tree };
             }
             builder.push(&entry, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
         }
