@@ -25,6 +25,7 @@ mod index_data;
 mod ls_tree;
 mod mksnapshot;
 mod mktree;
+mod ref_log;
 mod rev_list;
 mod rev_parse;
 mod show_ref;
@@ -52,6 +53,7 @@ pub enum Command {
     LsTree(ls_tree::LsTree),
     Mksnapshot(mksnapshot::Mksnapshot),
     Mktree(mktree::Mktree),
+    RefLog(ref_log::RefLog),
     RevList(rev_list::RevList),
     RevParse(rev_parse::RevParse),
     ShowRef(show_ref::ShowRef),
@@ -72,6 +74,7 @@ impl Command {
             Self::LsTree(args) => args.run(ctx),
             Self::Mksnapshot(args) => args.run(ctx),
             Self::Mktree(args) => args.run(ctx),
+            Self::RefLog(args) => args.run(ctx),
             Self::RevList(args) => args.run(ctx),
             Self::RevParse(args) => args.run(ctx),
             Self::ShowRef(args) => args.run(ctx),
