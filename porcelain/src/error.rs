@@ -160,6 +160,10 @@ fn hints(error: &Error) -> Vec<String> {
             Some(hint) => hint,
             None => return Vec::new(),
         },
+        Error::Damaged { path, .. } if path.ends_with("refs/log") => {
+            "snapshots are still there by their ids; `ghost ref-log --check` names all damage, `ghost ref-log --salvage` \
+             makes a usable log and keeps this one"
+        }
         Error::Damaged { .. } | Error::Malformed { .. } | Error::BadObject { .. } | Error::Missing { .. } => {
             "`ghost verify` names every path that is damaged; a new `ghost snapshot --trust hash` of the source stores \
              again what is missing"
