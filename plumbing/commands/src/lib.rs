@@ -17,17 +17,20 @@ pub mod output;
 
 mod cat_block;
 mod cat_file;
+mod chunk;
 mod data_file;
 mod diff_tree;
 mod dump_data;
 mod hash_object;
 mod index_data;
+mod live_entry;
 mod ls_tree;
 mod mksnapshot;
 mod mktree;
 mod ref_log;
 mod rev_list;
 mod rev_parse;
+mod settings;
 mod show_ref;
 mod update_ref;
 mod verify_data;
@@ -46,6 +49,7 @@ pub use context::{CommandError, CommandResult, Context, LazyRepository, Outcome}
 pub enum Command {
     CatBlock(cat_block::CatBlock),
     CatFile(cat_file::CatFile),
+    Chunk(chunk::Chunk),
     DiffTree(diff_tree::DiffTree),
     DumpData(dump_data::DumpData),
     HashObject(hash_object::HashObject),
@@ -67,6 +71,7 @@ impl Command {
         let result = match self {
             Self::CatBlock(args) => args.run(ctx),
             Self::CatFile(args) => args.run(ctx),
+            Self::Chunk(args) => args.run(ctx),
             Self::DiffTree(args) => args.run(ctx),
             Self::DumpData(args) => args.run(ctx),
             Self::HashObject(args) => args.run(ctx),

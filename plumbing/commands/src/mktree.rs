@@ -44,6 +44,8 @@ impl Mktree {
         let lines = read_lines(ctx.input, Termination::from_flag(self.nul))?;
         let repository = ctx.writable()?;
         let store = &repository.store;
+        // Whoever printed the lines may have stored what they name while they were read.
+        store.refresh()?;
         if !self.missing {
             lines.iter().try_for_each(|line| check_present(store, line))?;
         }

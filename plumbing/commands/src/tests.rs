@@ -348,3 +348,139 @@ fn data_files_are_dumped_verified_and_indexed() {
     assert!(out.starts_with("damage ") && out.contains(path), "{out}");
     assert!(out.lines().last().unwrap().starts_with("damaged 1 3 "), "{out}");
 }
+
+/// The digest that sha256sum prints.
+fn sha256sum(path: &std::path::Path) -> String {
+    let output = std::process::Command::new("sha256sum").arg(path).output().unwrap();
+    assert!(output.status.success());
+    format!("sha256:{}", output.stdout[..64].as_bstr())
+}
+
+#[test]
+fn ids_are_what_sha256sum_prints() {
+    let shell = Shell::new();
+    let folder = tempfile::tempdir().unwrap();
+    let small = folder.path().join("small");
+    std::fs::write(&small, b"hello").unwrap();
+    // No two chunks alike, and long enough for many.
+    let large = folder.path().join("large");
+    let bytes: Vec<u8> = (0..3_000_000u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    std::fs::write(&large, &bytes).unwrap();
+    let (small_text, large_text) = (small.to_str().unwrap(), large.to_str().unwrap());
+
+    assert_eq!(shell.line(&format!("hash-object {small_text}"), ""), sha256sum(&small));
+    assert_eq!(
+        shell.line(&format!("hash-object --fullhash {large_text}"), ""),
+        sha256sum(&large)
+    );
+    let both = shell.run(
+        "hash-object --stdin-paths --fullhash",
+        format!("{small_text}\n{large_text}\n"),
+    );
+    assert_eq!(
+        both.to_string(),
+        format!("{}\n{}\n", sha256sum(&small), sha256sum(&large))
+    );
+    assert_eq!(shell.line("hash-object --stdin", b"hello"), sha256sum(&small));
+    assert_eq!(
+        shell.line("hash-object --ref --stdin", b"hello"),
+        format!("{}+5", sha256sum(&small))
+    );
+
+    // Nothing is stored without -w.
+    let reference = shell.line(&format!("hash-object --ref {large_text}"), "");
+    assert!(reference.starts_with("indirect:"), "{reference}");
+    assert_eq!(shell.fail(&format!("cat-file {reference}"), "").1, 4);
+    assert_eq!(shell.line(&format!("hash-object -w --ref {large_text}"), ""), reference);
+    assert!(shell.run(&format!("cat-file {reference}"), "") == bytes);
+    assert_eq!(
+        shell.run(&format!("cat-file --range 70001+13 {reference}"), ""),
+        bytes[70_001..70_014]
+    );
+    let json = shell.line(&format!("--json hash-object --fullhash -w {large_text}"), "");
+    assert!(
+        json.contains(&format!("\"fullhash\":\"{}\",\"bytes\":12000000}}", sha256sum(&large))),
+        "{json}"
+    );
+    assert_eq!(shell.line("hash-object --stdin", vec![0; 1 << 20]), "run:00+1048576");
+    assert!(
+        shell
+            .fail("hash-object /nowhere", "")
+            .0
+            .contains("cannot open /nowhere")
+    );
+
+    // Where it is cut, and that the blocks are those of the content.
+    let chunks = shell.run(&format!("chunk {large_text}"), "");
+    let mut offset = 0;
+    for line in chunks.lines() {
+        let [at, length, id] = line
+            .to_str()
+            .unwrap()
+            .split(' ')
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap();
+        assert_eq!(at, offset.to_string());
+        let block = shell.run(&format!("cat-block {id}"), "");
+        assert_eq!(length, block.len().to_string());
+        assert!(block == bytes[offset..offset + block.len()]);
+        offset += block.len();
+    }
+    assert_eq!(offset, bytes.len());
+    let stat = shell.run(&format!("chunk --stat {large_text}"), "").to_string();
+    let count = chunks.lines().count();
+    assert!(stat.starts_with(&format!("chunks {count}\nbytes 12000000\n")), "{stat}");
+    let histogram = shell.run(&format!("chunk --histogram {large_text}"), "").to_string();
+    let sum = |column| {
+        histogram
+            .lines()
+            .map(|line| line.split(' ').nth(column).unwrap().parse::<usize>().unwrap())
+            .sum()
+    };
+    let (chunks, total): (usize, usize) = (sum(2), sum(3));
+    assert_eq!((chunks, total), (count, bytes.len()));
+    assert_eq!(
+        shell.fail(&format!("chunk --min 1MiB --max 64KiB {large_text}"), "").1,
+        1
+    );
+    assert_eq!(shell.run("chunk -", vec![0; 100_000]), "0 100000 run:00\n");
+}
+
+#[test]
+fn entries_are_what_is_at_the_paths() {
+    let shell = Shell::new();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("f"), b"abc").unwrap();
+    std::fs::hard_link(at("f"), at("g")).unwrap();
+    std::os::unix::fs::symlink("to here", at("l")).unwrap();
+    std::fs::create_dir(at("d")).unwrap();
+    let line = |name: &str| {
+        let path = at(name).to_str().unwrap().to_owned();
+        let line = shell.line(&format!("hash-object --entry -w {path}"), "");
+        let line = line.strip_suffix(&format!("\t{path}")).unwrap().to_owned();
+        crate::entry_line::EntryLine::parse(format!("{line}\tx").as_bytes(), crate::output::Termination::Line).unwrap()
+    };
+    let (f, g, l, d) = (line("f"), line("g"), line("l"), line("d"));
+    assert_eq!(
+        (f.clone().inode.is_some(), f == g, l.inode, d.inode),
+        (true, true, None, None)
+    );
+    assert_eq!(d.node, None);
+    assert_eq!(shell.run(&format!("cat-block {ABC}"), ""), "abc");
+    let stat = std::process::Command::new("stat")
+        .args(["-c", "%a %u %g %U %Y"])
+        .arg(at("f"))
+        .output()
+        .unwrap();
+    let meta = f.meta;
+    let found = format!(
+        "{:o} {} {} {} {}\n",
+        meta.mode, meta.uid, meta.gid, meta.user, meta.mtime.seconds
+    );
+    assert_eq!(stat.stdout.as_bstr(), found.as_str());
+    assert!(shell.fail("hash-object --entry /", "").0.contains("ends with a name"));
+}
