@@ -82,7 +82,10 @@ pub struct Global {
 pub enum Command {
     Init(commands::init::Arguments),
     Snapshot(commands::snapshot::Arguments),
+    Status(commands::status::Arguments),
     Log(commands::log::Arguments),
+    Show(commands::show::Arguments),
+    Diff(commands::diff::Arguments),
     Ls(commands::ls::Arguments),
     Cat(commands::cat::Arguments),
     Reconstruct(commands::reconstruct::Arguments),
@@ -99,7 +102,10 @@ impl Command {
         match self {
             Self::Init(arguments) => commands::init::run(app, &arguments),
             Self::Snapshot(arguments) => commands::snapshot::run(app, &arguments),
+            Self::Status(arguments) => commands::status::run(app, &arguments),
             Self::Log(arguments) => commands::log::run(app, &arguments),
+            Self::Show(arguments) => commands::show::run(app, &arguments),
+            Self::Diff(arguments) => commands::diff::run(app, &arguments),
             Self::Ls(arguments) => commands::ls::run(app, &arguments),
             Self::Cat(arguments) => commands::cat::run(app, &arguments),
             Self::Reconstruct(arguments) => commands::reconstruct::run(app, &arguments),

@@ -3,9 +3,12 @@
 pub mod cat;
 pub mod completions;
 pub mod config;
+pub mod diff;
 pub mod help;
 pub mod init;
 pub mod log;
 pub mod ls;
 pub mod reconstruct;
+pub mod show;
 pub mod snapshot;
+pub mod status;

@@ -33,7 +33,7 @@ use crate::ui::size::{Count, Size, counted};
 use crate::ui::time::Length;
 
 /// Granularity of times on file systems that keep no parts of a second; two seconds on FAT, the coarsest.
-const COARSE: Duration = Duration::from_secs(2);
+pub const COARSE: Duration = Duration::from_secs(2);
 /// How often the line may be moved by others while a snapshot tries to join it.
 const TRIES_MAX: usize = 100;
 

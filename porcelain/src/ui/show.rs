@@ -18,6 +18,11 @@ pub fn text(text: &str) -> String {
     bytes(text.as_bytes())
 }
 
+/// A line of a file: tabs stay.
+pub fn line(line: &[u8]) -> String {
+    escape_lines_for_terminal(line).into_owned()
+}
+
 /// A text of several lines.
 pub fn lines(text: &str) -> String {
     escape_lines_for_terminal(text.as_bytes()).into_owned()

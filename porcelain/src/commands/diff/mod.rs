@@ -1,0 +1,219 @@
+//! `ghost diff`.
+//!
+//! 1. [`sides`]: what the arguments name, as pairs of directories
+//! 2. the library compares each pair and finds what was moved
+//! 3. [`print`] names the changes, [`patch`] shows lines of text
+
+pub mod patch;
+pub mod print;
+pub mod sides;
+
+use std::ffi::OsString;
+
+use bstr::{BString, ByteSlice as _};
+use ghost_plumbing::compare::{self, Change, ChangeKind, Fields, Item, find_moves};
+use ghost_plumbing::object::{Kind, ObjectId};
+use ghost_plumbing::repository::Repository;
+use ghost_plumbing::walk::Owners;
+use ghost_plumbing::{Error, Result};
+
+use self::print::{Format, Printer};
+use self::sides::{Pair, Sides};
+use crate::app::App;
+use crate::error::{Failure, Outcome, PARTIAL};
+use crate::ui::show;
+
+/// Show what differs between snapshots, folders in them and live folders
+///
+/// With no argument, the newest snapshot is compared with the folder that it was taken of; with one, that snapshot or
+/// REV:PATH is; with two, any of them with each other. An argument that begins with `.` or `/`, or that is no revision
+/// but a folder, is a live folder. Each change is one line: A added, D deleted, M modified, T of another kind, R
+/// renamed or moved, C copied, m other metadata only.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The old side
+    #[arg(value_name = "OLD")]
+    pub old: Option<OsString>,
+    /// The new side
+    #[arg(value_name = "NEW")]
+    pub new: Option<OsString>,
+    /// Only what is at these paths or below them
+    #[arg(last = true, value_name = "PATH")]
+    pub paths: Vec<OsString>,
+    /// Count changed lines and bytes
+    #[arg(long, conflicts_with = "patch")]
+    pub stat: bool,
+    /// Show changed lines of text
+    #[arg(short, long)]
+    pub patch: bool,
+    /// Lines around changed ones
+    #[arg(short = 'U', long, value_name = "LINES", default_value_t = 3)]
+    pub unified: usize,
+    /// Do not look for what was moved or copied
+    #[arg(long)]
+    pub no_moves: bool,
+    /// Tell also of folders of which only the time differs
+    #[arg(long)]
+    pub all_metadata: bool,
+    /// What proves that a live file did not change: its stat values, or only its bytes
+    #[arg(long, value_name = "HOW", value_parser = ["stat", "hash"], default_value = "stat")]
+    pub trust: String,
+}
+
+/// Runs the command.
+pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
+    let repository = app.repository()?;
+    let sides = sides::find(app, &repository, arguments)?;
+    let format = match (arguments.patch, arguments.stat) {
+        (true, _) => Format::Patch {
+            context: arguments.unified,
+        },
+        (_, true) => Format::Stat,
+        _ => Format::Names,
+    };
+    let options = Options {
+        moves: !arguments.no_moves,
+        all_metadata: arguments.all_metadata,
+        paths: arguments
+            .paths
+            .iter()
+            .map(|path| path.as_encoded_bytes().into())
+            .collect(),
+    };
+    let mut printer = Printer::new(&repository, format);
+    let problems = compare_all(app, &repository, &sides, &options, &mut printer)?;
+    printer.finish(app, "diff")?;
+    match problems {
+        0 => Ok(()),
+        _ => Err(Failure::Code(PARTIAL)),
+    }
+}
+
+/// What of the differences is told.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Look for what was moved or copied.
+    pub moves: bool,
+    /// Tell also of folders of which only the time differs.
+    pub all_metadata: bool,
+    /// Only what is at these paths or below them.
+    pub paths: Vec<BString>,
+}
+
+impl Options {
+    fn wants(&self, change: &Change) -> bool {
+        let from = match &change.kind {
+            ChangeKind::Moved { from } | ChangeKind::Copied { from } => Some(from),
+            _ => None,
+        };
+        let named = |path: &BString| self.paths.iter().any(|of| is_below(path, of));
+        let is_noise = change.kind == ChangeKind::Metadata
+            && change.fields == Fields::MTIME
+            && change.new.as_ref().map(Item::kind) == Some(Kind::Directory);
+        let is_named = self.paths.is_empty() || named(&change.path) || from.is_some_and(named);
+        is_named && (self.all_metadata || !is_noise)
+    }
+}
+
+/// Whether `path` is `of` or below it.
+fn is_below(path: &BString, of: &BString) -> bool {
+    let of = of.trim_end_with(|c| c == '/');
+    of.is_empty()
+        || path
+            .strip_prefix(of)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// Compares all pairs and prints; gives the number of entries that could not be looked at.
+pub fn compare_all(
+    app: &mut App,
+    repository: &Repository,
+    sides: &Sides,
+    options: &Options,
+    printer: &mut Printer<'_>,
+) -> Outcome<u64> {
+    let mut problems = 0;
+    for (path, old, new) in &sides.files {
+        if let Some(change) = changed_file(path, old, new) {
+            printer.change(app, &Pair::stored_files(), &change)?;
+        }
+    }
+    let owners = Owners::system().map_err(Error::io("read", "/etc/passwd"))?;
+    for pair in &sides.pairs {
+        let (changes, failed) = changes(app, repository, pair, &owners, options)?;
+        for error in failed {
+            app.output.warn(show::text(&error.to_string()));
+            problems += 1;
+        }
+        for change in changes.iter().filter(|change| options.wants(change)) {
+            printer.change(app, pair, change)?;
+            app.check_interrupt()?;
+        }
+    }
+    for path in &sides.skipped {
+        app.output
+            .warn(format_args!("{} is no folder and was not compared", show::bytes(path)));
+    }
+    Ok(problems)
+}
+
+fn changed_file(path: &BString, old: &Item, new: &Item) -> Option<Change> {
+    let fields = Fields::differing(&old.meta, &new.meta).and(Fields::RESTORABLE);
+    let kind = match old.content == new.content {
+        true if fields.is_empty() => return None,
+        true => ChangeKind::Metadata,
+        false if old.kind() == new.kind() => ChangeKind::Modified,
+        false => ChangeKind::TypeChanged,
+    };
+    Some(Change {
+        path: path.clone(),
+        kind,
+        old: Some(old.clone()),
+        new: Some(new.clone()),
+        fields,
+    })
+}
+
+/// All changes of a pair, with paths from the top, and what could not be looked at.
+fn changes(
+    app: &App,
+    repository: &Repository,
+    pair: &Pair,
+    owners: &Owners,
+    options: &Options,
+) -> Result<(Vec<Change>, Vec<Error>)> {
+    let compared = compare::Options {
+        fields: Fields::RESTORABLE,
+        ..compare::Options::default()
+    };
+    let (old, new) = (pair.old.side(repository, owners), pair.new.side(repository, owners));
+    let mut found = compare::compare(old, new, compared)?;
+    let mut changes = Vec::new();
+    for change in &mut found {
+        changes.push(change?);
+        app.check_interrupt()?;
+    }
+    let failed = found.take_problems();
+    if options.moves {
+        let algo = repository.format.hash;
+        // A file that cannot be read is told as added.
+        let mut fullhash = |change: &Change| -> Result<Option<ObjectId>> { Ok(pair.new.hash(algo, &change.path)) };
+        changes = find_moves(changes, &mut fullhash)?;
+    }
+    for change in &mut changes {
+        pair.put_prefix(change);
+    }
+    Ok((changes, failed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_choose_whole_names() {
+        let below = |path: &str, of: &str| is_below(&path.into(), &of.into());
+        assert!(below("a/b", "a") && below("a/b", "a/") && below("a", "a") && below("a", ""));
+        assert!(!below("ab", "a") && !below("a", "a/b"));
+    }
+}
