@@ -37,13 +37,35 @@ complete -c ghost -n "__fish_ghost_needs_command" -l progress -d 'Show progress 
 complete -c ghost -n "__fish_ghost_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_needs_command" -s V -l version -d 'Print version'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "init" -d 'Make a repository'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "snapshot" -d 'Keep the state of folders or files'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "status" -d 'Show what changed since the last snapshot'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "log" -d 'List snapshots, newest first'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "show" -d 'Show a snapshot and what it changed, or a file or folder in one'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "diff" -d 'Show what differs between snapshots, folders in them and live folders'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "ls" -d 'List what is in a snapshot or a folder of it'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat" -d 'Write the contents of files in snapshots to standard output'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "reconstruct" -d 'Fill a folder with what a snapshot holds'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "config" -d 'Show and change settings'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "help" -d 'Show the help of a command or one of the pages exit-codes, revisions, json, status-line, environment'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat-block" -d 'Print the bytes of one stored object, whatever its kind'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat-file" -d 'Print a whole content, or a range of it'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "diff-tree" -d 'Compare two trees'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "dump-data" -d 'Print the frames of data files as text'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "hash-object" -d 'Print the hash of each file\'s bytes, as sha256sum prints it'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "index-data" -d 'Rebuild the index from the data files, and print how many objects it has'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "ls-tree" -d 'List what is in a tree'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "mksnapshot" -d 'Make a snapshot of a tree and print its id'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "mktree" -d 'Make a tree of the lines that ls-tree prints, and print its id'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "rev-list" -d 'List snapshots that revisions lead to, newest first'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "rev-parse" -d 'Turn revisions into ids, and text forms into one another'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "show-ref" -d 'List refs and what they name'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "update-ref" -d 'Change what a ref names, if it names what is expected'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "verify-data" -d 'Check data files: headers, commit records, payloads, and the hash of every object'
 complete -c ghost -n "__fish_ghost_using_subcommand init" -l hash -d 'The hash that names contents; it cannot be changed later [default: sha256]' -r -f -a "sha256\t''
 blake3\t''
 sha3-256\t''"
+complete -c ghost -n "__fish_ghost_using_subcommand init" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand init" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand init" -s c -d 'Set a configuration value for this run only; may be given again' -r
 complete -c ghost -n "__fish_ghost_using_subcommand init" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
@@ -54,6 +76,139 @@ complete -c ghost -n "__fish_ghost_using_subcommand init" -s v -l verbose -d 'Sa
 complete -c ghost -n "__fish_ghost_using_subcommand init" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand init" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l ref -d 'The line that the snapshot goes to [default: the setting core.line, which is main]' -r
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -s m -l message -d 'Why the snapshot is taken' -r
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l tag -d 'A label; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l trust -d 'What proves that a file did not change: its stat values, or only its bytes' -r -f -a "stat\t''
+hash\t''"
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l stdin -d 'Store standard input as one file of this name' -r
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l exclude -d 'Leave out what GLOB matches, as a line of .gitignore would; ! in front brings back' -r
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l exclude-from -d 'Leave out what the patterns in FILE match' -r -F
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l exclude-if-present -d 'Leave out what is in folders that hold NAME' -r
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l exclude-larger-than -d 'Leave out files of more than SIZE bytes, such as 500M' -r
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l dry-run -d 'Store nothing; tell what would be stored'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l init -d 'Make a repository in the working directory if there is none'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l skip-if-unchanged -d 'Record nothing if the newest snapshot of the line is the same'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l exclude-caches -d 'Leave out what is in folders that a CACHEDIR.TAG marks as caches'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l one-file-system -d 'Leave out what is mounted below'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l no-ignore-files -d 'Do not look at .ghostignore files'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand status" -l ref -d 'The line to look at [default: the setting core.line]' -r
+complete -c ghost -n "__fish_ghost_using_subcommand status" -l trust -d 'What proves that a file did not change: its stat values, or only its bytes' -r -f -a "stat\t''
+hash\t''"
+complete -c ghost -n "__fish_ghost_using_subcommand status" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand status" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand status" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand status" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand status" -l all-metadata -d 'Tell also of folders of which only the time differs'
+complete -c ghost -n "__fish_ghost_using_subcommand status" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand status" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand status" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand status" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand log" -s n -l max-count -d 'List at most COUNT snapshots' -r
+complete -c ghost -n "__fish_ghost_using_subcommand log" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand log" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand log" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand log" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand log" -l oneline -d 'One line a snapshot'
+complete -c ghost -n "__fish_ghost_using_subcommand log" -l all -d 'Begin with the snapshots that any ref names'
+complete -c ghost -n "__fish_ghost_using_subcommand log" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand log" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand log" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand log" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand show" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand show" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand show" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand show" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand show" -l stat -d 'Count changed lines and bytes'
+complete -c ghost -n "__fish_ghost_using_subcommand show" -s p -l patch -d 'Show changed lines of text'
+complete -c ghost -n "__fish_ghost_using_subcommand show" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand show" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand show" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand show" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -s U -l unified -d 'Lines around changed ones' -r
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -l trust -d 'What proves that a live file did not change: its stat values, or only its bytes' -r -f -a "stat\t''
+hash\t''"
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -l stat -d 'Count changed lines and bytes'
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -s p -l patch -d 'Show changed lines of text'
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -l no-moves -d 'Do not look for what was moved or copied'
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -l all-metadata -d 'Tell also of folders of which only the time differs'
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -s l -l long -d 'Show mode, owner, size and time too'
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -s r -l recursive -d 'Go into folders'
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand cat" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand cat" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand cat" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand cat" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand cat" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand cat" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand cat" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand cat" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l overwrite -d 'When a file that is there is written again' -r -f -a "always\t'When its content differs, which is found by reading it'
+if-changed\t'When its size differs, or its time and then its content'
+never\t'Never: what is there stays as it is'"
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l reflink -d 'Whether files of equal content share their blocks on disk' -r -f -a "auto\t'Where the file system can'
+always\t'Always; a file that cannot is a problem'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l test -d 'Write nothing; tell what would be done'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l delete -d 'Remove what the snapshot does not have'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l sparse -d 'Make holes of zeros, also where the source had none'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l numeric-owner -d 'Restore owners by number, not by name'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l privileged -d 'Restore also setuid and setgid bits, devices, security.* and trusted.* attributes'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -149,6 +304,60 @@ complete -c ghost -n "__fish_ghost_using_subcommand help" -s v -l verbose -d 'Sa
 complete -c ghost -n "__fish_ghost_using_subcommand help" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand help" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand cat-block" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand cat-block" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand cat-block" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand cat-block" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand cat-block" -s t -l kind -d 'Print the kind that it was stored as, in place of its bytes'
+complete -c ghost -n "__fish_ghost_using_subcommand cat-block" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand cat-block" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand cat-block" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand cat-block" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand cat-block" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -l range -d 'Print LEN bytes from OFF only, fewer where the content ends before; without LEN, all from OFF' -r
+complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -s r -d 'Go into folders'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -s t -d 'Going into folders, list also those that differ only in what is in them'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -l name-only -d 'Show paths only'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -l name-status -d 'Show STATUS and paths only'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -s M -l find-moves -d 'Find files that were moved or copied'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -l no-metadata -d 'Compare contents only'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -s z -d 'End each path with NUL, and do not quote it'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -l no-objects -d 'Leave the objects out'
+complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -160,3 +369,139 @@ complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -s v -l verbose
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand index-data" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand index-data" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand index-data" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand index-data" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand index-data" -l check -d 'Change nothing; check the index, and print what is wrong with it'
+complete -c ghost -n "__fish_ghost_using_subcommand index-data" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand index-data" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand index-data" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand index-data" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand index-data" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -s r -d 'Go into folders; list what is in them in place of them'
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -s t -d 'Going into folders, list them as well'
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -s d -d 'List folders only'
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -s l -d 'Show the size of each file in bytes'
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -l name-only -d 'Show paths only'
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -s z -d 'End each record with NUL, and do not quote paths'
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand ls-tree" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -s p -d 'A snapshot that the new one follows; the main one first' -r
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -s m -l message -d 'Why it is made' -r
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -l tag -d 'A label; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -l time -d 'When it was taken: a time such as 2026-11-01T12:00, or @SECONDS since 1970 [default: now]' -r
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand mksnapshot" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand mktree" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand mktree" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand mktree" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand mktree" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand mktree" -s z -d 'Records end with NUL, and paths are not quoted'
+complete -c ghost -n "__fish_ghost_using_subcommand mktree" -l missing -d 'Do not ask that what the lines refer to is in the repository'
+complete -c ghost -n "__fish_ghost_using_subcommand mktree" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand mktree" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand mktree" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand mktree" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand mktree" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s n -l max-count -d 'List so many snapshots at most' -r
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l objects -d 'List also all objects that the snapshots lead to, once each: ID SPACE KIND SPACE PATH'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l parents -d 'Print the parents of each snapshot behind it'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l reverse -d 'List the oldest first'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l first-parent -d 'Follow only the first parent of each snapshot'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l all -d 'Begin with what every ref names'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s z -d 'End each record with NUL, and do not quote paths'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -l short -d 'Print the shortest beginning of each id that no other object has, of N digits at least' -r
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -l form -d 'How to print what is named' -r -f -a "id\t'HASH:HEX'
+hex\t'HEX alone'
+dotted\t'HEX.HASH'
+ref\t'The text form that needs no repository to be understood, such as tree:HASH:HEX or HASH:HEX+LENGTH'
+uri\t'That text form as a URI'
+kind\t'snapshot, tree, block, indirect, or content for what is no object of its own'"
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -l verify -d 'Ask that there is one revision, and that what it names is stored'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -s q -l quiet -d 'With --verify: say nothing where it is not so, but exit with 1'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -l symbolic-full-name -d 'Print the full name of the ref that each revision begins with, in place of an id'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-parse" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -l lines -d 'List lines of snapshots only'
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -l tags -d 'List tags only'
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -s s -l hash -d 'Print ids only'
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -s m -l message -d 'Why; kept in the ref log' -r
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -s d -d 'Delete the ref'
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -l stdin -d 'Read changes from standard input and make them all, or none'
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -s z -d 'With --stdin: commands end with NUL'
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand update-ref" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -l quick -d 'Check headers and commit records only, and read no payload'
+complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -s h -l help -d 'Print help (see more with \'--help\')'
