@@ -34,6 +34,9 @@ pub const TRAILER_BYTES: usize = 36;
 pub const MARKER_BYTES: usize = 12;
 const CHECKPOINT_HEAD_BYTES: usize = 104;
 
+/// Lengths are written with 32 bits.
+const _: () = assert!(REF_RECORD_BYTES_MAX < u32::MAX as usize);
+
 /// A BLAKE3 hash.
 pub type Check = [u8; 32];
 

@@ -16,7 +16,7 @@
 //! - Only a writer that holds the lock cuts, and only bytes behind the last valid record with no valid record behind
 //!   them. Damage in front of a valid record is an error that names the offset.
 //! - A checkpoint is written after the record that it covers is durable, so a checkpoint whose record is gone proves
-//!   a loss. A damaged checkpoint is passed over and reported; the one before is kept.
+//!   a loss. A damaged checkpoint is passed over, and named by `verify`; the one before is kept.
 //! - After a failed `fdatasync` nothing is acknowledged and nothing synced again: the writer takes its record back by
 //!   cutting the log where it began and refuses further changes. If even that fails, the record may or may not be
 //!   there; whoever opens the log next decides by its check, and appends behind it or cuts it.

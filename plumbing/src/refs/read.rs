@@ -224,8 +224,6 @@ pub(super) struct State {
     pub(super) checkpoint: u64,
     /// What stands behind `end`.
     pub(super) tail: Option<Tail>,
-    /// Checkpoints that were passed over, and why.
-    pub(super) passed_over: Vec<Error>,
 }
 
 impl State {
@@ -240,10 +238,9 @@ impl State {
                     break;
                 }
                 // A checkpoint whose record is gone shows that the log lost what it had acknowledged.
-                Err(e @ Error::Damaged { .. }) if matches!(&e, Error::Damaged { path, .. } if *path == place.log) => {
-                    return Err(e);
-                }
-                Err(e) => state.passed_over.push(e),
+                Err(e) if is_damage_of(&e, &place.log) => return Err(e),
+                // The log has all that a checkpoint has; `verify` names what is wrong with it.
+                Err(_) => {}
             }
         }
         state.follow(&mut reader)?;
@@ -261,7 +258,6 @@ impl State {
             check: header.check(),
             checkpoint: 0,
             tail: None,
-            passed_over: Vec::new(),
         }
     }
 
@@ -346,6 +342,10 @@ impl State {
         self.sequence = record.sequence;
         Ok(())
     }
+}
+
+fn is_damage_of(error: &Error, file: &Path) -> bool {
+    matches!(error, Error::Damaged { path, .. } if path == file)
 }
 
 /// A value of a ref for people.

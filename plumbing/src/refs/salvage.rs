@@ -34,7 +34,7 @@ pub struct Salvaged {
 }
 
 /// Most numbers of lost records that are listed.
-const LOST_MAX: u64 = 1000;
+const LOST_MAX: usize = 1000;
 
 /// What can be read of a damaged log.
 struct Survey {
@@ -196,7 +196,7 @@ impl Survey {
             self.values.clone_from(&checkpoint.refs);
         }
         checkpoints.retain(|sequence, _| *sequence >= next);
-        self.lost.extend(lost.take(LOST_MAX as usize));
+        self.lost.extend(lost.take(LOST_MAX));
     }
 }
 

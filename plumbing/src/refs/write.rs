@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile, LockKind, OpenMode, read_file, replace_file};
 use crate::error::{Error, Result};
-use crate::limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, REF_CHANGES_MAX, REF_RECORD_BYTES_MAX, REFS_MAX};
+use crate::limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, REF_CHANGES_MAX, REFS_MAX};
 use crate::object::ObjectId;
 use crate::refs::format::{Change, Checkpoint, Record};
 use crate::refs::read::State;
@@ -254,6 +254,3 @@ fn check_folders(refs: &BTreeMap<String, ObjectId>, changes: &[Change]) -> Resul
     }
     Ok(())
 }
-
-/// Only for the limit that `encode` checks.
-const _: () = assert!(REF_RECORD_BYTES_MAX < u32::MAX as usize);
