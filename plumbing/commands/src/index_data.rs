@@ -22,7 +22,7 @@ impl IndexData {
             writeln!(ctx.out, "{objects}")?;
             return Ok(Outcome::Done);
         }
-        let problems = ctx.repository()?.store.verify_index();
+        let problems = ctx.repository()?.store.verify_index()?;
         for problem in &problems {
             writeln!(ctx.out, "damage {problem}")?;
         }

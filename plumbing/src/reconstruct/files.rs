@@ -361,7 +361,7 @@ impl<'j> Batch<'j> {
     }
 
     fn locate(&mut self, context: &Context<'_>, job: Arc<FileJob<'j>>, offset: u64, id: ObjectId, part: Part) {
-        match context.store.locate(&id) {
+        match context.store.locate_needed(&id) {
             Ok(Some(at)) => self.push(Some(at), job, offset, part),
             Ok(None) => job.fail(Error::Missing { id, needed_as: "block" }),
             Err(error) => job.fail(error),

@@ -6,8 +6,10 @@
 //! - [`pack`], [`writer`]: grouping, compressing, appending, committing
 //!
 //! Opening reads the headers of segments and data files and scans what no segment covers. Looking up asks `recent`,
-//! then each segment; every hit is compared with the full id in the data file. Any number of processes may read and
-//! add at once: each writer holds the kernel's lock on a data file of its own.
+//! then each segment; every hit is compared with the full id in the data file. A miss is believed at once where new
+//! objects are expected, which are then at worst stored twice; where an object is needed, only after the segments were
+//! checked whole: what a damaged one covers is scanned instead. Any number of processes may read and add at once: each
+//! writer holds the kernel's lock on a data file of its own.
 
 pub mod cache;
 pub mod data;
@@ -19,6 +21,7 @@ pub mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
@@ -105,6 +108,8 @@ struct State {
     files: Vec<Known>,
     by_id: HashMap<[u8; 16], u32>,
     segments: Vec<Arc<Mapped>>,
+    /// Segments that are damaged: not used, and removed by the next writer that writes one.
+    distrusted: Vec<PathBuf>,
 }
 
 /// The objects of a repository. Cheap to share: all methods take `&self`, from any thread.
@@ -120,6 +125,8 @@ pub struct Store {
     recent: Recent,
     frames: cache::FrameCache,
     problems: Mutex<Vec<Error>>,
+    /// Whether the segments were checked whole because of a miss.
+    checked: AtomicBool,
 }
 
 impl Store {
@@ -142,6 +149,7 @@ impl Store {
             recent: Recent::default(),
             frames: cache::FrameCache::default(),
             problems: Mutex::new(Vec::new()),
+            checked: AtomicBool::new(false),
         };
         store.refresh()?;
         Ok(store)
@@ -195,11 +203,14 @@ impl Store {
 
     /// Looks for data files, ranges and segments that other processes have added.
     pub fn refresh(&self) -> Result<()> {
-        let mut state = self.state.write();
+        self.refresh_state(&mut self.state.write())
+    }
+
+    fn refresh_state(&self, state: &mut State) -> Result<()> {
         let mut problems = Vec::new();
-        self.list_files(&mut state, &mut problems)?;
-        self.list_segments(&mut state, &mut problems)?;
-        self.scan_uncovered(&mut state)?;
+        self.list_files(state, &mut problems)?;
+        self.list_segments(state, &mut problems)?;
+        self.scan_uncovered(state)?;
         *self.problems.lock() = problems;
         Ok(())
     }
@@ -293,18 +304,22 @@ impl Store {
         Ok(self.locate(id)?.is_some())
     }
 
-    /// Where an object lies, after a look at what other processes have added.
-    fn locate_or_refresh(&self, id: &ObjectId) -> Result<Option<Location>> {
+    /// Where an object lies that is needed: on a miss, after a look at what other processes have added and then at
+    /// whether the index is whole.
+    pub fn locate_needed(&self, id: &ObjectId) -> Result<Option<Location>> {
         if let Some(at) = self.locate(id)? {
             return Ok(Some(at));
         }
         self.refresh()?;
-        self.locate(id)
+        match self.locate(id)? {
+            None if self.distrust_damaged_segments()? => self.locate(id),
+            found => Ok(found),
+        }
     }
 
     /// The kind that the object was stored as.
     pub fn kind_of(&self, id: &ObjectId) -> Result<Option<ObjectKind>> {
-        let Some(at) = self.locate_or_refresh(id)? else {
+        let Some(at) = self.locate_needed(id)? else {
             return Ok(None);
         };
         let file = self.data_file(at.file)?;
@@ -313,7 +328,7 @@ impl Store {
 
     /// The bytes of an object, hash checked.
     pub fn get(&self, id: &ObjectId) -> Result<Option<Vec<u8>>> {
-        let Some(at) = self.locate_or_refresh(id)? else {
+        let Some(at) = self.locate_needed(id)? else {
             return Ok(None);
         };
         let frame = self.frame(at)?;

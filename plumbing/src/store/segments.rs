@@ -1,7 +1,9 @@
 //! The segments of an open store: listing, publishing, merging.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::data::format::FILE_HEADER_BYTES;
 use super::index::format::{Cover, EXTENSION, pack};
@@ -14,9 +16,15 @@ use crate::error::{Error, Result};
 impl Store {
     pub(super) fn list_segments(&self, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
         let folder = &self.index_folder;
-        let names = self.disk.list(folder).map_err(Error::io("list", folder))?;
+        let names = match self.disk.list(folder) {
+            Ok(names) => names,
+            // Somebody removed the index, which may be: it is a cache.
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(Error::io("list", folder)(error)),
+        };
         let mut paths: Vec<PathBuf> = names.into_iter().map(|name| folder.join(name)).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
+        paths.retain(|path| !state.distrusted.contains(path));
         let mut segments = Vec::with_capacity(paths.len());
         for path in paths {
             if let Some(mapped) = state.segments.iter().find(|mapped| mapped.segment.path() == path) {
@@ -26,8 +34,13 @@ impl Store {
             match Segment::open(&*self.disk, &path, &self.repository) {
                 Ok(segment) => segments.push(Arc::new(with_numbers(state, segment))),
                 // Another process has merged it since the folder was listed.
-                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
-                Err(problem) => problems.push(problem),
+                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                Err(problem) => {
+                    if problem.is_damage() {
+                        state.distrusted.push(path);
+                    }
+                    problems.push(problem);
+                }
             }
         }
         // The largest first: most objects are there.
@@ -85,6 +98,38 @@ impl Store {
         Ok(())
     }
 
+    /// Checks every segment whole and stops using those that are damaged; gives what is wrong with them.
+    pub fn verify_index(&self) -> Result<Vec<Error>> {
+        let segments = self.state.read().segments.clone();
+        let check = |mapped: &Arc<Mapped>| Some((mapped.segment.path().to_owned(), mapped.segment.verify().err()?));
+        let (paths, problems): (Vec<PathBuf>, Vec<Error>) = segments.iter().filter_map(check).unzip();
+        if !paths.is_empty() {
+            let mut state = self.state.write();
+            state.distrusted.extend(paths);
+            for known in &mut state.files {
+                known.committed = FILE_HEADER_BYTES;
+            }
+            self.refresh_state(&mut state)?;
+        }
+        Ok(problems)
+    }
+
+    /// After a miss of something that should be there, once: checks the segments. Tells whether any was damaged.
+    pub(super) fn distrust_damaged_segments(&self) -> Result<bool> {
+        if self.checked.swap(true, Ordering::Relaxed) {
+            return Ok(false);
+        }
+        Ok(!self.verify_index()?.is_empty())
+    }
+
+    /// Removes segments that were found damaged, now that others cover what they covered.
+    fn remove_distrusted(&self) {
+        for path in std::mem::take(&mut self.state.write().distrusted) {
+            // Another process may have removed it too.
+            let _ = self.disk.remove(&path);
+        }
+    }
+
     /// Writes a segment of everything that is committed and not covered, and merges small segments.
     pub fn publish_segment(&self) -> Result<()> {
         let ranges: Vec<(u32, Cover)> = {
@@ -101,6 +146,7 @@ impl Store {
         if ranges.is_empty() {
             return Ok(());
         }
+        self.make_index_folder()?;
         self.sync_uncovered(None)?;
         let mut covers: Vec<Cover> = ranges.iter().map(|(_, cover)| *cover).collect();
         covers.sort();
@@ -129,7 +175,17 @@ impl Store {
         note_covers(&mut state);
         drop(state);
         self.recent.forget(&is_inside);
+        self.remove_distrusted();
         self.merge_segments()
+    }
+
+    fn make_index_folder(&self) -> Result<()> {
+        match self.disk.create_dir(&self.index_folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(Error::io("make folder", &self.index_folder)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Merges the smallest segments, if they have become many.
@@ -146,7 +202,8 @@ impl Store {
             count += 1;
         }
         let inputs = &all[..count];
-        if !is_gapless(inputs) {
+        // Merging a damaged one would give its entries a check that holds. It is found when something is missed.
+        if !is_gapless(inputs) || inputs.iter().any(|segment| segment.verify().is_err()) {
             return Ok(());
         }
         let path = merge(&*self.disk, &self.index_folder, &self.repository, inputs)?;
@@ -173,11 +230,13 @@ impl Store {
 
     /// Throws all segments away and writes one from the data files alone. Gives the number of objects.
     pub fn rebuild_index(&self) -> Result<usize> {
+        self.make_index_folder()?;
         let folder = &self.index_folder;
         let names = self.disk.list(folder).map_err(Error::io("list", folder))?;
         {
             let mut state = self.state.write();
             state.segments.clear();
+            state.distrusted.clear();
             for known in &mut state.files {
                 known.covered = FILE_HEADER_BYTES;
                 known.committed = FILE_HEADER_BYTES;
@@ -196,15 +255,6 @@ impl Store {
             .iter()
             .map(|mapped| mapped.segment.len())
             .sum())
-    }
-
-    /// Checks every segment whole; gives what is wrong.
-    pub fn verify_index(&self) -> Vec<Error> {
-        let segments = self.state.read().segments.clone();
-        segments
-            .iter()
-            .filter_map(|mapped| mapped.segment.verify().err())
-            .collect()
     }
 
     /// Entries of each segment.

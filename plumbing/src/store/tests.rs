@@ -87,6 +87,35 @@ fn an_index_is_rebuilt_from_the_data_files() {
 }
 
 #[test]
+fn a_damaged_segment_costs_time_only() {
+    let disk = disk();
+    let ids = add(&open(&disk), 0..40);
+    let names = || disk.list(Path::new("/g/index")).unwrap();
+    let path = Path::new("/g/index").join(&names()[0]);
+    let whole = crate::disk::read_file(&*disk, &path, 1 << 20).unwrap();
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        crate::disk::replace_file(&*disk, &path, &damaged).unwrap();
+        let store = open(&disk);
+        for (i, (id, _)) in (0..).zip(&ids) {
+            assert_eq!(
+                store.get(id).unwrap().as_deref(),
+                Some(&block(i)[..]),
+                "byte {at} of the segment"
+            );
+        }
+    }
+    // Whoever writes a segment next takes the damaged one away.
+    let store = open(&disk);
+    assert_eq!(store.get(&ids[0].0).unwrap().unwrap(), block(0));
+    assert!(!store.verify_index().unwrap().is_empty());
+    add(&store, 40..50);
+    assert!(!names().iter().any(|name| path.ends_with(name)), "{:?}", names());
+    assert_eq!(open(&disk).segment_sizes(), [50]);
+}
+
+#[test]
 fn a_cut_at_any_byte_loses_nothing_that_was_committed() {
     let disk = disk();
     let first = add(&open(&disk), 0..40);

@@ -104,7 +104,7 @@ pub fn run(store: &Store, refs: &RefStore, request: &Request, progress: &Progres
     let mut report = Report::default();
     report.damage.extend(store.take_problems());
     report.damage.extend(store.missing_data());
-    report.index_damage = store.verify_index();
+    report.index_damage = store.verify_index()?;
     let log = refs.verify()?;
     report.damage.extend(log.problems);
     let reads_all = request.depth == Depth::Data && request.everything;
