@@ -50,13 +50,15 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "completions" -d 'Print 
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "help" -d 'Show the help of a command or one of the pages exit-codes, revisions, json, status-line, environment'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat-block" -d 'Print the bytes of one stored object, whatever its kind'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat-file" -d 'Print a whole content, or a range of it'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "chunk" -d 'Show where files are cut: OFFSET LENGTH ID, one chunk a line'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "diff-tree" -d 'Compare two trees'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "dump-data" -d 'Print the frames of data files as text'
-complete -c ghost -n "__fish_ghost_needs_command" -f -a "hash-object" -d 'Print the hash of each file\'s bytes, as sha256sum prints it'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "hash-object" -d 'Print the ids of files\' contents, and store them with -w'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "index-data" -d 'Rebuild the index from the data files, and print how many objects it has'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "ls-tree" -d 'List what is in a tree'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "mksnapshot" -d 'Make a snapshot of a tree and print its id'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "mktree" -d 'Make a tree of the lines that ls-tree prints, and print its id'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "ref-log" -d 'Print what refs went through, newest first; check the log, or make a damaged one usable'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "rev-list" -d 'List snapshots that revisions lead to, newest first'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "rev-parse" -d 'Turn revisions into ids, and text forms into one another'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "show-ref" -d 'List refs and what they name'
@@ -328,6 +330,22 @@ complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -s v -l verbose -d
 complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand cat-file" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -l min -d 'Shortest chunk, such as 64KiB [default: as the repository has it]' -r
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -l avg -d 'Mean length to aim at' -r
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -l max -d 'Longest chunk' -r
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -l histogram -d 'Count chunks by length, in steps of two, in place of listing them: FROM TO CHUNKS BYTES'
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -l stat -d 'Show totals, shortest, mean and longest chunk, and why chunks end, in place of listing them'
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand chunk" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand diff-tree" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -364,6 +382,13 @@ complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -s c -d 'Set a 
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -s w -d 'Store the contents in the repository'
+complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l stdin -d 'Hash standard input, before any FILE'
+complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l stdin-paths -d 'Read paths from standard input, one a line'
+complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -s z -d 'Paths that are read, and lines of --entry, end with NUL and are not quoted'
+complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l fullhash -d 'Print the plain hash of all bytes'
+complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l ref -d 'Print the whole content ref, which cat-file and mktree take'
+complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l entry -d 'Print lines as ls-tree does, of anything that is at the paths; links are not followed'
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -s v -l verbose -d 'Say more; twice for details'
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l json -d 'Print one JSON object a line, the summary last'
@@ -426,6 +451,20 @@ complete -c ghost -n "__fish_ghost_using_subcommand mktree" -s v -l verbose -d '
 complete -c ghost -n "__fish_ghost_using_subcommand mktree" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand mktree" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand mktree" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -s n -l max-count -d 'Print at most this many changes' -r
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -l check -d 'Change nothing; read the whole log and its checkpoints, and print what is wrong with them'
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -l salvage -d 'Make a usable log of a damaged one, with the newest values that can be read, and print where the damaged one is kept'
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand ref-log" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s n -l max-count -d 'List so many snapshots at most' -r
 complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
