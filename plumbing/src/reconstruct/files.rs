@@ -1,12 +1,9 @@
-//! Writing the content of files.
+//! One file that is being written.
 //!
-//! A batch is a list of pieces, each a stretch of a file that one block, a run or inline bytes fill. Sorted by where
-//! the blocks lie, it is read from front to back: a worker takes all pieces of one frame, decompresses the frame,
-//! hashes each of its blocks that is needed once, and writes them at their offsets. A [`FileJob`] is created by
-//! whoever has its first piece and finished by whoever writes its last: metadata, then the rename where a name was
-//! taken. A job that is let go of unfinished, because of an error or because the caller stopped, removes its file.
+//! A [`FileJob`] is created by whoever has its first piece and finished by whoever writes its last: metadata, then the
+//! rename where its name was taken. A job that is let go of unfinished, because of an error or because the caller
+//! stopped, removes its file.
 
-use std::mem::size_of;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,20 +15,14 @@ use rustix::io::Errno;
 
 use super::Context;
 use super::apply::{self, Wanted};
-use super::last::{self, Last};
 use super::made::{Key, Made};
 use super::report::Count;
 use super::subject::Subject;
 use super::target::{Dir, Identity};
-use crate::content::{self, Pieces, Source, check_block_bytes, sub_slice};
+use crate::content::{Pieces, Source, check_block_bytes, sub_slice};
 use crate::error::{Error, Result};
-use crate::object::{ContentRef, ObjectId, ObjectKind, ObjectSource};
-use crate::store::{Frame, Location};
+use crate::object::{ContentRef, ObjectKind, ObjectSource};
 
-/// Memory of one batch in bytes; two are alive at a time.
-const BATCH_BYTES_MAX: usize = 12 << 20;
-/// Pieces without a block that a worker takes at once.
-const LOOSE_PIECES: usize = 64;
 /// Areas of zeros become holes in units of this many bytes: the block size of most file systems.
 const HOLE_BYTES: usize = 4096;
 /// Runs of bytes other than zero are written in units of this many bytes.
@@ -92,6 +83,16 @@ impl<'j> FileJob<'j> {
         self.keys[1] = Some(key);
     }
 
+    /// Says that one block is the whole content.
+    pub fn set_whole(&mut self) {
+        self.in_pieces = false;
+    }
+
+    /// Says that one more piece is planned.
+    pub fn expect_piece(&self) {
+        self.missing.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Reports an error, the first of this file, and gives the file up.
     pub fn fail(&self, error: Error) {
         if !self.failed.swap(true, Ordering::Relaxed) {
@@ -99,7 +100,8 @@ impl<'j> FileJob<'j> {
         }
     }
 
-    fn has_failed(&self) -> bool {
+    /// Whether it was given up.
+    pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
@@ -156,7 +158,7 @@ impl<'j> FileJob<'j> {
     }
 
     /// Notes that a piece has been written; the last one finishes the file.
-    fn piece_done(&self, made: &Made<'j>) {
+    pub fn piece_done(&self, made: &Made<'j>) {
         if self.missing.fetch_sub(1, Ordering::AcqRel) == 1
             && !self.has_failed()
             && let Err(error) = self.finish(made)
@@ -166,7 +168,7 @@ impl<'j> FileJob<'j> {
     }
 
     /// Writes bytes of the content at their offset.
-    fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
+    pub fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
         let file = self.file()?;
         let context = self.dir.context();
         let written = if context.options.sparse {
@@ -180,7 +182,7 @@ impl<'j> FileJob<'j> {
     }
 
     /// Writes a run. Zeros are there already, as the file was given its length.
-    fn write_run(&self, byte: u8, bytes: u64, offset: u64) -> Result<()> {
+    pub fn write_run(&self, byte: u8, bytes: u64, offset: u64) -> Result<()> {
         if byte == 0 {
             self.dir.context().progress.add(0, bytes);
             return Ok(());
@@ -255,229 +257,8 @@ pub(super) fn with_temporary_name<T>(
     }
 }
 
-/// What fills a piece.
-enum Part {
-    /// A part of a block.
-    Block {
-        id: ObjectId,
-        block_bytes: u64,
-        from: u64,
-        bytes: u64,
-    },
-    /// These bytes.
-    Inline(Vec<u8>),
-    /// A run of something else than zero.
-    Run { byte: u8, bytes: u64 },
-    /// Nothing: the file is complete when all other pieces are.
-    Nothing,
-}
-
-/// A piece of a file.
-struct Piece<'j> {
-    /// Where its block lies; those without a block come first.
-    at: Option<Location>,
-    job: Arc<FileJob<'j>>,
-    offset: u64,
-    part: Part,
-}
-
-/// What is to be written, of bounded size.
-#[derive(Default)]
-pub(super) struct Batch<'j> {
-    pieces: Vec<Piece<'j>>,
-    /// What is made when all pieces are written.
-    pub last: Vec<Last<'j>>,
-    weight: usize,
-    /// Files of several pieces.
-    open_files: usize,
-}
-
-impl<'j> Batch<'j> {
-    /// Counts memory that belongs to the batch beside its pieces.
-    pub fn add_weight(&mut self, bytes: usize) {
-        self.weight += bytes;
-    }
-
-    /// Whether it should be written before more is planned.
-    pub fn is_full(&self, context: &Context<'_>) -> bool {
-        let lists = self.pieces.len() * size_of::<Piece<'_>>() + self.last.len() * size_of::<Last<'_>>();
-        self.weight + lists >= BATCH_BYTES_MAX || self.open_files >= context.open_files_max
-    }
-
-    /// Adds a file whose content is one block.
-    pub fn push_block(&mut self, context: &Context<'_>, mut job: FileJob<'j>, id: ObjectId, bytes: u64) {
-        job.in_pieces = false;
-        self.weight += size_of::<FileJob<'_>>();
-        let job = Arc::new(job);
-        if bytes == 0 {
-            return self.push(None, job, 0, Part::Nothing);
-        }
-        let part = Part::Block {
-            id,
-            block_bytes: bytes,
-            from: 0,
-            bytes,
-        };
-        self.locate(context, job, 0, id, part);
-    }
-
-    /// Adds a file of several pieces, which follow.
-    pub fn begin(&mut self, _job: &Arc<FileJob<'j>>) {
-        self.weight += size_of::<FileJob<'_>>();
-        self.open_files += 1;
-    }
-
-    /// Adds a piece of it.
-    pub fn push_piece(&mut self, context: &Context<'_>, job: &Arc<FileJob<'j>>, piece: content::Piece) {
-        let part = match piece.source {
-            Source::Run(0) => {
-                context.progress.add(0, piece.bytes);
-                return;
-            }
-            Source::Run(byte) => Part::Run {
-                byte,
-                bytes: piece.bytes,
-            },
-            Source::Inline(bytes) => Part::Inline(bytes),
-            Source::Block { id, block_bytes, from } => {
-                job.missing.fetch_add(1, Ordering::Relaxed);
-                let bytes = piece.bytes;
-                let part = Part::Block {
-                    id,
-                    block_bytes,
-                    from,
-                    bytes,
-                };
-                return self.locate(context, job.clone(), piece.offset, id, part);
-            }
-        };
-        job.missing.fetch_add(1, Ordering::Relaxed);
-        self.push(None, job.clone(), piece.offset, part);
-    }
-
-    /// Says that no more pieces of it follow.
-    pub fn push_end(&mut self, job: Arc<FileJob<'j>>) {
-        self.push(None, job, 0, Part::Nothing);
-    }
-
-    fn locate(&mut self, context: &Context<'_>, job: Arc<FileJob<'j>>, offset: u64, id: ObjectId, part: Part) {
-        match context.store.locate_needed(&id) {
-            Ok(Some(at)) => self.push(Some(at), job, offset, part),
-            Ok(None) => job.fail(Error::Missing { id, needed_as: "block" }),
-            Err(error) => job.fail(error),
-        }
-    }
-
-    fn push(&mut self, at: Option<Location>, job: Arc<FileJob<'j>>, offset: u64, part: Part) {
-        if let Part::Inline(bytes) = &part {
-            self.weight += bytes.len();
-        }
-        self.pieces.push(Piece { at, job, offset, part });
-    }
-}
-
-/// The pieces of a batch, handed out a frame at a time.
-struct Queue<'j>(Mutex<std::iter::Peekable<std::vec::IntoIter<Piece<'j>>>>);
-
-impl<'j> Queue<'j> {
-    /// Puts all pieces of the next frame into `unit`.
-    fn take(&self, unit: &mut Vec<Piece<'j>>) {
-        let mut pieces = self.0.lock();
-        let frame = |piece: &Piece<'_>| piece.at.map(|at| (at.file, at.frame));
-        while let Some(piece) = pieces.next_if(|piece| match unit.first() {
-            None => true,
-            Some(first) => frame(first) == frame(piece) && (first.at.is_some() || unit.len() < LOOSE_PIECES),
-        }) {
-            unit.push(piece);
-        }
-    }
-}
-
-/// Writes a batch with one thread for each of `frames`.
-pub(super) fn write<'j>(context: &'j Context<'j>, made: &Made<'j>, batch: Batch<'j>, frames: &mut [Frame]) {
-    let Batch { mut pieces, last, .. } = batch;
-    pieces.sort_unstable_by_key(|piece| piece.at);
-    let queue = Queue(Mutex::new(pieces.into_iter().peekable()));
-    std::thread::scope(|scope| {
-        for frame in frames {
-            scope.spawn(|| work(context, made, &queue, frame));
-        }
-    });
-    for item in last {
-        if context.progress.should_stop() {
-            break;
-        }
-        last::make(made, item);
-    }
-}
-
-fn work<'j>(context: &Context<'j>, made: &Made<'j>, queue: &Queue<'j>, frame: &mut Frame) {
-    let mut unit = Vec::new();
-    loop {
-        queue.take(&mut unit);
-        if unit.is_empty() || context.progress.should_stop() {
-            return;
-        }
-        write_unit(context, made, &mut unit, frame);
-    }
-}
-
-/// Writes all pieces that need one frame.
-fn write_unit<'j>(context: &Context<'j>, made: &Made<'j>, unit: &mut Vec<Piece<'j>>, frame: &mut Frame) {
-    let Some(at) = unit.first().map(|piece| piece.at) else {
-        return;
-    };
-    let mut unread = match at {
-        Some(at) => context.store.read_frame(at, frame).err(),
-        None => None,
-    };
-    let mut checked = None;
-    for piece in unit.drain(..) {
-        if piece.job.has_failed() {
-            continue;
-        }
-        if let Some(error) = unread.take() {
-            piece.job.fail(error);
-            // Each file is to be named with the error, and reading again is how to get another one like it.
-            unread = at.and_then(|at| context.store.read_frame(at, frame).err());
-            continue;
-        }
-        match write_piece(&piece, frame, &mut checked) {
-            Ok(()) => piece.job.piece_done(made),
-            Err(error) => piece.job.fail(error),
-        }
-    }
-}
-
-/// Writes one piece. `checked` is the slot of the block that was hashed last, with its id.
-fn write_piece(piece: &Piece<'_>, frame: &Frame, checked: &mut Option<(u16, ObjectId)>) -> Result<()> {
-    let Piece { at, job, offset, part } = piece;
-    match (part, at) {
-        (
-            Part::Block {
-                id,
-                block_bytes,
-                from,
-                bytes,
-            },
-            Some(at),
-        ) => {
-            let block = match frame.object(at.slot) {
-                Some((_, _, block)) if *checked == Some((at.slot, *id)) => block,
-                _ => frame.verified(at.slot, id)?,
-            };
-            *checked = Some((at.slot, *id));
-            check_block_bytes(id, *block_bytes, block.len())?;
-            job.write(sub_slice(block, *from, *bytes)?, *offset)
-        }
-        (Part::Inline(bytes), _) => job.write(bytes, *offset),
-        (Part::Run { byte, bytes }, _) => job.write_run(*byte, *bytes, *offset),
-        (Part::Nothing | Part::Block { .. }, _) => job.file().map(drop),
-    }
-}
-
 /// Writes all bytes at an offset.
-pub(super) fn write_all_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> rustix::io::Result<()> {
+fn write_all_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> rustix::io::Result<()> {
     while !bytes.is_empty() {
         match rustix::io::pwrite(file, bytes, offset) {
             Ok(0) => return Err(Errno::IO),

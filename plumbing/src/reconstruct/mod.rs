@@ -5,10 +5,9 @@
 //! 1. [`plan`] walks the tree in its order, in a thread of its own. It makes directories, compares names that are
 //!    there with their entries ([`existing`]), removes what is not in the tree if asked ([`remove`]), and collects
 //!    what is to be written in batches of bounded size.
-//! 2. [`files`] writes a batch: its pieces of content are sorted by where their blocks lie, and workers take one
-//!    frame at a time, decompress it once, check its blocks and write all pieces that are in it. Files that are whole
-//!    are finished at once; those of several pieces when their last piece is written. Meanwhile the next batch is
-//!    planned.
+//! 2. The pieces of content of a [`batch`] are sorted by where their blocks lie. Workers ([`work`]) take one frame at a
+//!    time, decompress it once, check its blocks and write all pieces that are in it to their [`files`]. A file is
+//!    finished when its last piece is written. Meanwhile the next batch is planned.
 //! 3. [`last`] makes what needs all files of the batch: clones of equal contents, hard links, and then pipes,
 //!    sockets, devices and symbolic links.
 //! 4. [`apply`] sets metadata through the handle of each thing when it is complete; of a directory, when everything
@@ -28,6 +27,7 @@
 //! - What cannot be written is named in the report, and the job goes on.
 
 mod apply;
+mod batch;
 mod existing;
 mod files;
 mod last;
@@ -41,6 +41,7 @@ mod subject;
 mod target;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -143,7 +144,7 @@ fn run<'j>(
     std::thread::scope(|scope| {
         let planner = scope.spawn(|| plan::Planner::new(context, &made, send).run(top, tree, root, selection));
         for batch in batches {
-            files::write(context, &made, batch, &mut frames);
+            work::write(context, &made, batch, &mut frames);
         }
         planner.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })

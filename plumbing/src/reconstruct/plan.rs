@@ -18,8 +18,9 @@ use hashbrown::HashMap;
 use rustix::fs::{AtFlags, FileType, Stat};
 
 use super::apply::Wanted;
+use super::batch::Batch;
 use super::existing::{self, Existing, Likeness};
-use super::files::{Batch, FileJob};
+use super::files::FileJob;
 use super::last::{Last, Special};
 use super::made::{Key, Made};
 use super::options::{Overwrite, Reflink};
@@ -386,7 +387,7 @@ impl<'j, 'm> Planner<'j, 'm> {
         let Item { dir, entry, wanted } = item;
         if let (Some(group), true) = (group, known) {
             let bytes = entry.size();
-            self.batch.last.push(Last::Link {
+            self.batch.push_last(Last::Link {
                 group,
                 dir,
                 name: entry.name,
@@ -405,7 +406,7 @@ impl<'j, 'm> Planner<'j, 'm> {
                 group,
                 replaces,
             };
-            self.batch.last.push(Last::Special(special));
+            self.batch.push_last(Last::Special(special));
         }
         self.hand_on_if_full()
     }
@@ -419,7 +420,7 @@ impl<'j, 'm> Planner<'j, 'm> {
             let key = Key::Content(kind, id);
             if self.made.get(&key).is_some() {
                 let content = content.clone();
-                self.batch.last.push(Last::Clone { job, key, content });
+                self.batch.push_last(Last::Clone { job, key, content });
                 return self.hand_on_if_full();
             }
             self.made.announce(key, &job.dir, &job.name, None);

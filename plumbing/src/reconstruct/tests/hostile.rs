@@ -186,6 +186,26 @@ fn what_cannot_be_read_is_named_and_leaves_nothing_half() {
 }
 
 #[test]
+fn what_cannot_be_set_is_named_and_the_rest_is_set() {
+    let bench = Bench::new();
+    let refused = |item: Item| item.with(|meta| meta.xattrs = vec![("no-such-namespace.a".into(), vec![1])]);
+    let tree = bench.tree(vec![
+        refused(file("f", b"content")),
+        refused(dir("d", vec![])),
+        refused(link("l", "x")),
+    ]);
+    for _ in 0..2 {
+        let report = bench.run(tree, &options());
+        assert_eq!((report.created + report.updated, report.problem_count()), (3, 3));
+        assert_eq!(std::fs::read(bench.target().join("f")).unwrap(), b"content");
+        for (name, mode) in [("f", 0o644), ("d", 0o755), ("l", 0o777)] {
+            let found = bench.target().join(name).symlink_metadata().unwrap();
+            assert_eq!((found.mode() & 0o7777, found.mtime()), (mode, 1_000_000_000), "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_stopped_job_says_so_and_leaves_nothing_half() {
     let bench = Bench::new();
     let stop = Arc::new(AtomicBool::new(true));

@@ -3,6 +3,7 @@
 mod existing;
 mod fresh;
 mod hostile;
+mod random;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

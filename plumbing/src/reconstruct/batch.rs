@@ -1,0 +1,180 @@
+//! What is to be written next, of bounded size, in the order in which it is read.
+//!
+//! A batch is a list of pieces, each a stretch of a file that one block, a run or inline bytes fill. Sorted by where
+//! the blocks lie, it is read from front to back: a [`Queue`] hands out all pieces of one frame at a time, so that a
+//! frame is decompressed once and by one worker.
+
+use std::mem::size_of;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::Context;
+use super::files::FileJob;
+use super::last::Last;
+use crate::content::{self, Source};
+use crate::error::Error;
+use crate::object::ObjectId;
+use crate::store::Location;
+
+/// Memory of one batch in bytes; two are alive at a time.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Pieces without a block that a worker takes at once.
+const LOOSE_PIECES: usize = 64;
+
+/// What fills a piece.
+pub(super) enum Part {
+    /// A part of a block.
+    Block {
+        id: ObjectId,
+        block_bytes: u64,
+        from: u64,
+        bytes: u64,
+    },
+    /// These bytes.
+    Inline(Vec<u8>),
+    /// A run of something else than zero.
+    Run { byte: u8, bytes: u64 },
+    /// Nothing: the file is complete when all other pieces are.
+    Nothing,
+}
+
+/// A piece of a file.
+pub(super) struct Piece<'j> {
+    /// Where its block lies; those without a block come first.
+    pub at: Option<Location>,
+    /// The file it belongs to.
+    pub job: Arc<FileJob<'j>>,
+    /// Where it begins in the file.
+    pub offset: u64,
+    /// What fills it.
+    pub part: Part,
+}
+
+/// What is to be written, of bounded size.
+#[derive(Default)]
+pub(super) struct Batch<'j> {
+    pieces: Vec<Piece<'j>>,
+    /// What is made when all pieces are written.
+    last: Vec<Last<'j>>,
+    weight: usize,
+    /// Files of several pieces.
+    open_files: usize,
+}
+
+impl<'j> Batch<'j> {
+    /// Counts memory that belongs to the batch beside its pieces.
+    pub fn add_weight(&mut self, bytes: usize) {
+        self.weight += bytes;
+    }
+
+    /// Whether it should be written before more is planned.
+    pub fn is_full(&self, context: &Context<'_>) -> bool {
+        let lists = self.pieces.len() * size_of::<Piece<'_>>() + self.last.len() * size_of::<Last<'_>>();
+        self.weight + lists >= BATCH_BYTES_MAX || self.open_files >= context.open_files_max
+    }
+
+    /// Adds a file whose content is one block.
+    pub fn push_block(&mut self, context: &Context<'_>, mut job: FileJob<'j>, id: ObjectId, bytes: u64) {
+        job.set_whole();
+        self.weight += size_of::<FileJob<'_>>();
+        let job = Arc::new(job);
+        if bytes == 0 {
+            return self.push(None, job, 0, Part::Nothing);
+        }
+        let part = Part::Block {
+            id,
+            block_bytes: bytes,
+            from: 0,
+            bytes,
+        };
+        self.locate(context, job, 0, id, part);
+    }
+
+    /// Adds a file of several pieces, which follow.
+    pub fn begin(&mut self, _job: &Arc<FileJob<'j>>) {
+        self.weight += size_of::<FileJob<'_>>();
+        self.open_files += 1;
+    }
+
+    /// Adds a piece of it.
+    pub fn push_piece(&mut self, context: &Context<'_>, job: &Arc<FileJob<'j>>, piece: content::Piece) {
+        let part = match piece.source {
+            Source::Run(0) => {
+                context.progress.add(0, piece.bytes);
+                return;
+            }
+            Source::Run(byte) => Part::Run {
+                byte,
+                bytes: piece.bytes,
+            },
+            Source::Inline(bytes) => Part::Inline(bytes),
+            Source::Block { id, block_bytes, from } => {
+                job.expect_piece();
+                let bytes = piece.bytes;
+                let part = Part::Block {
+                    id,
+                    block_bytes,
+                    from,
+                    bytes,
+                };
+                return self.locate(context, job.clone(), piece.offset, id, part);
+            }
+        };
+        job.expect_piece();
+        self.push(None, job.clone(), piece.offset, part);
+    }
+
+    /// Says that no more pieces of it follow.
+    pub fn push_end(&mut self, job: Arc<FileJob<'j>>) {
+        self.push(None, job, 0, Part::Nothing);
+    }
+
+    /// Adds what is made when all pieces are written.
+    pub fn push_last(&mut self, item: Last<'j>) {
+        self.last.push(item);
+    }
+
+    /// The pieces, to be handed out, and what is made after them.
+    pub fn into_parts(self) -> (Queue<'j>, Vec<Last<'j>>) {
+        (Queue::new(self.pieces), self.last)
+    }
+
+    fn locate(&mut self, context: &Context<'_>, job: Arc<FileJob<'j>>, offset: u64, id: ObjectId, part: Part) {
+        match context.store.locate_needed(&id) {
+            Ok(Some(at)) => self.push(Some(at), job, offset, part),
+            Ok(None) => job.fail(Error::Missing { id, needed_as: "block" }),
+            Err(error) => job.fail(error),
+        }
+    }
+
+    fn push(&mut self, at: Option<Location>, job: Arc<FileJob<'j>>, offset: u64, part: Part) {
+        if let Part::Inline(bytes) = &part {
+            self.weight += bytes.len();
+        }
+        self.pieces.push(Piece { at, job, offset, part });
+    }
+}
+
+/// The pieces of a batch, handed out a frame at a time.
+pub(super) struct Queue<'j>(Mutex<std::iter::Peekable<std::vec::IntoIter<Piece<'j>>>>);
+
+impl<'j> Queue<'j> {
+    /// Hands out these pieces in the order of their blocks.
+    fn new(mut pieces: Vec<Piece<'j>>) -> Self {
+        pieces.sort_unstable_by_key(|piece| piece.at);
+        Self(Mutex::new(pieces.into_iter().peekable()))
+    }
+
+    /// Puts all pieces of the next frame into `unit`.
+    pub fn take(&self, unit: &mut Vec<Piece<'j>>) {
+        let mut pieces = self.0.lock();
+        let frame = |piece: &Piece<'_>| piece.at.map(|at| (at.file, at.frame));
+        while let Some(piece) = pieces.next_if(|piece| match unit.first() {
+            None => true,
+            Some(first) => frame(first) == frame(piece) && (first.at.is_some() || unit.len() < LOOSE_PIECES),
+        }) {
+            unit.push(piece);
+        }
+    }
+}
