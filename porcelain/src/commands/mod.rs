@@ -11,4 +11,6 @@ pub mod ls;
 pub mod reconstruct;
 pub mod show;
 pub mod snapshot;
+pub mod stats;
 pub mod status;
+pub mod verify;

@@ -1,12 +1,13 @@
 //! `ghost reconstruct`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::ValueHint;
 use ghost_plumbing::Error;
+use ghost_plumbing::compare::{Fields, Trust};
 use ghost_plumbing::object::{Metadata, ObjectId, ObjectSource};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::reconstruct::{self, Options, Overwrite, Reflink, Report};
@@ -17,9 +18,11 @@ use ghost_plumbing::walk::Owners;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::error::{Failure, Outcome, PARTIAL};
+use crate::commands::diff;
+use crate::commands::diff::print::{Format, Printer};
+use crate::commands::diff::sides::{End, Pair, Sides};
+use crate::error::{DAMAGE, Failure, Outcome, PARTIAL};
 use crate::records::{PathField, ProblemRecord};
-use crate::ui::show;
 use crate::ui::size::{Count, Size, counted};
 use crate::ui::time::Length;
 
@@ -39,7 +42,7 @@ pub struct Arguments {
     /// Only these paths of the snapshot and what is below them
     #[arg(value_name = "PATH")]
     pub paths: Vec<OsString>,
-    /// Write nothing; tell what would be done
+    /// Write nothing; name what would be created, changed or deleted
     #[arg(long)]
     pub test: bool,
     /// Remove what the snapshot does not have
@@ -116,6 +119,9 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let options = options(app, &repository, arguments)?;
     // A revision without its tree must not leave an empty folder behind.
     repository.store.tree_node(&tree)?;
+    if arguments.test || app.output.manner().verbosity > 0 {
+        name_changes(app, &repository, tree, &target, arguments)?;
+    }
     if !arguments.test {
         fs_err::create_dir_all(&target).map_err(|source| Error::Io {
             op: "make folder",
@@ -129,10 +135,54 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         reconstruct::reconstruct(&repository.store, tree, root.as_ref(), &target, &options, &progress)?
     };
     tell(app, arguments, &target, tree, &report, begun)?;
-    match report.is_complete() {
-        true => Ok(()),
+    match report.problems.iter().any(|problem| problem.error.is_damage()) {
+        true => Err(Failure::Code(DAMAGE)),
+        false if report.is_complete() => Ok(()),
         false => Err(Failure::Code(PARTIAL)),
     }
+}
+
+/// Names everything that would be touched.
+fn name_changes(
+    app: &mut App,
+    repository: &Repository,
+    tree: ObjectId,
+    target: &Path,
+    arguments: &Arguments,
+) -> Outcome {
+    let trust = match arguments.overwrite {
+        OverwriteChoice::Always => Trust::Hash,
+        OverwriteChoice::IfChanged | OverwriteChoice::Never => Trust::Stat,
+    };
+    let now = match target.is_dir() {
+        true => End::plain_live(app, repository, target, trust),
+        false => End::Nothing,
+    };
+    let mut ignored = Fields::LINKS;
+    if arguments.numeric_owner {
+        ignored = ignored | Fields::USER | Fields::GROUP;
+    }
+    if app.environment.uid != 0 {
+        ignored = ignored | Fields::UID | Fields::GID | Fields::USER | Fields::GROUP;
+    }
+    let options = diff::Options {
+        paths: arguments
+            .paths
+            .iter()
+            .map(|path| path.as_encoded_bytes().into())
+            .collect(),
+        without_deleted: !arguments.delete,
+        only_added: arguments.overwrite == OverwriteChoice::Never,
+        ignored,
+        ..diff::Options::default()
+    };
+    let sides = Sides {
+        pairs: vec![Pair::new(now, End::Stored(tree))],
+        ..Sides::default()
+    };
+    let mut printer = Printer::new(repository, Format::Names);
+    diff::compare_all(app, repository, &sides, &options, &mut printer)?;
+    Ok(())
 }
 
 /// The tree, and the metadata of its top folder where that is known.
@@ -178,7 +228,7 @@ fn options(app: &App, repository: &Repository, arguments: &Arguments) -> Outcome
 fn tell(
     app: &mut App,
     arguments: &Arguments,
-    target: &std::path::Path,
+    target: &Path,
     tree: ObjectId,
     report: &Report,
     begun: Instant,
@@ -188,7 +238,7 @@ fn tell(
         if app.output.json() {
             app.output.record(&ProblemRecord::new(path, &problem.error))?;
         }
-        app.output.warn(show::text(&problem.error.to_string()));
+        app.output.problem(&problem.error.to_string());
     }
     if report.problems_left_out > 0 {
         let more = Count(report.problems_left_out);

@@ -55,7 +55,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let options = Options {
         moves: true,
         all_metadata: arguments.all_metadata,
-        paths: Vec::new(),
+        ..Options::default()
     };
     let mut printer = Printer::new(&repository, Format::Names);
     let problems = compare_all(app, &repository, &sides, &options, &mut printer)?;

@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Write as _};
 use serde::Serialize;
 
 use crate::error::Report;
-use crate::ui::Style;
+use crate::ui::{Style, show};
 
 /// How much is said, and how.
 #[derive(Clone, Copy, Debug, Default)]
@@ -122,12 +122,17 @@ impl Output {
             self.complain(serde_json::to_string(&record).unwrap_or_default());
             return;
         }
-        let word = Style::Deleted.paint("error:", self.manner.color_errors);
-        self.complain(format_args!("{word} {message}"));
+        self.problem(message);
         for hint in &report.hints {
             let word = Style::Hint.paint("hint:", self.manner.color_errors);
-            self.complain(format_args!("{word} {hint}"));
+            self.complain(format_args!("{word} {}", show::lines(hint)));
         }
+    }
+
+    /// One thing that failed, of a job that goes on.
+    pub fn problem(&mut self, message: &str) {
+        let word = Style::Deleted.paint("error:", self.manner.color_errors);
+        self.complain(format_args!("{word} {}", show::lines(message)));
     }
 
     /// What was said before on standard output comes first, also where both streams are one terminal.

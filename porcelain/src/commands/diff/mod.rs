@@ -79,6 +79,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
             .iter()
             .map(|path| path.as_encoded_bytes().into())
             .collect(),
+        ..Options::default()
     };
     let mut printer = Printer::new(&repository, format);
     let problems = compare_all(app, &repository, &sides, &options, &mut printer)?;
@@ -98,10 +99,22 @@ pub struct Options {
     pub all_metadata: bool,
     /// Only what is at these paths or below them.
     pub paths: Vec<BString>,
+    /// Tell nothing of what is on the old side only.
+    pub without_deleted: bool,
+    /// Tell only of what is on the new side only.
+    pub only_added: bool,
+    /// Metadata that does not count.
+    pub ignored: Fields,
 }
 
 impl Options {
     fn wants(&self, change: &Change) -> bool {
+        match change.kind {
+            ChangeKind::Removed if self.without_deleted => return false,
+            ChangeKind::Added => {}
+            _ if self.only_added => return false,
+            _ => {}
+        }
         let from = match &change.kind {
             ChangeKind::Moved { from } | ChangeKind::Copied { from } => Some(from),
             _ => None,
@@ -183,7 +196,7 @@ fn changes(
     options: &Options,
 ) -> Result<(Vec<Change>, Vec<Error>)> {
     let compared = compare::Options {
-        fields: Fields::RESTORABLE,
+        fields: Fields::RESTORABLE.without(options.ignored),
         ..compare::Options::default()
     };
     let (old, new) = (pair.old.side(repository, owners), pair.new.side(repository, owners));

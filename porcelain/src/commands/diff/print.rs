@@ -164,7 +164,7 @@ impl<'a> Printer<'a> {
     fn record(&mut self, app: &mut App, pair: &Pair, change: &Change) -> Outcome {
         let lines = match self.format {
             Format::Names => None,
-            _ => match patch::contents(self.repository, pair, change)? {
+            _ => match self.contents(pair, change)? {
                 Contents::Text(old, new) => Some(patch::counts(&old, &new)),
                 _ => None,
             },
@@ -181,9 +181,17 @@ impl<'a> Printer<'a> {
         })?)
     }
 
+    /// The contents of a change; none where they are the same.
+    fn contents(&self, pair: &Pair, change: &Change) -> ghost_plumbing::Result<Contents> {
+        match change.kind {
+            ChangeKind::Metadata | ChangeKind::Moved { .. } | ChangeKind::Copied { .. } => Ok(Contents::None),
+            _ => patch::contents(self.repository, pair, change),
+        }
+    }
+
     fn stat_line(&mut self, app: &mut App, pair: &Pair, change: &Change) -> Outcome {
         let path = shown_path(change);
-        let what = match patch::contents(self.repository, pair, change)? {
+        let what = match self.contents(pair, change)? {
             Contents::Text(old, new) => {
                 let (inserted, deleted) = patch::counts(&old, &new);
                 self.inserted += inserted;
@@ -211,7 +219,7 @@ impl<'a> Printer<'a> {
         for note in mode_notes(change) {
             app.output.line(note)?;
         }
-        match patch::contents(self.repository, pair, change)? {
+        match self.contents(pair, change)? {
             Contents::None => {}
             Contents::Binary => app
                 .output

@@ -86,6 +86,15 @@ impl End {
         }
     }
 
+    /// A live directory without rules or anything known of it.
+    pub fn plain_live(app: &App, repository: &Repository, path: &Path, trust: Trust) -> Self {
+        let rules = RuleOptions {
+            no_ignore_files: true,
+            ..RuleOptions::default()
+        };
+        live(app, repository, path.to_owned(), rules, trust)
+    }
+
     /// Opens a live file at a path below, never a link; none where this side is not live.
     pub fn open(&self, path: &[u8]) -> Option<io::Result<File>> {
         let Self::Live(live) = self else { return None };

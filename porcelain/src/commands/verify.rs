@@ -1,0 +1,275 @@
+//! `ghost verify`.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ghost_plumbing::Result;
+use ghost_plumbing::object::{ObjectId, ObjectKind};
+use ghost_plumbing::progress::Progress;
+use ghost_plumbing::refs::revision::read_snapshot;
+use ghost_plumbing::refs::short_name;
+use ghost_plumbing::repository::Repository;
+use ghost_plumbing::verify::{self, Depth, Hurt, Report, Request, Target};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::error::{DAMAGE, Failure, Outcome};
+use crate::records::PathField;
+use crate::ui::Style;
+use crate::ui::show::{self, short_id};
+use crate::ui::size::{Size, counted};
+use crate::ui::time::Length;
+
+/// Check that everything stored is there and as it was written
+///
+/// Reads the headers of all data files, the index, the ref log and every tree; each block must be there. With --data
+/// also every stored byte is read and its hash compared; with --quick no tree is read. Every path that is damaged is
+/// named, once a snapshot. Nothing is changed. Ends with code 4 where there is damage.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Check only what these snapshots need [default: all snapshots behind all refs]
+    #[arg(value_name = "REV")]
+    pub revisions: Vec<OsString>,
+    /// Do not read trees
+    #[arg(long, conflicts_with = "data")]
+    pub quick: bool,
+    /// Read every stored byte
+    #[arg(long)]
+    pub data: bool,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "damaged_path")]
+struct HurtRecord<'a> {
+    snapshot: &'a str,
+    #[serde(flatten)]
+    path: PathField,
+    id: String,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "damaged_file")]
+struct DamageRecord {
+    message: String,
+    rebuildable: bool,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary {
+    command: &'static str,
+    depth: &'static str,
+    clean: bool,
+    snapshots: u64,
+    data_files: u64,
+    checked_objects: u64,
+    checked_bytes: u64,
+    damaged_paths: u64,
+    damaged_files: u64,
+    damaged_index_files: u64,
+    unfinished_bytes: u64,
+    seconds: f64,
+}
+
+/// Runs the command.
+pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
+    let begun = Instant::now();
+    let repository = app.repository()?;
+    let depth = match (arguments.quick, arguments.data) {
+        (true, _) => Depth::Quick,
+        (_, true) => Depth::Data,
+        _ => Depth::Reachable,
+    };
+    let request = Request {
+        targets: targets(app, &repository, &arguments.revisions)?,
+        everything: arguments.revisions.is_empty(),
+        depth,
+        threads: app.threads(repository.settings()),
+    };
+    let progress = Arc::new(Progress::new(app.interrupt.clone()));
+    let report = {
+        let _monitor = app.monitor(&progress, &repository.config)?;
+        verify::run(&repository.store, &repository.refs, &request, &progress)?
+    };
+    tell_damage(app, &report)?;
+    if app.output.json() {
+        app.output.record(&summary(&report, depth, begun))?;
+    } else {
+        tell_result(app, &report, depth, begun)?;
+    }
+    match report.is_clean() {
+        true => Ok(()),
+        false => Err(Failure::Code(DAMAGE)),
+    }
+}
+
+fn targets(app: &App, repository: &Repository, revisions: &[OsString]) -> Outcome<Vec<Target>> {
+    if revisions.is_empty() {
+        return Ok(all_targets(app, repository)?);
+    }
+    let mut targets = Vec::new();
+    for text in revisions {
+        let (id, _) = app.snapshot(repository, text)?;
+        let name = text.to_string_lossy().into_owned();
+        targets.push(Target { name, id });
+    }
+    Ok(targets)
+}
+
+/// All snapshots behind all refs, named as people would: `main`, `main~1`, and by id behind other parents.
+fn all_targets(app: &App, repository: &Repository) -> Result<Vec<Target>> {
+    let refs = match repository.refs.list("refs/") {
+        Ok(refs) => refs,
+        // The check of the log tells of it.
+        Err(error) if error.is_damage() => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let mut walk = Targets {
+        repository,
+        seen: HashSet::new(),
+        found: Vec::new(),
+        others: Vec::new(),
+    };
+    for (name, id) in refs {
+        let kind = repository.store.kind_of(&id)?;
+        if kind.is_none_or(|kind| kind == ObjectKind::Snapshot) {
+            walk.chain(app, short_name(&name), id)?;
+        }
+    }
+    while let Some(id) = walk.others.pop() {
+        walk.chain(app, &short_id(&id), id)?;
+    }
+    Ok(walk.found)
+}
+
+struct Targets<'a> {
+    repository: &'a Repository,
+    seen: HashSet<ObjectId>,
+    found: Vec<Target>,
+    /// Parents that are not the first.
+    others: Vec<ObjectId>,
+}
+
+impl Targets<'_> {
+    /// Adds a snapshot and its first parents.
+    fn chain(&mut self, app: &App, base: &str, tip: ObjectId) -> Result<()> {
+        let mut next = Some(tip);
+        let mut distance = 0u64;
+        while let Some(id) = next.filter(|id| self.seen.insert(*id)) {
+            app.check_interrupt()?;
+            let name = match distance {
+                0 => base.to_owned(),
+                distance => format!("{base}~{distance}"),
+            };
+            self.found.push(Target { name, id });
+            let snapshot = match read_snapshot(&self.repository.store, &id) {
+                Ok(snapshot) => snapshot,
+                // The check names it; what is behind it cannot be known.
+                Err(error) if error.is_damage() => break,
+                Err(error) => return Err(error),
+            };
+            self.others.extend(snapshot.parents.iter().skip(1));
+            next = snapshot.parents.first().copied();
+            distance += 1;
+        }
+        Ok(())
+    }
+}
+
+fn tell_damage(app: &mut App, report: &Report) -> Outcome {
+    for (errors, rebuildable) in [(&report.damage, false), (&report.index_damage, true)] {
+        for error in errors {
+            if app.output.json() {
+                app.output.record(&DamageRecord {
+                    message: error.to_string(),
+                    rebuildable,
+                })?;
+                continue;
+            }
+            let word = app.output.paint(Style::Deleted, "damaged file:").to_string();
+            let text = show::text(&error.to_string());
+            app.output.line(format_args!("{word} {text}"))?;
+        }
+    }
+    for hurt in &report.hurt {
+        tell_path(app, hurt)?;
+    }
+    Ok(())
+}
+
+fn tell_path(app: &mut App, hurt: &Hurt) -> Outcome {
+    if app.output.json() {
+        return Ok(app.output.record(&HurtRecord {
+            snapshot: &hurt.snapshot,
+            path: PathField::new(&hurt.path),
+            id: hurt.id.to_string(),
+            reason: &hurt.reason,
+        })?);
+    }
+    let word = app.output.paint(Style::Deleted, "damaged:").to_string();
+    let (snapshot, path) = (show::text(&hurt.snapshot), show::bytes(&hurt.path));
+    let reason = show::text(&hurt.reason);
+    Ok(app
+        .output
+        .line(format_args!("{word} {snapshot}:{path}: {reason} ({})", hurt.id))?)
+}
+
+fn summary(report: &Report, depth: Depth, begun: Instant) -> Summary {
+    Summary {
+        command: "verify",
+        depth: match depth {
+            Depth::Quick => "quick",
+            Depth::Reachable => "reachable",
+            Depth::Data => "data",
+        },
+        clean: report.is_clean(),
+        snapshots: report.snapshots,
+        data_files: report.data_files,
+        checked_objects: report.objects,
+        checked_bytes: report.bytes,
+        damaged_paths: report.hurt.len() as u64,
+        damaged_files: report.damage.len() as u64,
+        damaged_index_files: report.index_damage.len() as u64,
+        unfinished_bytes: report.unfinished_bytes,
+        seconds: begun.elapsed().as_secs_f64(),
+    }
+}
+
+fn tell_result(app: &mut App, report: &Report, depth: Depth, begun: Instant) -> Outcome {
+    let mut checked = vec![counted(report.data_files, "data file", "data files")];
+    if depth != Depth::Quick {
+        checked.insert(0, counted(report.snapshots, "snapshot", "snapshots"));
+    }
+    if depth == Depth::Data {
+        let objects = counted(report.objects, "object", "objects");
+        checked.push(format!("{objects} of {}", Size(report.bytes)));
+    }
+    let length = Length(begun.elapsed());
+    if report.is_clean() {
+        let word = app.output.paint(Style::Added, "No damage").to_string();
+        app.output
+            .say(format_args!("{word} in {}; {length}", checked.join(", ")))?;
+        if depth != Depth::Data {
+            app.output.say("`ghost verify --data` also reads every stored byte.")?;
+        }
+        return Ok(());
+    }
+    let paths = counted(report.hurt.len() as u64, "damaged path", "damaged paths");
+    let files = report.damage.len() + report.index_damage.len();
+    let files = counted(files as u64, "piece of damage", "pieces of damage");
+    app.output.say(format_args!(
+        "{paths}, {files} in the repository's files; checked {}; {length}",
+        checked.join(", ")
+    ))?;
+    if report.damage.is_empty() && report.hurt.is_empty() {
+        app.output
+            .say("Only the index is hurt: `ghost index-data` makes it anew from the data files.")?;
+    } else {
+        app.output
+            .say("Where the sources are still there, `ghost snapshot --trust hash` stores again what is damaged.")?;
+    }
+    Ok(())
+}
