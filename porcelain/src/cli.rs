@@ -12,19 +12,16 @@ use crate::ui::ColorChoice;
 
 /// A git-style, content-addressed object store for directories.
 ///
-/// `ghost` keeps states of directories in a repository, `.ghost/`: every distinct piece of content once, compressed,
-/// under the hash of its bytes. A first session:
+/// `ghost` keeps states of directories in a repository, `.ghost/`: every distinct piece of
+/// content once, compressed, under the hash of its bytes. A first session:
 ///
 ///   ghost snapshot --init .        keep the state of this directory
-///
 ///   ghost log                      what was kept
-///
 ///   ghost status                   what changed since
-///
 ///   ghost reconstruct @ DIR        fill DIR with the newest state
 ///
-/// See `ghost help revisions`, `ghost help exit-codes`, `ghost help json` and `ghost help environment` for what all
-/// commands share.
+/// See `ghost help revisions`, `ghost help exit-codes`, `ghost help json` and
+/// `ghost help environment` for what all commands share.
 #[derive(Debug, Parser)]
 #[command(
     name = "ghost",

@@ -238,7 +238,7 @@ fn tell(
         if app.output.json() {
             app.output.record(&ProblemRecord::new(path, &problem.error))?;
         }
-        app.output.problem(&problem.error.to_string());
+        app.output.failed_path(path, &problem.error);
     }
     if report.problems_left_out > 0 {
         let more = Count(report.problems_left_out);

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bstr::ByteSlice as _;
 use clap::ValueHint;
 use ghost_plumbing::object::{Metadata, ObjectId, ObjectKind, Snapshot};
 use ghost_plumbing::progress::Progress;
@@ -322,8 +321,7 @@ fn tell(app: &mut App, repository: &Repository, arguments: &Arguments, taken: &T
         if app.output.json() {
             app.output.record(&ProblemRecord::new(&problem.path, &problem.error))?;
         }
-        let path = problem.path.to_str_lossy();
-        app.output.problem(&format!("{path}: {}", problem.error));
+        app.output.failed_path(&problem.path, &problem.error);
     }
     if app.output.json() {
         return tell_json(app, arguments, taken, done);

@@ -194,13 +194,15 @@ fn tell_damage(app: &mut App, report: &Report) -> Outcome {
             app.output.line(format_args!("{word} {text}"))?;
         }
     }
+    let told: HashSet<String> = report.damage.iter().map(ToString::to_string).collect();
     for hurt in &report.hurt {
-        tell_path(app, hurt)?;
+        tell_path(app, hurt, told.contains(&hurt.reason))?;
     }
     Ok(())
 }
 
-fn tell_path(app: &mut App, hurt: &Hurt) -> Outcome {
+/// Names a path; the reason only if no line above has it.
+fn tell_path(app: &mut App, hurt: &Hurt, is_told: bool) -> Outcome {
     if app.output.json() {
         return Ok(app.output.record(&HurtRecord {
             snapshot: &hurt.snapshot,

@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::io::{self, BufWriter, Write as _};
 
+use bstr::ByteSlice as _;
 use serde::Serialize;
 
 use crate::error::Report;
@@ -133,6 +134,15 @@ impl Output {
     pub fn problem(&mut self, message: &str) {
         let word = Style::Deleted.paint("error:", self.manner.color_errors);
         self.complain(format_args!("{word} {}", show::lines(message)));
+    }
+
+    /// One path that a job could not do, and why; many reasons name the path by themselves.
+    pub fn failed_path(&mut self, path: &[u8], error: &ghost_plumbing::Error) {
+        let (path, text) = (path.to_str_lossy(), error.to_string());
+        match text.contains(&*path) {
+            true => self.problem(&text),
+            false => self.problem(&format!("{path}: {text}")),
+        }
     }
 
     /// What was said before on standard output comes first, also where both streams are one terminal.
