@@ -122,13 +122,11 @@ fn print(out: &mut dyn Write, json: bool, offset: u64, bytes: u64, id: Option<Ob
     Ok(())
 }
 
+/// Takes a part, its offset and its bytes, of which a run has none.
+type Tell<'t> = dyn FnMut(u64, &Part, &[u8]) -> CommandResult<()> + 't;
+
 /// Cuts a stream, and tells each part with its offset and bytes.
-fn cut(
-    params: Params,
-    input: &mut dyn Read,
-    path: &Path,
-    tell: &mut dyn FnMut(u64, &Part, &[u8]) -> CommandResult<()>,
-) -> CommandResult<()> {
+fn cut(params: Params, input: &mut dyn Read, path: &Path, tell: &mut Tell<'_>) -> CommandResult<()> {
     let mut chunker = Chunker::new(params);
     let mut buffer = vec![0; READ_BYTES.max(chunker.buffer_bytes_min())];
     let mut parts = Vec::new();

@@ -5,8 +5,9 @@
 //!    where the rules leave it out.
 //! 2. An entry whose fingerprint is in the stat cache, for the very tree that it is compared with, is as it was: neither
 //!    its attributes nor its bytes are read.
-//! 3. Else a file of the same length and mtime has the same content, unless only its bytes are trusted; otherwise a
-//!    file of the same length is hashed.
+//! 3. Where the cache does not know that tree, a file of the same length and mtime has the same content, unless only its
+//!    bytes are trusted.
+//! 4. Any other file of the same length is hashed; so is one that the cache saw otherwise, as a snapshot would do.
 //!
 //! What cannot be looked at is a problem that is told by name, not a change. Directories stay open for the innermost
 //! [`OPEN_LEVELS_MAX`] levels only, so that depth has no limit: those above are opened again on the way back, and
@@ -66,6 +67,17 @@ struct Shared<'a> {
     /// None where attributes do not count.
     xattrs: Option<XattrReader>,
     problems: Problems,
+}
+
+/// What the stat cache says of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It is what it was.
+    Same,
+    /// It looks otherwise, or changed so close to the scan that a later change may look the same.
+    Otherwise,
+    /// It was not seen in that tree.
+    Never,
 }
 
 /// What could not be looked at or read.
@@ -215,17 +227,20 @@ impl<'a> Cursor<'a> {
 
     /// Whether the entry is as it was when it became the entry at `position` of the tree that is compared with.
     /// Positions must ascend.
-    pub(super) fn is_known(&mut self, position: usize, entry: &LiveEntry) -> bool {
+    pub(super) fn seen(&mut self, position: usize, entry: &LiveEntry) -> Seen {
         let (Some(then), Some((_, fingerprinter)), Some(stat)) = (&mut self.then, &self.shared.cache, &entry.stat)
         else {
-            return false;
+            return Seen::Never;
         };
         let Some(skip) = position.checked_sub(then.next) else {
-            return false;
+            return Seen::Never;
         };
         then.next = position + 1;
-        let before = then.fingerprints.nth(skip);
-        before.is_some_and(|before| fingerprinter.entry(&entry.name, stat).matches(before))
+        match then.fingerprints.nth(skip) {
+            Some(before) if fingerprinter.entry(&entry.name, stat).matches(before) => Seen::Same,
+            Some(_) => Seen::Otherwise,
+            None => Seen::Never,
+        }
     }
 
     pub(super) fn trusts_stat(&self) -> bool {

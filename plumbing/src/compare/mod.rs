@@ -31,7 +31,7 @@ pub use live::{Live, Trust};
 pub use moves::find_moves;
 pub use side::Side;
 
-use self::live::{OPEN_LEVELS_MAX, Problems};
+use self::live::{OPEN_LEVELS_MAX, Problems, Seen};
 use self::side::{Cursor, Found};
 use self::stored::{Head, Reads};
 use crate::error::{Error, Result};
@@ -163,19 +163,19 @@ impl<'a> Changes<'a> {
         };
         let same_kind = old_kind == new_kind;
         let counted = level.counted(self.options.fields);
-        let is_known = same_kind && level.is_known(&old, &new);
-        if is_known && old_kind != Kind::Directory {
+        let seen = if same_kind { level.seen(&old, &new) } else { Seen::Never };
+        if seen == Seen::Same && old_kind != Kind::Directory {
             return Ok(None);
         }
         let judged = match old_kind {
             _ if !same_kind => Judged::of(false),
-            Kind::File => level.judge_files(&old, &new)?,
+            Kind::File => level.judge_files(&old, &new, seen)?,
             Kind::Directory => Judged::of(old.tree().is_some() && old.tree() == new.tree()),
             _ => Judged::of(true),
         };
         let descend = self.options.recurse && !judged.same && (same_kind || self.options.expand);
         let below = descend.then(|| level.descend(Some(&old), Some(&new))).flatten();
-        let items = (!is_known).then(|| {
+        let items = (seen != Seen::Same).then(|| {
             let old = level.old.item(old, judged.old_hash)?;
             Some((old, level.new.item(new, judged.new_hash)?))
         });
@@ -281,15 +281,15 @@ impl<'a> Level<'a> {
         Some((self.old.descend(old, new_tree)?, self.new.descend(new, old_tree)?))
     }
 
-    /// Whether the stat cache proves that a live entry is the stored one, but for what is in a directory.
-    fn is_known(&mut self, old: &Found, new: &Found) -> bool {
+    /// What the stat cache says of a live entry and the stored one; nothing of what is in a directory.
+    fn seen(&mut self, old: &Found, new: &Found) -> Seen {
         match (&mut self.old, &mut self.new, old, new) {
             (Cursor::Stored(tree), Cursor::Live(dir), _, Found::Live(entry))
             | (Cursor::Live(dir), Cursor::Stored(tree), Found::Live(entry), _) => {
                 // The entry was just taken.
-                dir.is_known(tree.taken() - 1, entry)
+                dir.seen(tree.taken() - 1, entry)
             }
-            _ => false,
+            _ => Seen::Never,
         }
     }
 
@@ -302,14 +302,15 @@ impl<'a> Level<'a> {
     }
 
     /// Compares the contents of two files.
-    fn judge_files(&self, old: &Found, new: &Found) -> Result<Judged> {
+    fn judge_files(&self, old: &Found, new: &Found, seen: Seen) -> Result<Judged> {
         if let (Found::Stored(old), Found::Stored(new)) = (old, new) {
             return Ok(Judged::of(same_file(&old.node, &new.node)));
         }
         if old.size() != new.size() {
             return Ok(Judged::of(false));
         }
-        if old.mtime() == new.mtime() && self.old.trusts_stat() && self.new.trusts_stat() {
+        let trusts_stat = self.old.trusts_stat() && self.new.trusts_stat() && seen != Seen::Otherwise;
+        if trusts_stat && old.mtime() == new.mtime() {
             return Ok(Judged::of(true));
         }
         let algo = [old, new].into_iter().find_map(Found::algo).unwrap_or_default();

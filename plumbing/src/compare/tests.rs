@@ -299,6 +299,7 @@ mod live {
     use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::walk::cache::StatCache;
     use crate::walk::{DirHandle, Owners, RuleOptions, Rules, XattrReader, metadata, special_node};
 
     fn put(path: &Path, bytes: &str) {
@@ -441,5 +442,94 @@ mod live {
         assert_eq!(found.len(), OPEN_LEVELS_MAX * 4);
         assert_eq!(found[0], "A d");
         assert_eq!(found.last().unwrap(), "A e0");
+    }
+
+    #[test]
+    fn the_stat_cache_shows_what_length_and_mtime_hide() {
+        use std::sync::Arc;
+
+        use crate::chunk;
+        use crate::disk::Disk;
+        use crate::disk::real::RealDisk;
+        use crate::progress::Progress;
+        use crate::repository::{InitOptions, OpenOptions, Repository, init};
+        use crate::snapshot::{About, Place, Request, last_scan, take};
+        use crate::walk::cache::Cutoff;
+
+        let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let top = folder.path().canonicalize().unwrap();
+        fs::create_dir(top.join("sub")).unwrap();
+        for name in ["a", "b", "sub/c", "sub/d", "sub/e"] {
+            put(&top.join(name), "12345");
+        }
+        // What changes this close to the scan is not trusted.
+        std::thread::sleep(Duration::from_millis(60));
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let made = init(&disk, home.path(), &InitOptions::default()).unwrap();
+        let options = OpenOptions {
+            allow_foreign: true,
+            ..OpenOptions::default()
+        };
+        let repository = Repository::open(disk, made.ghost_dir(), &options).unwrap();
+        let place = Place {
+            disk: &*repository.disk,
+            ghost_dir: repository.ghost_dir.clone(),
+            uuid: repository.format.uuid,
+            store: &repository.store,
+        };
+        let now = || {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            Timestamp::new(since.as_secs() as i64, since.subsec_nanos())
+        };
+        let about = About {
+            time: now(),
+            offset_minutes: 0,
+            host: String::new(),
+            author: String::new(),
+            message: String::new(),
+            tags: Vec::new(),
+            parents: Vec::new(),
+        };
+        let request = Request {
+            roots: vec![top.clone()],
+            rules: Rules::new(RuleOptions::default()),
+            rules_text: Vec::new(),
+            trust_hash: false,
+            dry_run: false,
+            threads: 1,
+            chunk: chunk::Params::default(),
+            xattrs: true,
+            birth_time: false,
+            coarse: Duration::from_secs(2),
+            about,
+        };
+        let tree = take(&place, &request, &Progress::default()).unwrap().snapshot.tree;
+        let cache = last_scan(&place, &request, &top).unwrap();
+        let owners = Owners::system().unwrap();
+        let found = |cache: Option<&StatCache>| {
+            let live = Live {
+                path: &top,
+                rules: Rules::new(RuleOptions::default()),
+                owners: &owners,
+                trust: Trust::Stat,
+                cache: cache.map(|cache| (cache, Cutoff::new(now(), Duration::from_secs(2)))),
+            };
+            let old = Side::Stored {
+                source: &repository.store,
+                tree,
+            };
+            let changes = compare(old, Side::Live(live), Options::default()).unwrap();
+            lines(&changes.collect::<Result<Vec<_>>>().unwrap())
+        };
+        assert_eq!(found(Some(&cache)), Vec::<String>::new());
+        let same_looks = |name: &str, bytes: &str| {
+            fs::write(top.join(name), bytes).unwrap();
+            touch(&top.join(name), 1000);
+        };
+        same_looks("b", "54321");
+        same_looks("sub/d", "12345");
+        same_looks("sub/e", "54321");
+        assert_eq!(found(None), Vec::<String>::new());
+        assert_eq!(found(Some(&cache)), ["M b", "M sub/e"]);
     }
 }
