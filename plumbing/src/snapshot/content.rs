@@ -4,6 +4,7 @@ use std::io::Read;
 
 use crate::chunk::{Chunker, Follows, Params, Part};
 use crate::error::{Error, Result};
+use crate::object::sha256x2::hash_all;
 use crate::object::{ContentRef, HashAlgo, Hasher, IndirectBuilder, ObjectId, ObjectKind};
 use crate::store::{Class, LARGE_FILE_BYTES, Packer};
 
@@ -14,8 +15,15 @@ const READ_BYTES: usize = 4 << 20;
 pub trait Sink {
     /// The hash of new ids.
     fn algo(&self) -> HashAlgo;
+    /// Takes an object whose id is known.
+    fn put_hashed(&mut self, class: Class, kind: ObjectKind, id: ObjectId, bytes: &[u8]) -> Result<()>;
+
     /// Takes an object.
-    fn put(&mut self, class: Class, kind: ObjectKind, bytes: &[u8]) -> Result<ObjectId>;
+    fn put(&mut self, class: Class, kind: ObjectKind, bytes: &[u8]) -> Result<ObjectId> {
+        let id = ObjectId::hash(self.algo(), bytes);
+        self.put_hashed(class, kind, id, bytes)?;
+        Ok(id)
+    }
 }
 
 impl Sink for Packer<'_> {
@@ -23,10 +31,9 @@ impl Sink for Packer<'_> {
         self.store().algo()
     }
 
-    fn put(&mut self, class: Class, kind: ObjectKind, bytes: &[u8]) -> Result<ObjectId> {
-        let id = ObjectId::hash(self.store().algo(), bytes);
+    fn put_hashed(&mut self, class: Class, kind: ObjectKind, id: ObjectId, bytes: &[u8]) -> Result<()> {
         self.put_in(class, kind, id, bytes)?;
-        Ok(id)
+        Ok(())
     }
 }
 
@@ -39,8 +46,8 @@ impl Sink for HashOnly {
         self.0
     }
 
-    fn put(&mut self, _class: Class, _kind: ObjectKind, bytes: &[u8]) -> Result<ObjectId> {
-        Ok(ObjectId::hash(self.0, bytes))
+    fn put_hashed(&mut self, _class: Class, _kind: ObjectKind, _id: ObjectId, _bytes: &[u8]) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -62,56 +69,92 @@ pub struct Stored {
     pub fullhash: Option<ObjectId>,
 }
 
-/// Stores a content that is in memory as a whole.
-pub fn store_bytes(sink: &mut dyn Sink, params: Params, bytes: &[u8], parts: &mut Vec<Part>) -> Result<Stored> {
-    let class = class_of(bytes.len() as u64);
-    let whole = ContentRef::Block {
-        id: ObjectId::hash(sink.algo(), &[]),
-        bytes: bytes.len() as u64,
-    };
-    if bytes.len() <= params.min {
-        let id = sink.put(class, ObjectKind::Block, bytes)?;
-        return Ok(Stored {
-            content: with_id(whole, id),
-            fullhash: None,
-        });
-    }
-    parts.clear();
-    Chunker::new(params).cut(bytes, Follows::End, parts);
-    if let [Part::Data { .. }] = parts[..] {
-        let id = sink.put(class, ObjectKind::Block, bytes)?;
-        return Ok(Stored {
-            content: with_id(whole, id),
-            fullhash: None,
-        });
-    }
-    let mut builder = IndirectBuilder::new(sink.algo());
-    for part in parts.iter() {
-        let part = store_part(sink, class, bytes, part)?;
-        builder.push(part, &mut |kind, bytes| sink.put(Class::Meta, kind, &bytes))?;
-    }
-    let content = builder.finish(&mut |kind, bytes| sink.put(Class::Meta, kind, &bytes))?;
-    Ok(Stored {
-        content,
-        fullhash: Some(ObjectId::hash(sink.algo(), bytes)),
-    })
-}
-
-fn with_id(block: ContentRef, id: ObjectId) -> ContentRef {
-    ContentRef::Block { id, bytes: block.len() }
-}
-
-/// Stores one part of `buffer`.
-pub fn store_part(sink: &mut dyn Sink, class: Class, buffer: &[u8], part: &Part) -> Result<ContentRef> {
-    Ok(match *part {
-        Part::Zeros { bytes } => ContentRef::Run { byte: 0, bytes },
-        Part::Data { start, bytes, .. } => {
-            let id = sink.put(class, ObjectKind::Block, &buffer[start..start + bytes])?;
-            ContentRef::Block {
-                id,
-                bytes: bytes as u64,
-            }
+/// Stores contents that are in memory as a whole. Hashing many at once is faster than one after another.
+pub fn store_many(sink: &mut dyn Sink, params: Params, contents: &[&[u8]]) -> Result<Vec<Stored>> {
+    // Where a content is one block there are no parts; else the whole comes before its parts.
+    let mut parts: Vec<Vec<Part>> = Vec::with_capacity(contents.len());
+    let mut messages: Vec<&[u8]> = Vec::with_capacity(contents.len());
+    for content in contents {
+        let mut cut = Vec::new();
+        if content.len() > params.min {
+            Chunker::new(params).cut(content, Follows::End, &mut cut);
         }
+        if matches!(cut[..], [Part::Data { .. }]) {
+            cut.clear();
+        }
+        messages.push(content);
+        messages.extend(cut.iter().filter_map(|part| data_of(content, part)));
+        parts.push(cut);
+    }
+    let mut ids = hash_all(sink.algo(), &messages).into_iter();
+    let mut next = || {
+        ids.next()
+            .ok_or_else(|| Error::invalid("content", "hashes", "fewer than messages"))
+    };
+    let mut out = Vec::with_capacity(contents.len());
+    for (content, parts) in contents.iter().zip(parts) {
+        let class = class_of(content.len() as u64);
+        let whole = next()?;
+        if parts.is_empty() {
+            sink.put_hashed(class, ObjectKind::Block, whole, content)?;
+            let content = ContentRef::Block {
+                id: whole,
+                bytes: content.len() as u64,
+            };
+            out.push(Stored {
+                content,
+                fullhash: None,
+            });
+            continue;
+        }
+        let mut builder = IndirectBuilder::new(sink.algo());
+        for part in &parts {
+            let part = match *part {
+                Part::Zeros { bytes } => ContentRef::Run { byte: 0, bytes },
+                Part::Data { start, bytes, .. } => put_block(sink, class, next()?, &content[start..start + bytes])?,
+            };
+            builder.push(part, &mut |kind, bytes| sink.put(Class::Meta, kind, &bytes))?;
+        }
+        let content = builder.finish(&mut |kind, bytes| sink.put(Class::Meta, kind, &bytes))?;
+        out.push(Stored {
+            content,
+            fullhash: Some(whole),
+        });
+    }
+    Ok(out)
+}
+
+/// Stores the parts of a buffer and gives their refs.
+pub fn store_parts(sink: &mut dyn Sink, class: Class, buffer: &[u8], parts: &[Part]) -> Result<Vec<ContentRef>> {
+    let blocks: Vec<&[u8]> = parts.iter().filter_map(|part| data_of(buffer, part)).collect();
+    let mut ids = hash_all(sink.algo(), &blocks).into_iter();
+    let mut refs = Vec::with_capacity(parts.len());
+    for part in parts {
+        refs.push(match *part {
+            Part::Zeros { bytes } => ContentRef::Run { byte: 0, bytes },
+            Part::Data { start, bytes, .. } => {
+                let id = ids
+                    .next()
+                    .ok_or_else(|| Error::invalid("content", "hashes", "fewer than blocks"))?;
+                put_block(sink, class, id, &buffer[start..start + bytes])?
+            }
+        });
+    }
+    Ok(refs)
+}
+
+fn data_of<'b>(buffer: &'b [u8], part: &Part) -> Option<&'b [u8]> {
+    match *part {
+        Part::Data { start, bytes, .. } => Some(&buffer[start..start + bytes]),
+        Part::Zeros { .. } => None,
+    }
+}
+
+fn put_block(sink: &mut dyn Sink, class: Class, id: ObjectId, bytes: &[u8]) -> Result<ContentRef> {
+    sink.put_hashed(class, ObjectKind::Block, id, bytes)?;
+    Ok(ContentRef::Block {
+        id,
+        bytes: bytes.len() as u64,
     })
 }
 
@@ -130,17 +173,18 @@ pub fn store_reader(sink: &mut dyn Sink, params: Params, reader: &mut dyn Read) 
         filled += found;
         if ends && total == filled as u64 {
             // All of it is in memory: small ones take the short way.
-            return Ok((store_bytes(sink, params, &buffer[..filled], &mut parts)?, total));
+            let stored = store_many(sink, params, &[&buffer[..filled]])?.pop();
+            return stored.map(|stored| (stored, total)).ok_or(Error::Interrupted);
         }
         let taken = chunker.cut(
             &buffer[..filled],
             if ends { Follows::End } else { Follows::Data },
             &mut parts,
         );
-        for part in parts.drain(..) {
-            let part = store_part(sink, Class::Large, &buffer, &part)?;
+        for part in store_parts(sink, Class::Large, &buffer, &parts)? {
             builder.push(part, &mut |kind, bytes| sink.put(Class::Meta, kind, &bytes))?;
         }
+        parts.clear();
         buffer.copy_within(taken..filled, 0);
         filled -= taken;
         if ends {

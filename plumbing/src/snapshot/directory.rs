@@ -167,8 +167,9 @@ impl Worker<'_, '_> {
         self.look(dir, &mut inner)?;
         let record = self.scan.cache.as_ref().and_then(|cache| cache.directory(&dir.key));
         if let Some(record) = record {
-            let marks = usize::from(!inner.links.is_empty());
-            let same = record.fingerprints.len() == inner.prints.len() + marks
+            // One more stands for hard-link groups, if there were any; it is compared when they are known.
+            let (now, was) = (inner.prints.len(), record.fingerprints.len());
+            let same = (was == now || (was == now + 1 && !inner.links.is_empty()))
                 && inner
                     .prints
                     .iter()

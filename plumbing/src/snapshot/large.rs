@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::content::{Sink, Stored, class_of, store_part, stored};
+use super::content::{Sink, Stored, class_of, store_parts, stored};
 use super::queue::Task;
 use super::worker::Worker;
 use crate::chunk::{Chunker, Follows, Part, RUN_BYTES_MIN};
@@ -56,11 +56,7 @@ struct State {
 impl Batch {
     /// Hashes and stores the parts, then does what is at hand of the hash of the whole.
     pub fn run(self: Arc<Self>, sink: &mut dyn Sink) {
-        let refs = self
-            .parts
-            .iter()
-            .map(|part| store_part(sink, self.class, &self.buffer, part))
-            .collect();
+        let refs = store_parts(sink, self.class, &self.buffer, &self.parts);
         let file = self.file.clone();
         let mut state = file.state.lock();
         state.to_hash.insert(self.index, self.clone());
@@ -138,7 +134,7 @@ impl Worker<'_, '_> {
     /// Stores the content of an open file that looked like `stat`. A file that ends early is stored up to there; the
     /// caller looks at it again.
     pub fn store_large(&mut self, fd: &OwnedFd, stat: &Stat) -> Result<Read> {
-        let algo = self.packer.algo();
+        let algo = Sink::algo(&self.packer);
         let file = Arc::new(Large {
             state: Mutex::new(State {
                 hasher: Some(Hasher::new(algo)),

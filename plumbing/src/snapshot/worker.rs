@@ -5,20 +5,23 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::Scan;
-use super::content::{Stored, store_bytes};
+use super::content::{Stored, store_many};
 use super::directory::{Dir, Found, Inner, Item};
 use super::large::Read;
 use super::links::Key;
 use super::queue::Task;
-use crate::chunk::Part;
 use crate::error::{Error, Result};
 use crate::object::{Entry, Kind, Node, ObjectKind};
 use crate::store::Packer;
 use crate::walk::cache::Fingerprint;
-use crate::walk::{DirHandle, Stat, Xattrs, stat_fd};
+use crate::walk::{DirHandle, Names, Stat, Xattrs, stat_fd};
 
 /// A file of at most this many bytes is read as a whole.
 const SMALL_BYTES: u64 = 4 << 20;
+/// Files up to this many bytes are gathered and hashed together.
+const GATHERED_FILE_BYTES: u64 = 128 << 10;
+/// Bytes that are gathered.
+const GATHERED_BYTES: u64 = 512 << 10;
 /// How often a file that changes while it is read is read.
 const TRIES: usize = 3;
 
@@ -27,7 +30,14 @@ pub struct Worker<'s, 'w> {
     pub scan: &'s Scan<'s>,
     pub packer: Packer<'w>,
     buffer: Vec<u8>,
-    parts: Vec<Part>,
+}
+
+/// A small file in a shared buffer.
+struct Gathered {
+    slot: usize,
+    stat: Stat,
+    range: std::ops::Range<usize>,
+    xattrs: Xattrs,
 }
 
 /// A file that was read.
@@ -45,7 +55,6 @@ impl<'s, 'w> Worker<'s, 'w> {
             scan,
             packer,
             buffer: Vec::new(),
-            parts: Vec::new(),
         }
     }
 
@@ -172,13 +181,16 @@ impl<'s, 'w> Worker<'s, 'w> {
         }
     }
 
-    /// Reads some files of a window.
+    /// Reads some files of a window: small ones are gathered and hashed together.
     pub fn read_files(&mut self, dir: &Arc<Dir>, slots: &[usize]) -> Result<()> {
         let (handle, names) = {
             let inner = dir.inner.lock();
             (inner.handle.clone(), inner.names.clone())
         };
         let Some(handle) = handle else { return Ok(()) };
+        let mut gathered = Vec::new();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
         for &slot in slots {
             self.scan.progress.check()?;
             let (number, stat, link) = {
@@ -186,31 +198,112 @@ impl<'s, 'w> Worker<'s, 'w> {
                 let item: &Item = &inner.window[slot];
                 (item.name as usize, item.stat, item.link)
             };
-            let name = names.get(number);
-            let read = self.read_entry(&handle, names.c_str(number), &stat, link);
-            let (print, found) = match read? {
-                Ok(read) => {
-                    let entry = self.entry(name, &read.stat, read.xattrs, read.node);
-                    let never = read.is_partial || !read.stat.same_content(&stat);
-                    if read.is_partial {
-                        let problem = "it grew while it was read; recorded is what it held at first";
-                        self.problem(dir.path_of(name), "read all of", std::io::Error::other(problem));
-                    }
-                    let print = if never {
-                        Fingerprint::NEVER
-                    } else {
-                        dir.inner.lock().window[slot].print
-                    };
-                    (print, Found::Entry(Box::new(entry)))
+            let name = names.c_str(number);
+            let is_small = stat.kind == Kind::File && link.is_none() && stat.size <= GATHERED_FILE_BYTES;
+            if is_small && let Some(found) = self.gather(&handle, name, slot, &stat, &mut buffer) {
+                gathered.push(found);
+                if buffer.len() as u64 >= GATHERED_BYTES {
+                    self.store_gathered(dir, &names, &mut gathered, &mut buffer)?;
                 }
-                Err((op, error)) => {
-                    self.problem(dir.path_of(name), op, error);
-                    (Fingerprint::NEVER, Found::Nothing)
-                }
-            };
-            self.scan.progress.add(1, 0);
-            self.settle(dir, slot, print, found);
+                continue;
+            }
+            let read = self.read_entry(&handle, name, &stat, link)?;
+            self.note(dir, slot, names.get(number), &stat, read);
         }
+        self.store_gathered(dir, &names, &mut gathered, &mut buffer)?;
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// Notes what became of an entry.
+    fn note(
+        &self,
+        dir: &Arc<Dir>,
+        slot: usize,
+        name: &[u8],
+        stat: &Stat,
+        read: Result<FileRead, (&'static str, std::io::Error)>,
+    ) {
+        let (print, found) = match read {
+            Ok(read) => {
+                let entry = self.entry(name, &read.stat, read.xattrs, read.node);
+                let never = read.is_partial || !read.stat.same_content(stat);
+                if read.is_partial {
+                    let problem = "it grew while it was read; recorded is what it held at first";
+                    self.problem(dir.path_of(name), "read all of", std::io::Error::other(problem));
+                }
+                let print = if never {
+                    Fingerprint::NEVER
+                } else {
+                    dir.inner.lock().window[slot].print
+                };
+                (print, Found::Entry(Box::new(entry)))
+            }
+            Err((op, error)) => {
+                self.problem(dir.path_of(name), op, error);
+                (Fingerprint::NEVER, Found::Nothing)
+            }
+        };
+        self.scan.progress.add(1, 0);
+        self.settle(dir, slot, print, found);
+    }
+
+    /// Reads a small file to the end of `buffer`, if it reads and stays as it is; whatever is unusual goes the long way.
+    fn gather(
+        &self,
+        dir: &DirHandle,
+        name: &std::ffi::CStr,
+        slot: usize,
+        stat: &Stat,
+        buffer: &mut Vec<u8>,
+    ) -> Option<Gathered> {
+        let fd = dir.open_file(name).ok()?;
+        let start = buffer.len();
+        let end = start + stat.size as usize;
+        buffer.resize(end, 0);
+        let whole = read_up_to(&fd, &mut buffer[start..]).ok() == Some(end - start);
+        let xattrs = self.xattrs(|reader| reader.read(&fd, stat.dev)).ok();
+        let unchanged = stat_fd(&fd).is_ok_and(|after| after.same_content(stat));
+        match xattrs {
+            Some(xattrs) if whole && unchanged => Some(Gathered {
+                slot,
+                stat: *stat,
+                range: start..end,
+                xattrs,
+            }),
+            _ => {
+                buffer.truncate(start);
+                None
+            }
+        }
+    }
+
+    /// Stores what was gathered.
+    fn store_gathered(
+        &mut self,
+        dir: &Arc<Dir>,
+        names: &Names,
+        gathered: &mut Vec<Gathered>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<()> {
+        let contents: Vec<&[u8]> = gathered.iter().map(|found| &buffer[found.range.clone()]).collect();
+        let stored = store_many(&mut self.packer, self.scan.request.chunk, &contents)?;
+        self.scan.progress.add(0, buffer.len() as u64);
+        for (found, stored) in gathered.drain(..).zip(stored) {
+            let number = dir.inner.lock().window[found.slot].name as usize;
+            let node = Node::File {
+                content: stored.content,
+                fullhash: stored.fullhash,
+            };
+            let read = FileRead {
+                stat: found.stat,
+                node,
+                xattrs: found.xattrs,
+                is_partial: false,
+            };
+            self.note(dir, found.slot, names.get(number), &found.stat, Ok(read));
+        }
+        buffer.clear();
         Ok(())
     }
 
@@ -331,22 +424,14 @@ impl<'s, 'w> Worker<'s, 'w> {
                 Read::Failed(error) => Err(error),
             });
         }
-        let wanted = stat.size as usize;
-        if self.buffer.len() < wanted {
-            self.buffer.resize(wanted.next_power_of_two(), 0);
+        let mut buffer = vec![0; stat.size as usize];
+        match read_up_to(fd, &mut buffer) {
+            Ok(found) => buffer.truncate(found),
+            Err(error) => return Ok(Err(error)),
         }
-        let mut filled = 0;
-        while filled < wanted {
-            let space = &mut self.buffer[filled..wanted];
-            match rustix::io::retry_on_intr(|| rustix::io::pread(fd, &mut *space, filled as u64)) {
-                Ok(0) => break,
-                Ok(found) => filled += found,
-                Err(errno) => return Ok(Err(errno.into())),
-            }
-        }
-        self.scan.progress.add(0, filled as u64);
-        let params = self.scan.request.chunk;
-        store_bytes(&mut self.packer, params, &self.buffer[..filled], &mut self.parts).map(Ok)
+        self.scan.progress.add(0, buffer.len() as u64);
+        let stored = store_many(&mut self.packer, self.scan.request.chunk, &[&buffer])?.pop();
+        stored.map(Ok).ok_or(Error::Interrupted)
     }
 
     /// Reads an entry that is a root of its own.
@@ -359,4 +444,17 @@ impl<'s, 'w> Worker<'s, 'w> {
             }
         }
     }
+}
+
+/// Reads from the beginning of a file until the buffer is full or the file ends; gives the bytes read.
+fn read_up_to(fd: &OwnedFd, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let space = &mut buffer[filled..];
+        match rustix::io::retry_on_intr(|| rustix::io::pread(fd, &mut *space, filled as u64))? {
+            0 => break,
+            found => filled += found,
+        }
+    }
+    Ok(filled)
 }

@@ -46,6 +46,7 @@ struct Group {
 pub struct Packer<'w> {
     writer: &'w Writer<'w>,
     groups: [Group; CLASSES],
+    stored: Vec<u8>,
     zstd: CCtx<'static>,
 }
 
@@ -64,6 +65,7 @@ impl<'w> Packer<'w> {
         Self {
             writer,
             groups: Default::default(),
+            stored: Vec::new(),
             zstd: CCtx::create(),
         }
     }
@@ -142,29 +144,43 @@ impl<'w> Packer<'w> {
             return Ok(());
         }
         let raw_bytes = group.raw.len();
-        let mut stored = Vec::new();
+        // Buffers are used again: a fresh one costs a page fault for every 4 KiB.
+        let mut stored = std::mem::take(&mut self.stored);
         let mut codec = Codec::Raw;
         if class != Class::Dense {
-            stored.reserve_exact(zstd_safe::compress_bound(raw_bytes));
+            stored.clear();
+            stored.reserve(zstd_safe::compress_bound(raw_bytes));
             let (level, window) = (self.writer.store().options().zstd_level, window_log(class));
             compress(&mut self.zstd, level, window, &group.raw, &mut stored)?;
             if stored.len() < raw_bytes - raw_bytes / 32 {
                 codec = Codec::Zstd;
             }
         }
+        if codec == Codec::Raw {
+            std::mem::swap(&mut stored, &mut group.raw);
+        }
         let objects = group.ids.len() as u32;
-        let table = std::mem::take(&mut group.table);
-        let payload = if codec == Codec::Zstd {
-            stored
-        } else {
-            group.raw.clone()
-        };
-        let sealed = Sealed::new(codec, raw_bytes as u32, objects, table, payload);
-        self.writer.append(&sealed, &group.ids)?;
+        let sealed = Sealed::new(
+            codec,
+            raw_bytes as u32,
+            objects,
+            std::mem::take(&mut group.table),
+            stored,
+        );
+        let result = self.writer.append(&sealed, &group.ids);
+        let Sealed {
+            mut table, mut stored, ..
+        } = sealed;
+        if codec == Codec::Raw {
+            std::mem::swap(&mut stored, &mut group.raw);
+        }
+        self.stored = stored;
+        table.clear();
+        group.table = table;
         group.raw.clear();
         group.ids.clear();
         self.groups[class as usize] = group;
-        Ok(())
+        result
     }
 }
 
@@ -176,9 +192,13 @@ fn frame_bytes(class: Class, options: &Options) -> usize {
     }
 }
 
-/// Large frames get a window that spans them: level 3 alone looks back 2 MiB.
+/// Windows that span a frame: level 3 alone looks back 2 MiB.
 fn window_log(class: Class) -> Option<u32> {
-    (class == Class::Large).then_some(24)
+    match class {
+        Class::Large => Some(24),
+        Class::Small => Some(22),
+        Class::Dense | Class::Meta => None,
+    }
 }
 
 /// Compresses as one zstd frame without content size, checksum and dictionary id, which the frame's header has.

@@ -11,8 +11,8 @@
 use std::path::Path;
 
 use super::format::{
-    Codec, Commit, EXTENSION, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, frame_digest,
-    trailer,
+    Codec, Commit, EXTENSION, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, TRAILER_BYTES,
+    frame_digest, trailer,
 };
 use super::read::{DataFile, Head, hex, scan};
 use super::verify::next_frame;
@@ -228,17 +228,19 @@ impl Appender {
         };
         let (offset, salt, length) = (self.end, self.file.header.salt, header.frame_bytes());
         let encoded = header.encode(salt, offset, &frame.table);
-        let mut bytes = Vec::with_capacity(length as usize);
-        bytes.extend_from_slice(&encoded);
-        bytes.extend_from_slice(&frame.table);
-        bytes.extend_from_slice(&frame.stored);
-        bytes.resize(length as usize - 8, 0);
-        bytes.extend_from_slice(&trailer(length, salt));
+        let mut head = Vec::with_capacity(FRAME_HEADER_BYTES + frame.table.len());
+        head.extend_from_slice(&encoded);
+        head.extend_from_slice(&frame.table);
+        let payload_at = offset + head.len() as u64;
+        let tail_at = payload_at + frame.stored.len() as u64;
+        let mut tail = vec![0; (offset + length - tail_at) as usize - TRAILER_BYTES];
+        tail.extend_from_slice(&trailer(length, salt));
         self.spoiled = true;
-        self.file
-            .file
-            .write_all_at(&bytes, offset)
-            .map_err(Error::io("append to", &self.file.path))?;
+        let file = &self.file.file;
+        let written = file.write_all_at(&head, offset);
+        let written = written.and_then(|()| file.write_all_at(&frame.stored, payload_at));
+        let written = written.and_then(|()| file.write_all_at(&tail, tail_at));
+        written.map_err(Error::io("append to", &self.file.path))?;
         self.spoiled = false;
         self.end += length;
         Ok((offset, encoded))
