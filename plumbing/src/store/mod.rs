@@ -452,3 +452,6 @@ impl ObjectSource for Store {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod examples;

@@ -62,6 +62,17 @@ fn the_examples_of_the_page() {
         checkpoint().encode(),
     ];
     assert_eq!(found.map(|bytes| lines(&bytes)), [HEADER, RECORD, CHECKPOINT]);
+    let page = include_str!("../../../../object-format.md");
+    for (name, bytes) in [
+        ("ref-log-header", HEADER),
+        ("ref-log-record", RECORD),
+        ("ref-checkpoint", CHECKPOINT),
+    ] {
+        assert!(
+            page.contains(&format!("```hex {name}\n{bytes}\n```")),
+            "object-format.md: {name}"
+        );
+    }
 }
 
 #[test]
