@@ -1,8 +1,11 @@
 //! One file that is being written.
 //!
-//! A [`FileJob`] is created by whoever has its first piece and finished by whoever writes its last: metadata, then the
-//! rename where its name was taken. A job that is let go of unfinished, because of an error or because the caller
-//! stopped, removes its file.
+//! A [`FileJob`] is created by whoever has its first piece and finished by whoever writes its last. A file that is
+//! written at once and has a free name is created under it. All others are created without a name (`O_TMPFILE`) and
+//! get it when they are complete, metadata included, so that not even a kill leaves half a file; where the file system
+//! knows no files without a name, under a temporary one, or their own if it is free. A name that is taken is
+//! replaced by a rename. A job that is let go of unfinished, because of an error or because the caller stopped,
+//! removes its file.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -17,7 +20,7 @@ use super::Context;
 use super::apply::{self, Wanted};
 use super::made::{Key, Made};
 use super::report::Count;
-use super::subject::Subject;
+use super::subject::{Subject, link_handle};
 use super::target::{Dir, Identity};
 use crate::content::{Pieces, Source, check_block_bytes, sub_slice};
 use crate::error::{Error, Result};
@@ -50,8 +53,17 @@ pub(super) struct FileJob<'j> {
 /// A file that has been created and is not finished.
 struct Open {
     file: Arc<OwnedFd>,
-    /// Its name until it is finished, where that is not the final one.
-    temporary: Option<BString>,
+    place: Place,
+}
+
+/// Where a file is until it is finished.
+enum Place {
+    /// Under its final name.
+    Final,
+    /// Under another name in the same directory.
+    Temporary(BString),
+    /// Nowhere: it has no name.
+    Nameless,
 }
 
 impl<'j> FileJob<'j> {
@@ -111,11 +123,11 @@ impl<'j> FileJob<'j> {
         if let Some(open) = &*open {
             return Ok(open.file.clone());
         }
-        let (file, temporary) = self.create()?;
+        let (file, place) = self.create()?;
         let file = Arc::new(file);
         *open = Some(Open {
             file: file.clone(),
-            temporary,
+            place,
         });
         if self.in_pieces || self.dir.context().options.sparse {
             rustix::fs::ftruncate(&file, self.bytes).map_err(self.dir.error("set the length of", &self.name))?;
@@ -123,16 +135,26 @@ impl<'j> FileJob<'j> {
         Ok(file)
     }
 
-    fn create(&self) -> Result<(OwnedFd, Option<BString>)> {
+    fn create(&self) -> Result<(OwnedFd, Place)> {
         let above = self.dir.handle()?;
+        let failed = self.dir.error("create", &self.name);
+        let mode = Mode::RUSR | Mode::WUSR;
+        if self.in_pieces || self.replaces {
+            let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+            match rustix::fs::openat(&above, c".", flags, mode) {
+                // This file system, or kernel, does not know it.
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {}
+                created => return created.map(|file| (file, Place::Nameless)).map_err(failed),
+            }
+        }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let create = |name: &BString| rustix::fs::openat(&above, name.as_slice(), flags, Mode::RUSR | Mode::WUSR);
-        let created = if self.replaces {
-            with_temporary_name(self.dir.context(), create).map(|(file, name)| (file, Some(name)))
+        let create = |name: &BString| rustix::fs::openat(&above, name.as_slice(), flags, mode);
+        if self.replaces {
+            with_temporary_name(self.dir.context(), create).map(|(file, name)| (file, Place::Temporary(name)))
         } else {
-            create(&self.name).map(|file| (file, None))
-        };
-        created.map_err(self.dir.error("create", &self.name))
+            create(&self.name).map(|file| (file, Place::Final))
+        }
+        .map_err(failed)
     }
 
     /// Gives the file its metadata and its name, when all bytes are written.
@@ -142,10 +164,8 @@ impl<'j> FileJob<'j> {
         let stat = rustix::fs::fstat(&file).map_err(self.dir.error("stat", &self.name))?;
         apply::give(&self.dir, &self.name, Subject::Open(file.as_fd()), &stat, &self.wanted);
         let mut open = self.open.lock();
-        if let Some(temporary) = open.as_ref().and_then(|open| open.temporary.as_ref()) {
-            let above = self.dir.handle()?;
-            rustix::fs::renameat(&above, temporary.as_slice(), &above, self.name.as_slice())
-                .map_err(self.dir.error("put a new version in place of", &self.name))?;
+        if let Some(open) = &mut *open {
+            self.name_it(open)?;
         }
         // From here on it is complete: nothing is left to be removed.
         *open = None;
@@ -154,6 +174,25 @@ impl<'j> FileJob<'j> {
         }
         count_made(context, self.replaces, self.bytes);
         context.progress.add(1, 0);
+        Ok(())
+    }
+
+    /// Puts a complete file where it belongs.
+    fn name_it(&self, open: &mut Open) -> Result<()> {
+        let above = self.dir.handle()?;
+        if let Place::Nameless = open.place {
+            let link = |name: &BString| link_handle(&open.file, &above, name);
+            open.place = if self.replaces {
+                with_temporary_name(self.dir.context(), link).map(|((), name)| Place::Temporary(name))
+            } else {
+                link(&self.name).map(|()| Place::Final)
+            }
+            .map_err(self.dir.error("give a name to", &self.name))?;
+        }
+        if let Place::Temporary(name) = &open.place {
+            rustix::fs::renameat(&above, name.as_slice(), &above, self.name.as_slice())
+                .map_err(self.dir.error("put a new version in place of", &self.name))?;
+        }
         Ok(())
     }
 
@@ -225,7 +264,11 @@ impl Drop for FileJob<'_> {
         let Some(open) = self.open.get_mut().take() else {
             return;
         };
-        let name = open.temporary.as_ref().unwrap_or(&self.name);
+        let name = match &open.place {
+            Place::Final => &self.name,
+            Place::Temporary(name) => name,
+            Place::Nameless => return,
+        };
         let removed = self.dir.handle().and_then(|above| {
             rustix::fs::unlinkat(&above, name.as_slice(), AtFlags::empty()).map_err(self.dir.error("remove", name))
         });

@@ -3,11 +3,11 @@
 //! Nothing is linked to or cloned but an inode that this job has made or found to be right: its name is opened, and
 //! the link or copy is made from the handle only if that is still the same inode.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use bstr::BString;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, SeekFrom};
+use rustix::fs::{AtFlags, FileType, Mode, SeekFrom};
 use rustix::io::Errno;
 
 use super::apply::{self, Wanted};
@@ -15,7 +15,7 @@ use super::existing::open_file;
 use super::files::{FileJob, count_made, with_temporary_name};
 use super::made::{Key, Made, Place};
 use super::options::Reflink;
-use super::subject::{Subject, open_path};
+use super::subject::{Subject, link_handle, open_path};
 use super::target::{Dir, Identity};
 use crate::error::{Error, Result};
 use crate::object::{ContentRef, Kind, Node};
@@ -131,8 +131,7 @@ fn link<'j>(made: &Made<'j>, group: &Key, dir: &Arc<Dir<'j>>, name: &BString, re
         return Err(lost());
     }
     let above = dir.handle()?;
-    let inode = format!("/proc/self/fd/{}", handle.as_raw_fd());
-    let create = |name: &BString| rustix::fs::linkat(CWD, &inode, &above, name.as_slice(), AtFlags::SYMLINK_FOLLOW);
+    let create = |name: &BString| link_handle(&handle, &above, name);
     put_in_place(dir, name, replaces, "link", create, |_| Ok(()))
 }
 

@@ -16,11 +16,10 @@
 //! Invariants:
 //!
 //! - Only handles of directories below the target are used, with one name at a time, and no link is followed.
-//! - Files are born with mode 0600, owned before they get their mode, and have their mtime last. A new name is
-//!   created where there was none; a name that is taken is replaced whole by a rename, so that nobody sees half of a
-//!   file under a name that had a content, and nothing is ever written into what was there. What is not complete
-//!   when the job ends is removed; after a kill it is left with mode 0600 and a wrong mtime, so that the next
-//!   run finds it.
+//! - Files are born with mode 0600, owned before they get their mode, and have their mtime last. What takes long gets
+//!   its name when it is complete, and a name that is taken is replaced whole, by a rename: nobody sees half of a
+//!   file, and nothing is ever written into what was there. What is not complete when the job ends is removed; of a
+//!   small file that a kill interrupts, the wrong mtime tells the next run.
 //! - Every block is hashed after it was read.
 //! - Memory is bounded by two batches and one frame a thread, whatever the number and the length of files; open
 //!   handles by a part of `RLIMIT_NOFILE`.

@@ -175,3 +175,15 @@ pub(super) fn make_writable(handle: &OwnedFd) -> rustix::io::Result<Option<u32>>
     Subject::Open(handle.as_fd()).set_mode(stat.st_mode & 0o7777 | 0o700)?;
     Ok(Some(stat.st_mode & 0o7777))
 }
+
+/// Gives what a handle stands for a new name. It may be a link, a file that has no name yet, or anything else.
+pub(super) fn link_handle(handle: &OwnedFd, above: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
+    match rustix::fs::linkat(handle, c"", above, name, AtFlags::EMPTY_PATH) {
+        // Only for the privileged, or for who opened it, depending on the kernel.
+        Err(Errno::NOENT | Errno::PERM) => {
+            let inode = format!("/proc/self/fd/{}", handle.as_raw_fd());
+            rustix::fs::linkat(rustix::fs::CWD, inode, above, name, AtFlags::SYMLINK_FOLLOW)
+        }
+        linked => linked,
+    }
+}

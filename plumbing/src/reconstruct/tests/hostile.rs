@@ -225,14 +225,23 @@ fn an_unfinished_file_is_removed() {
     let (options, progress) = (options(), Progress::default());
     let context = Context::new(&bench.store, &options, &progress).unwrap();
     let top = Arc::new(target::open_target(&context, &bench.target()).unwrap());
-    for (name, replaces) in [("new", false), ("taken", true)] {
+    // In one piece with a free name it is there at once; else it has no name, where the file system knows that.
+    for (name, replaces, whole, names) in [
+        ("new", false, true, 2),
+        ("taken", true, true, 1),
+        ("long", false, false, 1),
+    ] {
         let wanted = apply::Wanted::default();
-        let job = files::FileJob::new(top.clone(), name.into(), 5, wanted, None, replaces);
+        let mut job = files::FileJob::new(top.clone(), name.into(), 5, wanted, None, replaces);
+        if whole {
+            job.set_whole();
+        }
         job.file().unwrap();
-        assert_eq!(std::fs::read_dir(bench.target()).unwrap().count(), 2);
+        assert_eq!(std::fs::read_dir(bench.target()).unwrap().count(), names, "{name}");
+        drop(job);
+        assert_eq!(std::fs::read_dir(bench.target()).unwrap().count(), 1);
     }
     assert_eq!(std::fs::read(bench.target().join("taken")).unwrap(), b"before");
-    assert_eq!(std::fs::read_dir(bench.target()).unwrap().count(), 1);
 }
 
 #[test]
