@@ -28,6 +28,9 @@ _ghost() {
             ghost,chunk)
                 cmd="ghost__subcmd__chunk"
                 ;;
+            ghost,complete-revision)
+                cmd="ghost__subcmd__complete__subcmd__revision"
+                ;;
             ghost,completions)
                 cmd="ghost__subcmd__completions"
                 ;;
@@ -91,11 +94,17 @@ _ghost() {
             ghost,snapshot)
                 cmd="ghost__subcmd__snapshot"
                 ;;
+            ghost,stats)
+                cmd="ghost__subcmd__stats"
+                ;;
             ghost,status)
                 cmd="ghost__subcmd__status"
                 ;;
             ghost,update-ref)
                 cmd="ghost__subcmd__update__subcmd__ref"
+                ;;
+            ghost,verify)
+                cmd="ghost__subcmd__verify"
                 ;;
             ghost,verify-data)
                 cmd="ghost__subcmd__verify__subcmd__data"
@@ -122,7 +131,7 @@ _ghost() {
 
     case "${cmd}" in
         ghost)
-            opts="-C -c -q -v -h -V --repo --quiet --verbose --color --json --progress --help --version init snapshot status log show diff ls cat reconstruct config completions help cat-block cat-file chunk diff-tree dump-data hash-object index-data ls-tree mksnapshot mktree ref-log rev-list rev-parse show-ref update-ref verify-data"
+            opts="-C -c -q -v -h -V --repo --quiet --verbose --color --json --progress --help --version init snapshot status log show diff ls cat reconstruct verify stats config completions complete-revision help cat-block cat-file chunk diff-tree dump-data hash-object index-data ls-tree mksnapshot mktree ref-log rev-list rev-parse show-ref update-ref verify-data"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -288,6 +297,42 @@ _ghost() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                -C)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --repo)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ghost__subcmd__complete__subcmd__revision)
+            opts="-C -c -q -v -h --repo --quiet --verbose --color --json --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 -C)
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -1380,6 +1425,42 @@ _ghost() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ghost__subcmd__stats)
+            opts="-C -c -q -v -h --repo --quiet --verbose --color --json --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                -C)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --repo)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ghost__subcmd__status)
             opts="-C -c -q -v -h --ref --trust --all-metadata --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1468,6 +1549,42 @@ _ghost() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ghost__subcmd__verify)
+            opts="-C -c -q -v -h --quick --data --repo --quiet --verbose --color --json --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                -C)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --repo)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ghost__subcmd__verify__subcmd__data)
             opts="-C -c -q -v -h --quick --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1512,3 +1629,28 @@ if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERS
 else
     complete -F _ghost -o bashdefault -o default ghost
 fi
+
+# Revisions: refs, and paths in snapshots, which ghost itself lists.
+_ghost_with_revisions() {
+    _ghost "$@"
+    local word="${COMP_LINE:0:COMP_POINT}"
+    word="${word##*[[:space:]]}"
+    [[ "$word" == -* ]] && return
+    local command takes_revisions=
+    for command in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case "$command" in
+            cat | cat-file | diff | diff-tree | log | ls | ls-tree | reconstruct | rev-list | rev-parse | show | stats | verify) takes_revisions=yes ;;
+        esac
+    done
+    [[ -n "$takes_revisions" ]] || return
+    # Readline has cut the word behind its last colon and wants what follows.
+    local cut=""
+    [[ "$word" == *:* && "$COMP_WORDBREAKS" == *:* ]] && cut="${word%"${word##*:}"}"
+    local candidate
+    COMPREPLY=()
+    while IFS= read -r candidate; do
+        COMPREPLY+=("${candidate#"$cut"}")
+    done < <(ghost complete-revision -- "$word" 2>/dev/null)
+    [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *[/:] ]] && compopt -o nospace
+}
+complete -F _ghost_with_revisions -o bashdefault -o default ghost

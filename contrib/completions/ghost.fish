@@ -45,8 +45,11 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "diff" -d 'Show what dif
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "ls" -d 'List what is in a snapshot or a folder of it'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat" -d 'Write the contents of files in snapshots to standard output'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "reconstruct" -d 'Fill a folder with what a snapshot holds'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "verify" -d 'Check that everything stored is there and as it was written'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "stats" -d 'Count what the repository holds and how much room it takes'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "config" -d 'Show and change settings'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "complete-revision" -d 'List the revisions that begin with a word, for completion scripts'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "help" -d 'Show the help of a command or one of the pages exit-codes, revisions, json, status-line, environment'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat-block" -d 'Print the bytes of one stored object, whatever its kind'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat-file" -d 'Print a whole content, or a range of it'
@@ -201,7 +204,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s c -d 'Set a 
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l test -d 'Write nothing; tell what would be done'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l test -d 'Write nothing; name what would be created, changed or deleted'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l delete -d 'Remove what the snapshot does not have'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l sparse -d 'Make holes of zeros, also where the source had none'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l numeric-owner -d 'Restore owners by number, not by name'
@@ -211,6 +214,30 @@ complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s v -l verbose
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l quick -d 'Do not read trees'
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l data -d 'Read every stored byte'
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand stats" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand stats" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand stats" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand stats" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand stats" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand stats" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand stats" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand stats" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -295,6 +322,17 @@ complete -c ghost -n "__fish_ghost_using_subcommand completions" -s v -l verbose
 complete -c ghost -n "__fish_ghost_using_subcommand completions" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand completions" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand complete-revision" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand complete-revision" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand complete-revision" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand complete-revision" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand complete-revision" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand complete-revision" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand complete-revision" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand complete-revision" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand complete-revision" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand help" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand help" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand help" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -544,3 +582,6 @@ complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -s v -l verbose
 complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand verify-data" -s h -l help -d 'Print help (see more with \'--help\')'
+
+# Revisions: refs, and paths in snapshots, which ghost itself lists.
+complete -c ghost -n "__fish_ghost_using_subcommand cat cat-file diff diff-tree log ls ls-tree reconstruct rev-list rev-parse show stats verify" -a "(ghost complete-revision -- (commandline -ct) 2>/dev/null)"

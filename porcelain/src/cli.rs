@@ -90,6 +90,8 @@ pub enum Command {
     Stats(commands::stats::Arguments),
     Config(commands::config::Arguments),
     Completions(commands::completions::Arguments),
+    #[command(hide = true)]
+    CompleteRevision(commands::complete_revision::Arguments),
     Help(commands::help::Arguments),
     #[command(flatten)]
     Plumbing(ghost_plumbing_commands::Command),
@@ -112,6 +114,7 @@ impl Command {
             Self::Stats(arguments) => commands::stats::run(app, &arguments),
             Self::Config(arguments) => commands::config::run(app, &arguments),
             Self::Completions(arguments) => commands::completions::run(app, &arguments),
+            Self::CompleteRevision(arguments) => commands::complete_revision::run(app, &arguments),
             Self::Help(arguments) => commands::help::run(app, &arguments),
             Self::Plumbing(command) => app.run_plumbing(command),
         }

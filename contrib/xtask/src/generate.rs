@@ -76,14 +76,17 @@ fn surplus(root: &Path, files: &Files) -> Result<Vec<PathBuf>, String> {
 fn generate() -> Result<Files, String> {
     let mut files = Files::new();
     for shell in Supported::ALL {
-        files.insert(Path::new("contrib/completions").join(shell.file_name()), script(shell));
+        files.insert(
+            Path::new("contrib/completions").join(shell.file_name()),
+            script(shell).into_bytes(),
+        );
     }
     let mut command = ghost::cli::command();
     command.build();
     let version = command.get_version().unwrap_or_default().to_owned();
     files.insert(PathBuf::from("contrib/man/ghost.1"), main_page(&command)?);
     files.insert(PathBuf::from("contrib/man/ghost-config.5"), config_page()?);
-    for sub in command.get_subcommands() {
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         let name = format!("ghost-{}", sub.get_name());
         let page = Man::new(sub.clone().version(version.clone()).display_name(&name))
             .title(name.to_uppercase())

@@ -1,6 +1,7 @@
 //! One file a command. Each has `Arguments`, whose doc comment is its help, and `run`.
 
 pub mod cat;
+pub mod complete_revision;
 pub mod completions;
 pub mod config;
 pub mod diff;

@@ -213,10 +213,13 @@ fn tell_path(app: &mut App, hurt: &Hurt, is_told: bool) -> Outcome {
     }
     let word = app.output.paint(Style::Deleted, "damaged:").to_string();
     let (snapshot, path) = (show::text(&hurt.snapshot), show::bytes(&hurt.path));
-    let reason = show::text(&hurt.reason);
+    let reason = match is_told {
+        true => String::new(),
+        false => format!(": {}", show::text(&hurt.reason)),
+    };
     Ok(app
         .output
-        .line(format_args!("{word} {snapshot}:{path}: {reason} ({})", hurt.id))?)
+        .line(format_args!("{word} {snapshot}:{path} ({}){reason}", hurt.id))?)
 }
 
 fn summary(report: &Report, depth: Depth, begun: Instant) -> Summary {

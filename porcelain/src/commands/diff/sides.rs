@@ -148,7 +148,7 @@ impl Pair {
 
 /// What one argument names.
 enum Subject {
-    Snapshot(Snapshot),
+    Snapshot(Box<Snapshot>),
     /// A directory in the store, and where it was on the disk, with the rules then, if that is known.
     Tree(ObjectId, Option<(PathBuf, Vec<String>)>),
     File(BString, Box<Entry>),
@@ -161,7 +161,7 @@ pub fn find(app: &App, repository: &Repository, arguments: &Arguments) -> Outcom
     let trust = trust(&arguments.trust);
     match (parse(&arguments.old)?, parse(&arguments.new)?) {
         (Some(Subject::Folder(folder)), None) => {
-            let newest = Subject::Snapshot(newest(repository)?);
+            let newest = Subject::Snapshot(Box::new(newest(repository)?));
             between(app, repository, &newest, &Subject::Folder(folder), trust)
         }
         (Some(old), Some(new)) => between(app, repository, &old, &new, trust),
@@ -209,7 +209,7 @@ fn subject(app: &App, repository: &Repository, text: &OsStr) -> Outcome<Subject>
         Err(error) => return Err(error.into()),
     };
     Ok(match named {
-        Named::Snapshot(id) => Subject::Snapshot(read_snapshot(&repository.store, &id)?),
+        Named::Snapshot(id) => Subject::Snapshot(Box::new(read_snapshot(&repository.store, &id)?)),
         Named::Entry { entry, path } if !matches!(entry.node, Node::Directory { .. }) => Subject::File(path, entry),
         named => {
             let tree = named.tree(&repository.store)?;
