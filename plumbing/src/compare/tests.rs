@@ -501,6 +501,7 @@ mod live {
             xattrs: true,
             birth_time: false,
             coarse: Duration::from_secs(2),
+            unless_same_as: None,
             about,
         };
         let tree = take(&place, &request, &Progress::default()).unwrap().snapshot.tree;

@@ -46,6 +46,9 @@ fn write_unit<'j>(context: &Context<'j>, made: &Made<'j>, unit: &mut Vec<Piece<'
         Some(at) => context.store.read_frame(at, frame).err(),
         None => None,
     };
+    if unread.is_none() && 2 * unit.len() >= frame.count() {
+        frame.verify_all();
+    }
     let mut checked = None;
     for piece in unit.drain(..) {
         if piece.job.has_failed() {

@@ -31,7 +31,9 @@ pub use self::stream::take_stream;
 use crate::chunk;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::object::{Entry, Kind, Metadata, Node, ObjectId, ObjectKind, Root, Snapshot, Totals, TreeBuilder};
+use crate::object::{
+    Entry, Kind, Metadata, Node, ObjectId, ObjectKind, ObjectSource, Root, Snapshot, Totals, TreeBuilder,
+};
 use crate::progress::{Phase, Progress};
 use crate::store::{Counters, Store, Writer};
 use crate::time::Timestamp;
@@ -63,6 +65,8 @@ pub struct Request {
     pub birth_time: bool,
     /// The granularity of times on file systems that keep whole seconds.
     pub coarse: Duration,
+    /// If the tree and the roots are those of this snapshot, nothing is recorded.
+    pub unless_same_as: Option<ObjectId>,
     /// What the snapshot object says beside the tree; `tree`, `roots`, `rules` and `totals` are filled in.
     pub about: About,
 }
@@ -287,10 +291,18 @@ pub fn take(place: &Place<'_>, request: &Request, progress: &Progress) -> Result
         totals,
         extra: Vec::new(),
     };
-    let mut packer = writer.packer();
-    let (id, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode())?;
-    packer.flush()?;
-    drop(packer);
+    let same = match request.unless_same_as {
+        Some(id) => is_same(place.store, id, &snapshot)?,
+        None => false,
+    };
+    let mut id = ObjectId::hash(place.store.algo(), &snapshot.encode());
+    if let (true, Some(before)) = (same, request.unless_same_as) {
+        id = before;
+    } else {
+        let mut packer = writer.packer();
+        packer.put(ObjectKind::Snapshot, &snapshot.encode())?;
+        packer.flush()?;
+    }
     writer.commit()?;
     if !request.dry_run {
         for (records, path) in caches {
@@ -306,6 +318,12 @@ pub fn take(place: &Place<'_>, request: &Request, progress: &Progress) -> Result
         counters: writer.into_counters(),
         cache_rejected: job.cache_rejected,
     })
+}
+
+/// Whether a snapshot holds what an earlier one does, of the same roots.
+pub fn is_same(store: &Store, earlier: ObjectId, snapshot: &Snapshot) -> Result<bool> {
+    let earlier = Snapshot::decode(&store.object(ObjectKind::Snapshot, &earlier)?)?;
+    Ok(earlier.tree == snapshot.tree && earlier.roots == snapshot.roots)
 }
 
 type Roots = (ObjectId, Vec<Root>, Totals, Vec<(CacheWriter, PathBuf)>);

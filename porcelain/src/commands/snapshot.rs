@@ -17,7 +17,7 @@ use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::{Expected, RefChange, Who, line_ref, short_name};
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::repository::config::{ChunkMethod, Settings, Trust};
-use ghost_plumbing::snapshot::{self, About, Outcome as Taken, Place, Request};
+use ghost_plumbing::snapshot::{self, About, Outcome as Taken, Place, Request, is_same};
 use ghost_plumbing::walk::{RuleOptions, Rules};
 use ghost_plumbing::{Error, Result, chunk};
 use serde::Serialize;
@@ -123,7 +123,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         take(app, &repository, &request, arguments, &progress)?
     };
     let unchanged = match parent {
-        Some(parent) => is_same(&repository, &parent, &taken.snapshot)?,
+        Some(parent) => is_same(&repository.store, parent, &taken.snapshot)?,
         None => false,
     };
     let skip = unchanged && (arguments.skip_if_unchanged || settings.snapshot_skip_if_unchanged);
@@ -176,6 +176,9 @@ fn request(app: &App, repository: &Repository, arguments: &Arguments, parent: Op
     }
     request.roots = roots;
     request.dry_run = arguments.dry_run;
+    if arguments.skip_if_unchanged || settings.snapshot_skip_if_unchanged {
+        request.unless_same_as = parent;
+    }
     request.about.message.clone_from(&arguments.message);
     request.about.tags.clone_from(&arguments.tags);
     request.about.parents = parent.into_iter().collect();
@@ -197,6 +200,7 @@ pub fn plain_request(app: &App, repository: &Repository, rules: RuleOptions) -> 
         xattrs: settings.snapshot_xattrs,
         birth_time: settings.snapshot_birth_time,
         coarse: COARSE,
+        unless_same_as: None,
         about: About {
             time,
             offset_minutes: app.environment.offset_minutes(time),
@@ -259,12 +263,6 @@ fn chunk_params(settings: &Settings) -> chunk::Params {
         avg: bytes(settings.chunk_avg_bytes),
         max: bytes(settings.chunk_max_bytes),
     }
-}
-
-/// Whether a snapshot records the state that `parent` recorded: contents, metadata, and of what.
-fn is_same(repository: &Repository, parent: &ObjectId, snapshot: &Snapshot) -> Result<bool> {
-    let before = ghost_plumbing::refs::revision::read_snapshot(&repository.store, parent)?;
-    Ok(before.tree == snapshot.tree && before.roots == snapshot.roots)
 }
 
 /// Moves the line to the snapshot.
