@@ -45,16 +45,16 @@ pub struct Chunk {
 
 #[derive(Serialize)]
 struct JsonBucket {
-    from: u64,
-    to: u64,
+    from_bytes: u64,
+    to_bytes: u64,
     chunks: u64,
-    bytes: u64,
+    total_bytes: u64,
 }
 
 #[derive(Serialize)]
 struct JsonChunk {
-    offset: u64,
-    bytes: u64,
+    offset_bytes: u64,
+    length_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
 }
@@ -113,7 +113,12 @@ fn bytes_of(part: &Part) -> u64 {
 fn print(out: &mut dyn Write, json: bool, offset: u64, bytes: u64, id: Option<ObjectId>) -> CommandResult<()> {
     if json {
         let id = id.map(|id| id.to_string());
-        json_line(out, &JsonChunk { offset, bytes, id })?;
+        let record = JsonChunk {
+            offset_bytes: offset,
+            length_bytes: bytes,
+            id,
+        };
+        json_line(out, "chunk", &record)?;
     } else if let Some(id) = id {
         writeln!(out, "{offset} {bytes} {id}")?;
     } else {
@@ -175,15 +180,13 @@ impl Lengths {
             // The last below the next power of two.
             let to = from - 1 + from;
             if ctx.json {
-                json_line(
-                    ctx.out,
-                    &JsonBucket {
-                        from,
-                        to,
-                        chunks,
-                        bytes,
-                    },
-                )?;
+                let record = JsonBucket {
+                    from_bytes: from,
+                    to_bytes: to,
+                    chunks,
+                    total_bytes: bytes,
+                };
+                json_line(ctx.out, "chunk_bucket", &record)?;
             } else {
                 writeln!(ctx.out, "{from} {to} {chunks} {bytes}")?;
             }
@@ -203,10 +206,10 @@ impl Lengths {
         let bytes: u64 = data.iter().sum();
         let stat = [
             ("chunks", data.len() as u64),
-            ("bytes", bytes),
-            ("shortest", data.iter().min().copied().unwrap_or(0)),
-            ("mean", bytes.checked_div(data.len() as u64).unwrap_or(0)),
-            ("longest", data.iter().max().copied().unwrap_or(0)),
+            ("total-bytes", bytes),
+            ("shortest-bytes", data.iter().min().copied().unwrap_or(0)),
+            ("mean-bytes", bytes.checked_div(data.len() as u64).unwrap_or(0)),
+            ("longest-bytes", data.iter().max().copied().unwrap_or(0)),
             ("ended-by-content", ended(Reason::Content)),
             ("ended-by-maximum", ended(Reason::Maximum)),
             ("ended-by-end", ended(Reason::End)),
@@ -214,7 +217,11 @@ impl Lengths {
             ("run-bytes", runs.map(|(bytes, _)| bytes).sum()),
         ];
         if ctx.json {
-            json_line(ctx.out, &BTreeMap::from(stat))?;
+            let record: BTreeMap<_, _> = stat
+                .iter()
+                .map(|(name, value)| (name.replace('-', "_"), *value))
+                .collect();
+            json_line(ctx.out, "chunk_stat", &record)?;
             return Ok(());
         }
         for (name, value) in stat {

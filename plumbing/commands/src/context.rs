@@ -5,6 +5,7 @@
 //! need none work outside of one.
 
 use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, BufRead, Write};
@@ -21,6 +22,7 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use crate::entry_line::parse_seconds;
+use crate::output::json_line;
 
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +222,16 @@ impl Context<'_> {
     /// Minutes east of UTC at an instant.
     pub fn offset_minutes(&self, time: Timestamp) -> i64 {
         i64::from(self.zone.to_offset(instant(time)).seconds()) / 60
+    }
+
+    /// Prints the id of an object that was made.
+    pub fn print_id(&mut self, kind: &str, id: &ObjectId) -> CommandResult<()> {
+        if self.json {
+            json_line(self.out, kind, &BTreeMap::from([("id", id.to_string())]))?;
+        } else {
+            writeln!(self.out, "{id}")?;
+        }
+        Ok(())
     }
 
     fn zoned_now(&self) -> Zoned {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 use clap::Args;
 use ghost_plumbing::compare::{Change, ChangeKind, Fields, Item, Options, Side, compare, find_moves};
 use ghost_plumbing::object::Node;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::context::{CommandResult, Context, Outcome};
 use crate::entry_json::JsonEntry;
 use crate::entry_line::EntryLine;
-use crate::output::{JsonBytes, Termination, json_line, put};
+use crate::output::{JsonPath, Termination, inexact_hex, json_line, put};
 
 /// Compare two trees
 ///
@@ -52,10 +52,13 @@ pub struct DiffTree {
 
 #[derive(Serialize)]
 struct JsonChange {
+    #[serde(flatten)]
+    path: JsonPath,
     status: char,
-    path: JsonBytes,
     #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<JsonBytes>,
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_hex: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fields: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +99,7 @@ impl DiffTree {
 
     fn print(&self, ctx: &mut Context<'_>, change: Change) -> CommandResult<()> {
         if ctx.json {
-            return Ok(json_line(ctx.out, &json(change))?);
+            return Ok(json_line(ctx.out, "change", &json(change))?);
         }
         let mut line = Vec::new();
         self.write(&mut line, &change);
@@ -157,7 +160,8 @@ fn reference(item: &Option<Item>) -> String {
 
 fn json(change: Change) -> JsonChange {
     let (status, from) = status(&change.kind);
-    let from = from.map(|path| JsonBytes::from(path.as_slice()));
+    let from_hex = from.and_then(|from| inexact_hex(from));
+    let from = from.map(|from| from.to_str_lossy().into_owned());
     let entry = |path: &[u8], item: Option<Item>| {
         let item = item?;
         let line = EntryLine {
@@ -174,9 +178,10 @@ fn json(change: Change) -> JsonChange {
         _ => change.path.clone(),
     };
     JsonChange {
+        path: JsonPath::new(&change.path),
         status: char::from(status),
-        path: change.path.as_slice().into(),
         from,
+        from_hex,
         fields: change.fields.names().collect(),
         old: entry(&old_path, change.old),
         new: entry(&change.path, change.new),

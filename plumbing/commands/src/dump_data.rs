@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::context::{CommandResult, Context, Outcome};
 use crate::data_file;
-use crate::output::{hex, json_line};
+use crate::output::{hex, json_record};
 
 /// Print the frames of data files as text
 ///
@@ -28,21 +28,27 @@ pub struct DumpData {
 
 /// One line.
 #[derive(Serialize)]
-#[serde(tag = "record", rename_all = "lowercase")]
+#[serde(tag = "type", rename_all = "snake_case")]
 enum Record {
-    Header {
+    DataFile {
         file: String,
         repository: String,
         salt: String,
+        #[serde(rename = "length_bytes")]
         bytes: u64,
     },
     Frame {
+        #[serde(rename = "offset_bytes")]
         offset: u64,
+        #[serde(rename = "length_bytes")]
         bytes: u64,
         codec: &'static str,
         objects: u32,
+        #[serde(rename = "raw_bytes")]
         raw: u32,
+        #[serde(rename = "stored_bytes")]
         stored: u32,
+        #[serde(rename = "group_offset_bytes")]
         group: u64,
         digest: String,
     },
@@ -50,11 +56,15 @@ enum Record {
         slot: usize,
         kind: &'static str,
         id: String,
+        #[serde(rename = "length_bytes")]
         bytes: u32,
     },
     Commit {
+        #[serde(rename = "offset_bytes")]
         offset: u64,
+        #[serde(rename = "length_bytes")]
         bytes: u64,
+        #[serde(rename = "first_offset_bytes")]
         first: u64,
         frames: u64,
         objects: u64,
@@ -64,7 +74,9 @@ enum Record {
         problem: String,
     },
     Tail {
+        #[serde(rename = "offset_bytes")]
         offset: u64,
+        #[serde(rename = "length_bytes")]
         bytes: u64,
     },
 }
@@ -119,7 +131,7 @@ impl DumpData {
 
 fn header(file: &DataFile) -> CommandResult<Record> {
     let bytes = file.file.len().map_err(ghost_plumbing::Error::io("stat", &file.path))?;
-    Ok(Record::Header {
+    Ok(Record::DataFile {
         file: id_hex(&file.header.file),
         repository: id_hex(&file.header.repository),
         salt: format!("{:016x}", file.header.salt),
@@ -167,11 +179,11 @@ fn commit(file: &DataFile, head: &Head) -> CommandResult<Record> {
 
 fn print(ctx: &mut Context<'_>, record: Record) -> CommandResult<()> {
     if ctx.json {
-        return Ok(json_line(ctx.out, &record)?);
+        return Ok(json_record(ctx.out, &record)?);
     }
     let out = &mut *ctx.out;
     match record {
-        Record::Header {
+        Record::DataFile {
             file,
             repository,
             salt,

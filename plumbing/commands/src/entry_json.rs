@@ -1,112 +1,86 @@
-//! An entry as a JSON record: what its line says, with a field for each word.
+//! An entry as a JSON record: what its line says, with a field for each word. Fields that the porcelain has too have
+//! its names.
 
+use bstr::ByteSlice;
 use ghost_plumbing::object::Node;
-use ghost_plumbing::time::Timestamp;
 use serde::Serialize;
 
 use crate::entry_line::{EntryLine, kind_name};
-use crate::output::{JsonBytes, hex};
+use crate::output::{JsonPath, hex, inexact_hex, json_time};
 
-/// See the module. Fields that would say the default are left out, as in the line.
+/// See the module.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct JsonEntry {
-    path: JsonBytes,
-    mode: String,
+    #[serde(flatten)]
+    path: JsonPath,
     kind: &'static str,
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-    reference: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size: Option<u64>,
-    #[serde(skip_serializing_if = "is_zero")]
+    mode: String,
     uid: u32,
-    #[serde(skip_serializing_if = "is_zero")]
     gid: u32,
+    user: String,
+    group: String,
+    mtime: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<JsonBytes>,
+    btime: Option<String>,
+    size_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<JsonBytes>,
+    content: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mtime: Option<JsonTime>,
+    fullhash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    btime: Option<JsonTime>,
+    tree: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_hex: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<(u32, u32)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     links: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inode: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fullhash: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<JsonBytes>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rdev: Option<(u32, u32)>,
+    xattrs: Vec<String>,
+    /// In the order of `xattrs`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    xattrs: Vec<JsonXattr>,
-}
-
-/// An instant: seconds since 1970, rounded down, and nanoseconds after them.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct JsonTime {
-    seconds: i64,
-    nanos: u32,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct JsonXattr {
-    name: JsonBytes,
-    value: JsonBytes,
-}
-
-impl From<Timestamp> for JsonTime {
-    fn from(time: Timestamp) -> Self {
-        Self {
-            seconds: time.seconds,
-            nanos: time.nanos,
-        }
-    }
+    xattr_values_hex: Vec<String>,
 }
 
 impl From<&EntryLine> for JsonEntry {
     fn from(line: &EntryLine) -> Self {
         let meta = &line.meta;
-        let some = |bytes: &[u8]| Some(JsonBytes::from(bytes));
         let mut out = Self {
-            path: line.path.as_slice().into(),
-            mode: format!("{:06o}", line.kind.type_bits() | meta.mode),
+            path: JsonPath::new(&line.path),
             kind: kind_name(line.kind),
+            mode: format!("{:06o}", line.kind.type_bits() | meta.mode),
             uid: meta.uid,
             gid: meta.gid,
-            user: some(&meta.user).filter(|_| !meta.user.is_empty()),
-            group: some(&meta.group).filter(|_| !meta.group.is_empty()),
-            mtime: Some(meta.mtime)
-                .filter(|time| *time != Timestamp::default())
-                .map(JsonTime::from),
-            btime: meta.btime.map(JsonTime::from),
+            user: meta.user.to_string(),
+            group: meta.group.to_string(),
+            mtime: json_time(meta.mtime),
+            btime: meta.btime.map(json_time),
             links: meta.links.as_ref().map(|group| hex(group)),
             inode: line.inode.map(|inode| format!("{}:{}", inode.device, inode.number)),
+            xattrs: meta.xattrs.iter().map(|(name, _)| name.to_string()).collect(),
+            xattr_values_hex: meta.xattrs.iter().map(|(_, value)| hex(value)).collect(),
             ..Self::default()
         };
-        let xattr = |(name, value): &(bstr::BString, Vec<u8>)| JsonXattr {
-            name: name.as_slice().into(),
-            value: value.as_slice().into(),
-        };
-        out.xattrs = meta.xattrs.iter().map(xattr).collect();
         match &line.node {
-            Some(Node::File { content, fullhash }) => {
-                out.reference = Some(content.to_string());
-                out.size = Some(content.len());
-                out.fullhash = fullhash.map(|id| id.to_string());
+            Some(node @ Node::File { content, .. }) => {
+                out.size_bytes = content.len();
+                out.content = Some(content.to_string());
+                out.fullhash = node.fullhash().map(|id| id.to_string());
             }
-            Some(Node::Directory { tree }) => out.reference = Some(format!("tree:{tree}")),
-            Some(Node::Symlink { target }) => out.target = some(target),
+            Some(Node::Directory { tree }) => out.tree = Some(tree.to_string()),
+            Some(Node::Symlink { target }) => {
+                out.size_bytes = target.len() as u64;
+                out.target = Some(target.to_str_lossy().into_owned());
+                out.target_hex = inexact_hex(target);
+            }
             Some(Node::CharDevice { major, minor } | Node::BlockDevice { major, minor }) => {
-                out.rdev = Some((*major, *minor));
+                out.device = Some((*major, *minor));
             }
             _ => {}
         }
         out
     }
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }

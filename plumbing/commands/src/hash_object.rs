@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::context::{CommandResult, Context, Outcome};
 use crate::entry_json::JsonEntry;
 use crate::live_entry::{Reader, store_named};
-use crate::output::{JsonBytes, Termination, json_line, read_record};
+use crate::output::{JsonPath, Termination, json_line, read_record};
 use crate::settings::settings;
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -59,17 +59,18 @@ pub struct HashObject {
 struct Hashed {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "content", skip_serializing_if = "Option::is_none")]
     reference: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fullhash: Option<String>,
+    #[serde(rename = "size_bytes")]
     bytes: u64,
 }
 
 #[derive(Serialize)]
 struct JsonContent {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<JsonBytes>,
+    #[serde(flatten)]
+    path: Option<JsonPath>,
     #[serde(flatten)]
     hashed: Hashed,
 }
@@ -130,7 +131,7 @@ impl HashObject {
         if let Some(reader) = &mut job.entries {
             let line = reader.line(path, job.sink, job.params)?;
             if ctx.json {
-                return Ok(json_line(ctx.out, &JsonEntry::from(&line))?);
+                return Ok(json_line(ctx.out, "entry", &JsonEntry::from(&line))?);
             }
             let mut text = Vec::new();
             line.write(&mut text, false, Termination::from_flag(self.nul));
@@ -160,8 +161,8 @@ impl HashObject {
 
     fn print(&self, ctx: &mut Context<'_>, path: Option<&Path>, hashed: Hashed) -> CommandResult<()> {
         if ctx.json {
-            let path = path.map(|path| JsonBytes::from(path.as_os_str().as_bytes()));
-            return Ok(json_line(ctx.out, &JsonContent { path, hashed })?);
+            let path = path.map(|path| JsonPath::new(path.as_os_str().as_bytes()));
+            return Ok(json_line(ctx.out, "content", &JsonContent { path, hashed })?);
         }
         let Hashed {
             id,

@@ -1,8 +1,11 @@
 //! `ghost index-data`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
 use crate::context::{CommandResult, Context, Outcome};
+use crate::output::json_line;
 
 /// Rebuild the index from the data files, and print how many objects it has
 ///
@@ -19,12 +22,20 @@ impl IndexData {
     pub fn run(self, ctx: &mut Context<'_>) -> CommandResult {
         if !self.check {
             let objects = ctx.writable()?.store.rebuild_index()?;
-            writeln!(ctx.out, "{objects}")?;
+            if ctx.json {
+                json_line(ctx.out, "index", &BTreeMap::from([("objects", objects)]))?;
+            } else {
+                writeln!(ctx.out, "{objects}")?;
+            }
             return Ok(Outcome::Done);
         }
         let problems = ctx.repository()?.store.verify_index()?;
         for problem in &problems {
-            writeln!(ctx.out, "damage {problem}")?;
+            if ctx.json {
+                json_line(ctx.out, "damage", &BTreeMap::from([("problem", problem.to_string())]))?;
+            } else {
+                writeln!(ctx.out, "damage {problem}")?;
+            }
         }
         Ok(if problems.is_empty() {
             Outcome::Done

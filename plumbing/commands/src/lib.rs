@@ -35,9 +35,12 @@ mod show_ref;
 mod update_ref;
 mod verify_data;
 
+use std::collections::BTreeMap;
 use std::io;
 
 use clap::Subcommand;
+
+use output::json_line;
 
 pub use context::{CommandError, CommandResult, Context, LazyRepository, Outcome};
 
@@ -68,7 +71,22 @@ pub enum Command {
 impl Command {
     /// Runs the command. A reader that has gone away ends it quietly.
     pub fn run(self, ctx: &mut Context<'_>) -> CommandResult {
-        let result = match self {
+        let name = self.record_name().filter(|_| ctx.json);
+        let result = self.dispatch(ctx).and_then(|outcome| {
+            if let Some(name) = name {
+                json_line(ctx.out, "summary", &BTreeMap::from([("command", name)]))?;
+            }
+            Ok(outcome)
+        });
+        let flushed = ctx.out.flush();
+        match result.and_then(|outcome| Ok(flushed.map(|()| outcome)?)) {
+            Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
+            result => result,
+        }
+    }
+
+    fn dispatch(self, ctx: &mut Context<'_>) -> CommandResult {
+        match self {
             Self::CatBlock(args) => args.run(ctx),
             Self::CatFile(args) => args.run(ctx),
             Self::Chunk(args) => args.run(ctx),
@@ -85,12 +103,28 @@ impl Command {
             Self::ShowRef(args) => args.run(ctx),
             Self::UpdateRef(args) => args.run(ctx),
             Self::VerifyData(args) => args.run(ctx),
-        };
-        let flushed = ctx.out.flush();
-        match result.and_then(|outcome| Ok(flushed.map(|()| outcome)?)) {
-            Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
-            result => result,
         }
+    }
+
+    /// The name of a command that prints records; none of those that print the bytes of a content.
+    fn record_name(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::CatBlock(_) | Self::CatFile(_) => return None,
+            Self::Chunk(_) => "chunk",
+            Self::DiffTree(_) => "diff-tree",
+            Self::DumpData(_) => "dump-data",
+            Self::HashObject(_) => "hash-object",
+            Self::IndexData(_) => "index-data",
+            Self::LsTree(_) => "ls-tree",
+            Self::Mksnapshot(_) => "mksnapshot",
+            Self::Mktree(_) => "mktree",
+            Self::RefLog(_) => "ref-log",
+            Self::RevList(_) => "rev-list",
+            Self::RevParse(_) => "rev-parse",
+            Self::ShowRef(_) => "show-ref",
+            Self::UpdateRef(_) => "update-ref",
+            Self::VerifyData(_) => "verify-data",
+        })
     }
 }
 

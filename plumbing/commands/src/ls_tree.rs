@@ -115,7 +115,7 @@ impl LsTree {
         } else {
             let line = EntryLine::new(path, entry);
             if ctx.json {
-                return Ok(json_line(ctx.out, &JsonEntry::from(&line))?);
+                return Ok(json_line(ctx.out, "entry", &JsonEntry::from(&line))?);
             }
             line.write(buffer, self.long, end);
         }

@@ -64,7 +64,7 @@ impl Mksnapshot {
         packer.flush()?;
         drop(packer);
         writer.commit()?;
-        writeln!(ctx.out, "{id}")?;
+        ctx.print_id("snapshot_id", &id)?;
         Ok(Outcome::Done)
     }
 }

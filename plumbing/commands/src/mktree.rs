@@ -55,7 +55,7 @@ impl Mktree {
         packer.flush()?;
         drop(packer);
         writer.commit()?;
-        writeln!(ctx.out, "{tree}")?;
+        ctx.print_id("tree", &tree)?;
         Ok(Outcome::Done)
     }
 }

@@ -9,6 +9,8 @@ use std::io::{self, BufRead, Read as _, Write};
 
 use bstr::{BString, ByteSlice};
 use ghost_plumbing::object::text::{percent_encode, quote_name, unquote_name};
+use ghost_plumbing::time::Timestamp;
+use jiff::tz::Offset;
 use serde::Serialize;
 
 use crate::context::{CommandError, CommandResult};
@@ -82,21 +84,35 @@ pub fn put_escaped(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(percent_encode(value, "!\"#$&'()*+,/:;<>?@[\\]^`{|}").as_bytes());
 }
 
-/// A byte string in JSON: `text` for people, with U+FFFD for what is not UTF-8, and then also `hex`, which is exact.
+/// A path in JSON: as text, and exactly where it is not UTF-8.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct JsonBytes {
-    text: String,
+pub struct JsonPath {
+    path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hex: Option<String>,
+    path_hex: Option<String>,
 }
 
-impl From<&[u8]> for JsonBytes {
-    fn from(bytes: &[u8]) -> Self {
-        let exact = std::str::from_utf8(bytes).is_ok();
+impl JsonPath {
+    /// From the bytes of a path.
+    pub fn new(path: &[u8]) -> Self {
         Self {
-            text: bytes.to_str_lossy().into_owned(),
-            hex: (!exact).then(|| hex(bytes)),
+            path: path.to_str_lossy().into_owned(),
+            path_hex: inexact_hex(path),
         }
+    }
+}
+
+/// The hexadecimal digits of bytes that text cannot give exactly.
+pub fn inexact_hex(bytes: &[u8]) -> Option<String> {
+    bytes.to_str().is_err().then(|| hex(bytes))
+}
+
+/// An instant in JSON: RFC 3339 with nanoseconds, or `@SECONDS.NANOS` in years that no calendar here reaches.
+pub fn json_time(time: Timestamp) -> String {
+    let instant = i32::try_from(time.nanos).ok();
+    match instant.and_then(|nanos| jiff::Timestamp::new(time.seconds, nanos).ok()) {
+        Some(instant) => instant.display_with_offset(Offset::UTC).to_string(),
+        None => format!("@{}.{:09}", time.seconds, time.nanos),
     }
 }
 
@@ -115,10 +131,24 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Writes one record as one line of JSON.
-pub fn json_line(out: &mut dyn Write, record: &impl Serialize) -> io::Result<()> {
+/// A record with its type in front.
+#[derive(Serialize)]
+struct Typed<'r, R: Serialize> {
+    #[serde(rename = "type")]
+    kind: &'r str,
+    #[serde(flatten)]
+    record: &'r R,
+}
+
+/// Writes one record that says its type itself.
+pub fn json_record(out: &mut dyn Write, record: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, record).map_err(io::Error::from)?;
     out.write_all(b"\n")
+}
+
+/// Writes one record of the type `kind` as one line of JSON.
+pub fn json_line(out: &mut dyn Write, kind: &str, record: &impl Serialize) -> io::Result<()> {
+    json_record(out, &Typed { kind, record })
 }
 
 /// Standard output for library functions that write and wrap what goes wrong: keeps the error as it was, so that a
@@ -172,9 +202,18 @@ mod tests {
 
     #[test]
     fn json_keeps_bytes_that_are_not_text() {
-        let mut out = Vec::new();
-        json_line(&mut out, &JsonBytes::from(&b"a\xff"[..])).unwrap();
-        assert_eq!(out.as_bstr(), "{\"text\":\"a\u{fffd}\",\"hex\":\"61ff\"}\n");
+        let json = |path: &[u8]| {
+            let mut out = Vec::new();
+            json_line(&mut out, "x", &JsonPath::new(path)).unwrap();
+            BString::from(out)
+        };
+        assert_eq!(json(b"a b"), "{\"type\":\"x\",\"path\":\"a b\"}\n");
+        assert_eq!(
+            json(b"a\xff"),
+            "{\"type\":\"x\",\"path\":\"a\u{fffd}\",\"path_hex\":\"61ff\"}\n"
+        );
+        assert_eq!(json_time(Timestamp::new(-1, 5)), "1969-12-31T23:59:59.000000005+00:00");
+        assert_eq!(json_time(Timestamp::new(i64::MAX, 5)), "@9223372036854775807.000000005");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use ghost_plumbing::refs::{Change, Record, RefReport, RefStore, Who, candidates}
 use serde::Serialize;
 
 use crate::context::{CommandResult, Context, Outcome};
-use crate::output::json_line;
+use crate::output::{json_line, json_time};
 
 /// Print what refs went through, newest first; check the log, or make a damaged one usable
 ///
@@ -33,7 +33,7 @@ pub struct RefLog {
 #[derive(Serialize)]
 struct JsonChange<'a> {
     number: u64,
-    time: i64,
+    time: String,
     name: &'a str,
     old: Option<String>,
     new: Option<String>,
@@ -84,7 +84,7 @@ fn print_change(ctx: &mut Context<'_>, record: &Record, change: &Change) -> Comm
     if ctx.json {
         let line = JsonChange {
             number: record.sequence,
-            time: record.time.seconds,
+            time: json_time(record.time),
             name: &change.name,
             old,
             new,
@@ -92,7 +92,7 @@ fn print_change(ctx: &mut Context<'_>, record: &Record, change: &Change) -> Comm
             host: &record.host,
             message: &record.message,
         };
-        json_line(ctx.out, &line)?;
+        json_line(ctx.out, "ref_record", &line)?;
         return Ok(());
     }
     let [old, new] = [old, new].map(|id| id.unwrap_or_else(|| "-".to_owned()));
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(shell.run("ref-log -n 3", "").to_string().lines().count(), 3);
         let json = shell.run("--json ref-log -n 1", "").to_string();
         assert!(
-            json.starts_with("{\"number\":4,") && json.contains("\"new\":null"),
+            json.starts_with("{\"type\":\"ref_record\",\"number\":4,") && json.contains("\"new\":null"),
             "{json}"
         );
         assert_eq!(shell.run("ref-log --check", ""), "ok 4 0\n");

@@ -14,7 +14,7 @@ use ghost_plumbing::store::Store;
 use serde::Serialize;
 
 use crate::context::{CommandResult, Context, Outcome};
-use crate::output::{JsonBytes, Termination, json_line};
+use crate::output::{JsonPath, Termination, json_line};
 
 /// List snapshots that revisions lead to, newest first
 #[derive(Args, Clone, Debug)]
@@ -56,7 +56,8 @@ struct JsonSnapshot {
 struct JsonObject {
     id: String,
     kind: &'static str,
-    path: JsonBytes,
+    #[serde(flatten)]
+    path: JsonPath,
 }
 
 impl RevList {
@@ -151,7 +152,7 @@ impl RevList {
             };
             if ctx.json {
                 let id = id.to_string();
-                json_line(ctx.out, &JsonSnapshot { id, parents })?;
+                json_line(ctx.out, "snapshot_id", &JsonSnapshot { id, parents })?;
             } else {
                 let parents: String = parents.iter().map(|parent| format!(" {parent}")).collect();
                 write!(ctx.out, "{id}{parents}{end}")?;
@@ -269,9 +270,9 @@ impl Objects<'_> {
             let record = JsonObject {
                 id: id.to_string(),
                 kind: kind.name(),
-                path: path.as_slice().into(),
+                path: JsonPath::new(path),
             };
-            json_line(ctx.out, &record)?;
+            json_line(ctx.out, "object", &record)?;
         } else if !self.silent {
             let kind = kind.name();
             write!(ctx.out, "{id} {kind} ")?;

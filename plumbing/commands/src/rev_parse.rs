@@ -61,7 +61,7 @@ struct JsonRevision {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     kind: &'static str,
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "text", skip_serializing_if = "Option::is_none")]
     reference: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -104,7 +104,7 @@ impl RevParse {
                 name: revision.ref_name,
             };
             let mut line = Vec::new();
-            json_line(&mut line, &record)?;
+            json_line(&mut line, "revision", &record)?;
             return Ok(String::from_utf8_lossy(&line).into_owned());
         }
         let no_object = |what| Error::invalid("revision", text.display(), format_args!("expected {what}"));

@@ -59,7 +59,7 @@ impl ShowRef {
     fn print(&self, ctx: &mut Context<'_>, name: &str, id: &ObjectId) -> CommandResult<()> {
         if ctx.json {
             let id = id.to_string();
-            json_line(ctx.out, &JsonRef { name, id })?;
+            json_line(ctx.out, "ref", &JsonRef { name, id })?;
         } else if self.hash {
             writeln!(ctx.out, "{id}")?;
         } else {

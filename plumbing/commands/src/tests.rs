@@ -66,7 +66,7 @@ fn ls_tree_selects() {
     assert!(long.contains("120777 symlink -       - target=b%20c\tc\n"), "{long}");
     let json = shell.run(&format!("--json ls-tree {tree}:a"), "").to_string();
     assert!(
-        json.starts_with("{\"path\":{\"text\":\"b\"},\"mode\":\"100644\",\"kind\":\"file\",\"ref\":"),
+        json.starts_with(r#"{"type":"entry","path":"b","kind":"file","mode":"100644","uid":0,"gid":8,"#),
         "{json}"
     );
 }
@@ -212,8 +212,11 @@ fn refs_change_by_compare_and_swap() {
         assert!(error.contains(message), "{error}");
     }
     assert_eq!(
-        shell.line("--json show-ref main", ""),
-        format!("{{\"name\":\"refs/snapshots/main\",\"id\":\"{two}\"}}")
+        shell.run("--json show-ref main", "").to_string(),
+        format!(
+            "{{\"type\":\"ref\",\"name\":\"refs/snapshots/main\",\"id\":\"{two}\"}}\n\
+             {{\"type\":\"summary\",\"command\":\"show-ref\"}}\n"
+        )
     );
     assert_eq!(shell.line("show-ref -s refs/snapshots/*", ""), two);
     shell.run(&format!("update-ref -d refs/snapshots/main {two}"), "");
@@ -286,7 +289,7 @@ fn diff_tree_tells_what_differs() {
     assert!(diff("-r -z").starts_with(&first.replace(['\t', '\n'], "\0")));
     let json = shell.run(&format!("--json diff-tree -r {old} {new}"), "");
     assert!(
-        json.starts_with_str(r#"{"status":"P","path":{"text":"a/b"},"fields":["mode"],"old":{"path""#),
+        json.starts_with_str(r#"{"type":"change","path":"a/b","status":"P","fields":["mode"],"old":{"path""#),
         "{json}"
     );
     assert_eq!(shell.run(&format!("diff-tree -r {old} {old}"), ""), "");
@@ -324,8 +327,8 @@ fn data_files_are_dumped_verified_and_indexed() {
     let json = shell
         .run(&format!("--json dump-data --no-objects {path}"), "")
         .to_string();
-    assert_eq!(json.lines().count(), 3);
-    assert!(json.contains("{\"record\":\"frame\",\"offset\":64,"), "{json}");
+    assert_eq!(json.lines().count(), 4);
+    assert!(json.contains("{\"type\":\"frame\",\"offset_bytes\":64,"), "{json}");
 
     let ok = shell.line("verify-data", "");
     assert!(ok.starts_with("ok 1 3 ") && ok.ends_with(path), "{ok}");
@@ -399,9 +402,12 @@ fn ids_are_what_sha256sum_prints() {
         shell.run(&format!("cat-file --range 70001+13 {reference}"), ""),
         bytes[70_001..70_014]
     );
-    let json = shell.line(&format!("--json hash-object --fullhash -w {large_text}"), "");
+    let json = shell.run(&format!("--json hash-object --fullhash -w {large_text}"), "");
     assert!(
-        json.contains(&format!("\"fullhash\":\"{}\",\"bytes\":12000000}}", sha256sum(&large))),
+        json.contains_str(format!(
+            "\"fullhash\":\"{}\",\"size_bytes\":12000000}}",
+            sha256sum(&large)
+        )),
         "{json}"
     );
     assert_eq!(shell.line("hash-object --stdin", vec![0; 1 << 20]), "run:00+1048576");
@@ -432,7 +438,10 @@ fn ids_are_what_sha256sum_prints() {
     assert_eq!(offset, bytes.len());
     let stat = shell.run(&format!("chunk --stat {large_text}"), "").to_string();
     let count = chunks.lines().count();
-    assert!(stat.starts_with(&format!("chunks {count}\nbytes 12000000\n")), "{stat}");
+    assert!(
+        stat.starts_with(&format!("chunks {count}\ntotal-bytes 12000000\n")),
+        "{stat}"
+    );
     let histogram = shell.run(&format!("chunk --histogram {large_text}"), "").to_string();
     let sum = |column| {
         histogram

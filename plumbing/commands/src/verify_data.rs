@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::context::{CommandResult, Context, Outcome};
 use crate::data_file;
-use crate::output::{JsonBytes, Termination, json_line};
+use crate::output::{JsonPath, Termination, json_record};
 
 /// Check data files: headers, commit records, payloads, and the hash of every object
 ///
@@ -39,18 +39,20 @@ struct Count {
 }
 
 #[derive(Serialize)]
-#[serde(tag = "record", rename_all = "lowercase")]
+#[serde(tag = "type", rename_all = "snake_case")]
 enum Record {
     Damage {
         problem: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         object: Option<String>,
     },
-    File {
-        path: JsonBytes,
+    DataFile {
+        #[serde(flatten)]
+        path: JsonPath,
         ok: bool,
         frames: u64,
         objects: u64,
+        #[serde(rename = "total_bytes")]
         bytes: u64,
     },
 }
@@ -132,7 +134,7 @@ impl VerifyData {
 fn tell_damage(ctx: &mut Context<'_>, problem: String, object: Option<ObjectId>) -> CommandResult<()> {
     let object = object.map(|id| id.to_string());
     if ctx.json {
-        json_line(ctx.out, &Record::Damage { problem, object })?;
+        json_record(ctx.out, &Record::Damage { problem, object })?;
     } else if let Some(object) = object {
         writeln!(ctx.out, "damage {problem} object={object}")?;
     } else {
@@ -148,10 +150,10 @@ fn tell_file(ctx: &mut Context<'_>, file: &DataFile, count: &Count) -> CommandRe
         frames, objects, bytes, ..
     } = *count;
     if ctx.json {
-        let path = path.into();
-        json_line(
+        let path = JsonPath::new(path);
+        json_record(
             ctx.out,
-            &Record::File {
+            &Record::DataFile {
                 path,
                 ok,
                 frames,
