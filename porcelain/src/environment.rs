@@ -108,14 +108,14 @@ impl Environment {
         }
     }
 
-    /// The time now.
+    /// The time by the clock of this machine, whatever `GHOST_TIME` says: what times of files are compared with.
+    pub fn clock(&self) -> Timestamp {
+        timestamp(jiff::Timestamp::now())
+    }
+
+    /// The time now, or `GHOST_TIME`.
     pub fn now(&self) -> Timestamp {
-        let now = self.time.unwrap_or_else(jiff::Timestamp::now);
-        let nanos = now.as_nanosecond();
-        Timestamp::new(
-            i64::try_from(nanos.div_euclid(1_000_000_000)).unwrap_or_default(),
-            u32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or_default(),
-        )
+        timestamp(self.time.unwrap_or_else(jiff::Timestamp::now))
     }
 
     /// The time now in the local zone.
@@ -127,6 +127,14 @@ impl Environment {
     pub fn offset_minutes(&self, time: Timestamp) -> i64 {
         crate::ui::time::zoned(time).map_or(0, |zoned| i64::from(zoned.offset().seconds()) / 60)
     }
+}
+
+fn timestamp(time: jiff::Timestamp) -> Timestamp {
+    let nanos = time.as_nanosecond();
+    Timestamp::new(
+        i64::try_from(nanos.div_euclid(1_000_000_000)).unwrap_or_default(),
+        u32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or_default(),
+    )
 }
 
 fn set(name: &str) -> bool {

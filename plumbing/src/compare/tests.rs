@@ -500,6 +500,7 @@ mod live {
             chunk: chunk::Params::default(),
             xattrs: true,
             birth_time: false,
+            began: about.time,
             coarse: Duration::from_secs(2),
             unless_same_as: None,
             about,

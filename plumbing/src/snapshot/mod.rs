@@ -63,6 +63,8 @@ pub struct Request {
     pub xattrs: bool,
     /// Keep times of birth.
     pub birth_time: bool,
+    /// When the scan begins by the clock that stamps files; what changed later is read again next time.
+    pub began: Timestamp,
     /// The granularity of times on file systems that keep whole seconds.
     pub coarse: Duration,
     /// If the tree and the roots are those of this snapshot, nothing is recorded.
@@ -74,7 +76,7 @@ pub struct Request {
 /// Who, when, why.
 #[derive(Clone, Debug)]
 pub struct About {
-    /// When the job began.
+    /// When the snapshot was taken, as history shows it.
     pub time: Timestamp,
     /// Minutes east of UTC.
     pub offset_minutes: i64,
@@ -391,7 +393,7 @@ impl Job<'_> {
             Some(cache) => cache.secret().clone(),
             None => CacheSecret::random(self.disk).map_err(Error::io("get random bytes for", &self.cache_folder))?,
         };
-        let cutoff = Cutoff::new(self.request.about.time, self.request.coarse);
+        let cutoff = Cutoff::new(self.request.began, self.request.coarse);
         Ok(Scan {
             store: self.store,
             request: self.request,

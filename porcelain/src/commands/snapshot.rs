@@ -199,6 +199,7 @@ pub fn plain_request(app: &App, repository: &Repository, rules: RuleOptions) -> 
         chunk: chunk_params(settings),
         xattrs: settings.snapshot_xattrs,
         birth_time: settings.snapshot_birth_time,
+        began: app.environment.clock(),
         coarse: COARSE,
         unless_same_as: None,
         about: About {
