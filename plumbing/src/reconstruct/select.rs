@@ -67,16 +67,26 @@ impl Selection {
                 match (lookup(store, tree, name)?.map(|entry| entry.node), below) {
                     (Some(Node::Directory { tree }), below) => pending.push((below, tree, path)),
                     (Some(_), Self::All) => {}
-                    _ => {
+                    (_, below) => {
                         return Err(Error::NotFound {
                             what: "path",
-                            name: path.to_str_lossy().into_owned(),
+                            name: below.first_path(path).to_str_lossy().into_owned(),
                         });
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// The first path that is asked for, `above` being that of the directory.
+    fn first_path(&self, above: BString) -> BString {
+        match self {
+            Self::Names(map) if let Some((name, below)) = map.iter().next() => {
+                below.first_path(bstr::join("/", [above.as_slice(), name.as_slice()]).into())
+            }
+            _ => above,
+        }
     }
 
     /// Whether everything in the directory is wanted.

@@ -109,6 +109,16 @@ impl LogReader {
         Ok(self.window.get(start..start + count))
     }
 
+    /// Whether the log ends with the length of all that is behind `offset`, as one whole record there would.
+    fn ends_with_its_length(&mut self, offset: u64) -> Result<bool> {
+        let left = self.len.saturating_sub(offset);
+        if left < (HEAD_BYTES + TRAILER_BYTES) as u64 {
+            return Ok(false);
+        }
+        let trailer = self.bytes(self.len - TRAILER_BYTES as u64, TRAILER_BYTES)?;
+        Ok(trailer.is_some_and(|trailer| trailing_length(trailer) as u64 == left))
+    }
+
     /// What stands at `offset`.
     pub(super) fn step(&mut self, offset: u64) -> Result<Step> {
         if offset == self.len {
@@ -122,7 +132,7 @@ impl LogReader {
         };
         let head = match Head::decode(&header, head) {
             Ok(head) => head,
-            Err(found) => return bad(found, false),
+            Err(found) => return bad(found, self.ends_with_its_length(offset)?),
         };
         let Some(bytes) = self.bytes(offset, head.bytes)? else {
             return bad(format!("{left} bytes of a record of {}", head.bytes), false);

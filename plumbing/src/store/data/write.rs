@@ -64,6 +64,8 @@ pub struct Appender {
     objects: u64,
     headers: blake3::Hasher,
     spoiled: bool,
+    /// What the system said then: every thread that comes after is told the same.
+    failure: Option<i32>,
 }
 
 impl Appender {
@@ -164,6 +166,7 @@ impl Appender {
             objects: 0,
             headers,
             spoiled: false,
+            failure: None,
         }
     }
 
@@ -203,6 +206,7 @@ impl Appender {
             )?;
             *self = Self {
                 spoiled: self.spoiled,
+                failure: self.failure,
                 ..Self::at(self.file.clone(), self.end, self.is_new)
             };
         }
@@ -214,7 +218,10 @@ impl Appender {
             return Err(Error::Io {
                 op: "append to",
                 path: self.file.path.clone(),
-                source: std::io::Error::other("an earlier write to it failed"),
+                source: self.failure.map_or_else(
+                    || std::io::Error::other("an earlier write to it failed"),
+                    std::io::Error::from_raw_os_error,
+                ),
             });
         }
         let header = FrameHeader {
@@ -240,6 +247,7 @@ impl Appender {
         let written = file.write_all_at(&head, offset);
         let written = written.and_then(|()| file.write_all_at(&frame.stored, payload_at));
         let written = written.and_then(|()| file.write_all_at(&tail, tail_at));
+        let written = written.inspect_err(|error| self.failure = error.raw_os_error());
         written.map_err(Error::io("append to", &self.file.path))?;
         self.spoiled = false;
         self.end += length;

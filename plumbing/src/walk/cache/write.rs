@@ -80,6 +80,10 @@ impl CacheWriter {
             .map_err(Error::io("get random bytes for", path))?;
         let mut prefix = path.file_name().unwrap_or_default().to_owned();
         prefix.push(".tmp-");
+        if let Some(folder) = path.parent() {
+            // Mostly it is there; whoever removed all caches may have removed their folder.
+            let _ = disk.create_dir(folder);
+        }
         remove_leftovers(disk, path, &prefix);
         prefix.push(format!("{:016x}", u64::from_le_bytes(random)));
         let temporary = path.with_file_name(prefix);
