@@ -13,3 +13,9 @@
 mod harness;
 
 mod t0_basics;
+mod t1_objects;
+mod t2_store;
+mod t3_walk;
+mod t4_trees;
+mod t7_porcelain;
+mod t8_damage;

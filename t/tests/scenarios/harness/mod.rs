@@ -246,7 +246,7 @@ impl Run<'_> {
         let output = child.wait_with_output().unwrap();
         feeder.join().unwrap();
         let done = Done {
-            what: format!("{:?}", self.command),
+            what: spelled(&self.command),
             world: self.world.root().to_str().unwrap().to_owned(),
             code: output.status.code(),
             signal: output.status.signal(),
@@ -265,9 +265,17 @@ impl Run<'_> {
     /// Runs it and expects this exit code.
     pub fn code(self, code: i32) -> Done {
         let done = self.run();
-        assert_eq!(done.code, Some(code), "{done}");
+        assert!(done.code == Some(code), "expected exit code {code} of\n{done}");
         done
     }
+}
+
+/// A command as one would type it.
+fn spelled(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
 }
 
 /// What a command did.
@@ -335,7 +343,7 @@ impl Done {
 
 impl std::fmt::Display for Done {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "{}", self.what)?;
+        writeln!(f, "$ {}", self.what.replace(&self.world, "$W"))?;
         writeln!(f, "exit code {:?}, signal {:?}", self.code, self.signal)?;
         writeln!(f, "--- stdout\n{}", self.out())?;
         writeln!(f, "--- stderr\n{}", self.stderr())
