@@ -1,7 +1,9 @@
 //! `ghost show-ref`.
 
 use clap::Args;
-use ghost_plumbing::object::ObjectId;
+use ghost_plumbing::object::{ObjectId, ObjectKind};
+use ghost_plumbing::refs::line_ref;
+use ghost_plumbing::refs::revision::read_snapshot;
 use globset::Glob;
 use serde::Serialize;
 
@@ -19,6 +21,12 @@ pub struct ShowRef {
     /// List tags only
     #[arg(long)]
     tags: bool,
+    /// List first what @ names: the newest snapshot of the current line
+    #[arg(long)]
+    head: bool,
+    /// List behind each snapshot its tree, as NAME^{tree}
+    #[arg(short, long)]
+    dereference: bool,
     /// Print ids only
     #[arg(long, short = 's')]
     hash: bool,
@@ -40,6 +48,13 @@ impl ShowRef {
         let patterns = patterns.collect::<CommandResult<Vec<_>>>()?;
         let repository = ctx.repository()?;
         let mut outcome = Outcome::Nothing;
+        if self.head {
+            let line = line_ref(&repository.settings().core_line)?;
+            if let Some(id) = repository.refs.get(&line)? {
+                outcome = Outcome::Done;
+                self.print(ctx, "@", &id)?;
+            }
+        }
         for (name, id) in repository.refs.list("refs/")? {
             if !self.is_of_class(&name) || !(patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(&name)))
             {
@@ -47,6 +62,10 @@ impl ShowRef {
             }
             outcome = Outcome::Done;
             self.print(ctx, &name, &id)?;
+            if self.dereference && repository.store.kind_of(&id)? == Some(ObjectKind::Snapshot) {
+                let tree = read_snapshot(&repository.store, &id)?.tree;
+                self.print(ctx, &format!("{name}^{{tree}}"), &tree)?;
+            }
         }
         Ok(outcome)
     }

@@ -219,6 +219,8 @@ fn refs_change_by_compare_and_swap() {
         )
     );
     assert_eq!(shell.line("show-ref -s refs/snapshots/*", ""), two);
+    let expected = format!("{two} @\n{two} refs/snapshots/main\n{tree} refs/snapshots/main^{{tree}}\n");
+    assert_eq!(shell.run("show-ref --head -d main", "").to_string(), expected);
     shell.run(&format!("update-ref -d refs/snapshots/main {two}"), "");
     assert_eq!(shell.try_run(["show-ref", "main"], b"").0.unwrap().exit_code(), 1);
     assert!(
