@@ -363,7 +363,7 @@ def table(head, res, floors):
         if peak:
             line("peak MiB", max(peak), *best_peak(best, steps), None, None, f"at most {target['rss']} MiB", max(peak) <= target["rss"])
         w = med("ghost", "walk2", "wall")
-        if w and med("ghost", "again", "wall"):
+        if w and mode in ("kernel", "million") and med("ghost", "again", "wall"):
             ratio = med("ghost", "again", "wall") / w
             line("again/walk", med("ghost", "again", "wall"), w, "statwalk 2", ratio, med("ghost", "again", "cpu") / max(med("ghost", "walk2", "cpu"), 1e-9), f"at most {target['walk']} of a parallel stat walk" if "walk" in target else "", ratio <= target.get("walk", 0))
     failed = [f"{t} {s}: " + (m[s].get("stderr", "").strip().splitlines() or ["the restored tree differs from the source" if m[s].get("differs") else "failed"])[-1]
