@@ -27,7 +27,7 @@ import inputs
 HERE = os.path.dirname(os.path.abspath(__file__))
 STEPS = dict(kernel=["first", "again", "update", "restore", "check"], large=["first", "again", "update", "restore", "check"],
              million=["first", "again"], huge=["first", "again", "restore", "check"])
-TOOLS = dict(kernel="", large="", million="ghost,git,restic,rustic,bupstash", huge="ghost")
+TOOLS = dict(kernel="", large="", million="ghost,restic,rustic,bupstash", huge="ghost")
 # Of the best peer's wall time; repository MiB after first and update ("best" is that of the smallest peer); peak MiB.
 TARGET = dict(
     kernel=dict(first=0.55, again=0.8, update=0.25, restore=0.5, check=0.35, size1=198, size2=238, rss=120),
