@@ -52,6 +52,33 @@ pub struct Piece {
     pub source: Source,
 }
 
+impl Piece {
+    /// A ref that names just the piece.
+    pub fn content(&self) -> ContentRef {
+        match &self.source {
+            Source::Run(byte) => ContentRef::Run {
+                byte: *byte,
+                bytes: self.bytes,
+            },
+            Source::Inline(bytes) => ContentRef::Inline(bytes.clone()),
+            Source::Block { id, block_bytes, from } => {
+                let block = ContentRef::Block {
+                    id: *id,
+                    bytes: *block_bytes,
+                };
+                if self.bytes == *block_bytes {
+                    return block;
+                }
+                ContentRef::Slice {
+                    offset: *from,
+                    bytes: self.bytes,
+                    of: Box::new(block),
+                }
+            }
+        }
+    }
+}
+
 /// A part that is still to be given out: `bytes` of `part` from `from`, which stand at `offset` of the content.
 #[derive(Debug)]
 struct Pending {

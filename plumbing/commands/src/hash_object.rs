@@ -9,7 +9,7 @@ use clap::Args;
 use ghost_plumbing::Error;
 use ghost_plumbing::chunk::Params;
 use ghost_plumbing::object::{HashAlgo, Hasher};
-use ghost_plumbing::snapshot::content::{HashOnly, Sink, Stored};
+use ghost_plumbing::snapshot::content::{HashOnly, Sink, Stored, append_reader};
 use serde::Serialize;
 
 use crate::context::{CommandResult, Context, Outcome};
@@ -34,6 +34,9 @@ pub struct HashObject {
     /// Hash standard input, before any FILE
     #[arg(long)]
     stdin: bool,
+    /// Hash what REF names with standard input behind it; only the last chunk of REF is cut again
+    #[arg(long, value_name = "REF", requires = "stdin", conflicts_with = "entry")]
+    append_to: Option<String>,
     /// Read paths from standard input, one a line
     #[arg(long, conflicts_with_all = ["stdin", "files"])]
     stdin_paths: bool,
@@ -65,6 +68,20 @@ struct Hashed {
     fullhash: Option<String>,
     #[serde(rename = "size_bytes")]
     bytes: u64,
+}
+
+impl Hashed {
+    fn new(stored: Stored, bytes: u64) -> Self {
+        let id = stored.content.object().map(|(_, id)| id.to_string());
+        // One block is named by the hash of the whole.
+        let fullhash = stored.fullhash.map(|hash| hash.to_string()).or_else(|| id.clone());
+        Self {
+            id,
+            reference: Some(stored.content.to_string()),
+            fullhash,
+            bytes,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -109,7 +126,10 @@ impl HashObject {
     }
 
     fn hash_all(&self, ctx: &mut Context<'_>, mut job: Job<'_>) -> CommandResult {
-        if self.stdin {
+        if let Some(before) = &self.append_to {
+            let hashed = self.appended(ctx, &mut job, before)?;
+            self.print(ctx, None, hashed)?;
+        } else if self.stdin {
             let hashed = self.content(&mut job, ctx.input, Path::new(STDIN))?;
             self.print(ctx, None, hashed)?;
         }
@@ -147,16 +167,17 @@ impl HashObject {
         if self.fullhash && !self.write {
             return hash_stream(input, path, job.sink.algo());
         }
-        let (Stored { content, fullhash }, bytes) = store_named(job.sink, job.params, input, path)?;
-        let id = content.object().map(|(_, id)| id.to_string());
-        // One block is named by the hash of the whole.
-        let fullhash = fullhash.map(|hash| hash.to_string()).or_else(|| id.clone());
-        Ok(Hashed {
-            id,
-            reference: Some(content.to_string()),
-            fullhash,
-            bytes,
-        })
+        let (stored, bytes) = store_named(job.sink, job.params, input, path)?;
+        Ok(Hashed::new(stored, bytes))
+    }
+
+    /// The content of standard input behind one that is stored.
+    fn appended(&self, ctx: &mut Context<'_>, job: &mut Job<'_>, before: &str) -> CommandResult<Hashed> {
+        let before = before.parse()?;
+        let repository = ctx.repository()?;
+        let input = &mut *ctx.input;
+        let (stored, bytes) = append_reader(job.sink, job.params, &repository.store, &before, input)?;
+        Ok(Hashed::new(stored, bytes))
     }
 
     fn print(&self, ctx: &mut Context<'_>, path: Option<&Path>, hashed: Hashed) -> CommandResult<()> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::content::{Sink, Stored, class_of, store_parts, stored};
+use super::content::{Sink, Stored, class_of, hash_run, store_parts, stored};
 use super::queue::Task;
 use super::worker::Worker;
 use crate::chunk::{Chunker, Follows, Part, RUN_BYTES_MIN};
@@ -25,8 +25,6 @@ use crate::walk::{Stat, hole_map};
 const BATCH_BYTES: usize = 2 << 20;
 /// Batches on their way.
 const BATCHES_MAX: usize = 4;
-/// Zeros to hash for runs.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A part of a file on its way.
 pub struct Batch {
@@ -82,13 +80,7 @@ impl Batch {
         for part in &self.parts {
             match *part {
                 Part::Data { start, bytes, .. } => hasher.update(&self.buffer[start..start + bytes]),
-                Part::Zeros { mut bytes } => {
-                    while bytes > 0 {
-                        let step = bytes.min(ZEROS.len() as u64);
-                        hasher.update(&ZEROS[..step as usize]);
-                        bytes -= step;
-                    }
-                }
+                Part::Zeros { bytes } => hash_run(hasher, 0, bytes),
             }
         }
     }
