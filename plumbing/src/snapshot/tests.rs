@@ -55,6 +55,7 @@ impl World {
             birth_time: false,
             coarse: Duration::from_secs(1),
             unless_same_as: None,
+            began: Timestamp::new(now, 0),
             about: About {
                 time: Timestamp::new(now, 0),
                 offset_minutes: 0,
