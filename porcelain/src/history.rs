@@ -102,7 +102,7 @@ pub fn newest(repository: &Repository, line: &str) -> Result<Option<(ObjectId, S
 /// The error where a line has no snapshot yet.
 pub fn nothing_yet(line: &str) -> Error {
     Error::NotFound {
-        what: "snapshot on the line",
+        what: "snapshot yet on line",
         name: line.to_owned(),
     }
 }
