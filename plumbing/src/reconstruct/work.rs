@@ -46,7 +46,8 @@ fn write_unit<'j>(context: &Context<'j>, made: &Made<'j>, unit: &mut Vec<Piece<'
         Some(at) => context.store.read_frame(at, frame).err(),
         None => None,
     };
-    if unread.is_none() && 2 * unit.len() >= frame.count() {
+    // Many hashes at once are faster, also where some of them are not needed.
+    if at.is_some() && unread.is_none() && 2 * unit.len() >= frame.count() {
         frame.verify_all();
     }
     let mut checked = None;
