@@ -26,6 +26,7 @@ use crate::ui::ColorChoice;
 #[command(
     name = "ghost",
     bin_name = "ghost",
+    verbatim_doc_comment,
     version,
     disable_help_subcommand = true,
     max_term_width = 100

@@ -3,7 +3,8 @@
 //! Order of durability (design section 5): frames, commit record, one `fdatasync` a data file, `fsync` of the folder
 //! for a new file; only then may a ref name what was added. An index segment follows when all that is done.
 //!
-//! Long jobs commit every [`GROUP_BYTES`]; that sync runs beside the work, and the next commit record waits for it.
+//! Long jobs commit every [`GROUP_BYTES`]; that sync runs beside the work, and the next commit record comes when it is
+//! done. Where the disk is slower than the work, groups become longer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -154,7 +155,12 @@ impl<'s> Writer<'s> {
                 },
             );
         }
-        if end - appending.group_start >= GROUP_BYTES {
+        // While the disk is busy with the group before, this one grows: nobody waits.
+        let is_idle = appending
+            .syncing
+            .as_ref()
+            .is_none_or(|(handle, _)| handle.is_finished());
+        if end - appending.group_start >= GROUP_BYTES && is_idle {
             self.close_group(&mut appending)?;
             if self.store.recent.count() > RECENT_MAX {
                 self.wait(&mut appending)?;
