@@ -27,7 +27,7 @@ import inputs
 HERE = os.path.dirname(os.path.abspath(__file__))
 STEPS = dict(kernel=["first", "again", "update", "restore", "check"], large=["first", "again", "update", "restore", "check"],
              million=["first", "again"], huge=["first", "again", "restore", "check"])
-TOOLS = dict(kernel="", large="", million="ghost,restic,rustic,bupstash", huge="ghost")
+TOOLS = dict(kernel="", large="ghost,rustic,restic,borg,bupstash,casync,tar|zstd", million="ghost,restic,rustic,bupstash", huge="ghost")
 # Of the best peer's wall time; repository MiB after first and update ("best" is that of the smallest peer); peak MiB.
 TARGET = dict(
     kernel=dict(first=0.55, again=0.8, update=0.25, restore=0.5, check=0.35, size1=198, size2=238, rss=120),
@@ -43,7 +43,7 @@ def arguments():
     ap.add_argument("mode", choices=STEPS)
     ap.add_argument("dir", nargs="?", help="where inputs.py put linux-old and linux-new, or large-old and large-new")
     ap.add_argument("--ghost", default="ghost", help="the binary to measure")
-    ap.add_argument("--tools", help="a,b,c: only these (default: all that are installed; fewer for million and huge)")
+    ap.add_argument("--tools", help="a,b,c: only these (default: those installed that a mode suits)")
     ap.add_argument("--steps", help="a,b,c: only these")
     ap.add_argument("--runs", type=int, default=3)
     ap.add_argument("--again", type=int, default=5, help="how often the step `again` is repeated in a run")
