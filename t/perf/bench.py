@@ -20,7 +20,7 @@ another tool. Needs root, for the loop mount. Tools that are not installed are l
 Writes NAME.json (every single measurement, the command, the machine, versions) and NAME.txt (medians, and what became
 of each target) to the runs folder, after each tool, so that a broken run keeps what it had.
 """
-import argparse, atexit, datetime, json, os, platform, re, shutil, signal, statistics, subprocess, sys, tempfile, time
+import argparse, atexit, datetime, fcntl, json, os, platform, re, shutil, signal, statistics, subprocess, sys, tempfile, time
 
 import inputs
 
@@ -441,10 +441,18 @@ def main():
     if missing:
         sys.exit(f"bench.py: needs {', '.join(missing)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # kept open, and so locked, to the end: two runs in one place would unmount each other's filesystem
+    lock = open(a.work + ".lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"bench.py: another run uses {a.work}: give this one its own --work, or wait (timings of two at once mean little)")
     b = Bench(a)
     if not b.tools:
         sys.exit("bench.py: none of the tools is installed")
     atexit.register(cleanup, a)
+    if os.getloadavg()[0] > 1:
+        say(f"the machine is busy (load {os.getloadavg()[0]:.1f}): compare CPU and ratios, not seconds")
     b.all()
     print(b.text, end="")
 
