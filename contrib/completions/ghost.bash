@@ -735,12 +735,16 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__hash__subcmd__object)
-            opts="-w -z -C -c -q -v -h --stdin --stdin-paths --fullhash --ref --entry --repo --quiet --verbose --color --json --progress --help"
+            opts="-w -z -C -c -q -v -h --stdin --append-to --stdin-paths --fullhash --ref --entry --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --append-to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 -C)
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -1303,7 +1307,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__show__subcmd__ref)
-            opts="-s -C -c -q -v -h --lines --tags --hash --repo --quiet --verbose --color --json --progress --help"
+            opts="-d -s -C -c -q -v -h --lines --tags --head --dereference --hash --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -414,6 +414,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -s v -l verbose -
 complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand dump-data" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l append-to -d 'Hash what REF names with standard input behind it; only the last chunk of REF is cut again' -r
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand hash-object" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -549,6 +550,8 @@ always\t'Always'
 never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -l lines -d 'List lines of snapshots only'
 complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -l tags -d 'List tags only'
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -l head -d 'List first what @ names: the newest snapshot of the current line'
+complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -s d -l dereference -d 'List behind each snapshot its tree, as NAME^{tree}'
 complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -s s -l hash -d 'Print ids only'
 complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand show-ref" -s v -l verbose -d 'Say more; twice for details'

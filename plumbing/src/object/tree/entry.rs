@@ -274,96 +274,104 @@ impl Entry {
         if flags & !FLAGS_KNOWN != 0 || (flags & FLAG_FULLHASH != 0 && kind != Kind::File) {
             return Err(reader.malformed(format_args!("flags {flags:#x} do not belong to this entry")));
         }
-        // The limits fit a u32.
-        let mode = reader.varint_max("mode", 0o7777)? as u32;
-        let uid = reader.varint_max("uid", u64::from(u32::MAX))? as u32;
-        let gid = reader.varint_max("gid", u64::from(u32::MAX))? as u32;
-        let mut owner_name = |flag, what| -> Result<BString> {
-            if flags & flag == 0 {
-                return Ok(BString::default());
-            }
-            let name = reader.bytes(what, OWNER_NAME_BYTES_MAX)?;
-            if name.is_empty() || name.contains(&0) {
-                return Err(reader.malformed(format_args!("{what} is empty or holds NUL")));
-            }
-            Ok(name.into())
-        };
-        let user = owner_name(FLAG_USER, "user name")?;
-        let group = owner_name(FLAG_GROUP, "group name")?;
-        let mtime = take_time(reader)?;
-        let btime = if flags & FLAG_BIRTH != 0 {
-            Some(take_time(reader)?)
-        } else {
-            None
-        };
-        let xattrs = if flags & FLAG_XATTRS != 0 {
-            take_xattrs(reader)?
-        } else {
-            Vec::new()
-        };
-        let links = if flags & FLAG_LINKS != 0 {
-            Some(reader.array::<16>()?)
-        } else {
-            None
-        };
-        if links.is_some() && matches!(kind, Kind::Directory | Kind::Whiteout) {
+        let meta = take_meta(reader, flags)?;
+        if meta.links.is_some() && matches!(kind, Kind::Directory | Kind::Whiteout) {
             return Err(reader.malformed("a hard-link group on an entry that has one name"));
         }
-        let node = match kind {
-            Kind::File => {
-                let content = ContentRef::decode(reader)?;
-                let fullhash = if flags & FLAG_FULLHASH != 0 {
-                    Some(ObjectId::decode(reader)?)
-                } else {
-                    None
-                };
-                if let (Some(full), ContentRef::Block { id, .. }) = (&fullhash, &content)
-                    && full.algo() == id.algo()
-                {
-                    return Err(reader.malformed("a file hash beside the one block that says it"));
-                }
-                Node::File { content, fullhash }
-            }
-            Kind::Directory => Node::Directory {
-                tree: ObjectId::decode(reader)?,
-            },
-            Kind::Symlink => {
-                let target = reader.bytes("link target", SYMLINK_BYTES_MAX)?;
-                if target.is_empty() || target.contains(&0) {
-                    return Err(reader.malformed("a link target that is empty or holds NUL"));
-                }
-                Node::Symlink { target: target.into() }
-            }
-            Kind::CharDevice | Kind::BlockDevice => {
-                let major = reader.varint_max("major number", u64::from(u32::MAX))? as u32;
-                let minor = reader.varint_max("minor number", u64::from(u32::MAX))? as u32;
-                if kind == Kind::CharDevice {
-                    Node::CharDevice { major, minor }
-                } else {
-                    Node::BlockDevice { major, minor }
-                }
-            }
-            Kind::Fifo => Node::Fifo,
-            Kind::Socket => Node::Socket,
-            Kind::Whiteout => Node::Whiteout,
-        };
-        let meta = Metadata {
-            mode,
-            uid,
-            gid,
-            user,
-            group,
-            mtime,
-            btime,
-            xattrs,
-            links,
-        };
+        let node = take_node(reader, kind, flags)?;
         Ok(Self {
             name: name.into(),
             meta,
             node,
         })
     }
+}
+
+fn take_meta(reader: &mut Reader<'_>, flags: u64) -> Result<Metadata> {
+    // The limits fit a u32.
+    let mode = reader.varint_max("mode", 0o7777)? as u32;
+    let uid = reader.varint_max("uid", u64::from(u32::MAX))? as u32;
+    let gid = reader.varint_max("gid", u64::from(u32::MAX))? as u32;
+    let mut owner_name = |flag, what| -> Result<BString> {
+        if flags & flag == 0 {
+            return Ok(BString::default());
+        }
+        let name = reader.bytes(what, OWNER_NAME_BYTES_MAX)?;
+        if name.is_empty() || name.contains(&0) {
+            return Err(reader.malformed(format_args!("{what} is empty or holds NUL")));
+        }
+        Ok(name.into())
+    };
+    let user = owner_name(FLAG_USER, "user name")?;
+    let group = owner_name(FLAG_GROUP, "group name")?;
+    let mtime = take_time(reader)?;
+    let btime = if flags & FLAG_BIRTH != 0 {
+        Some(take_time(reader)?)
+    } else {
+        None
+    };
+    let xattrs = if flags & FLAG_XATTRS != 0 {
+        take_xattrs(reader)?
+    } else {
+        Vec::new()
+    };
+    let links = if flags & FLAG_LINKS != 0 {
+        Some(reader.array::<16>()?)
+    } else {
+        None
+    };
+    Ok(Metadata {
+        mode,
+        uid,
+        gid,
+        user,
+        group,
+        mtime,
+        btime,
+        xattrs,
+        links,
+    })
+}
+
+fn take_node(reader: &mut Reader<'_>, kind: Kind, flags: u64) -> Result<Node> {
+    Ok(match kind {
+        Kind::File => {
+            let content = ContentRef::decode(reader)?;
+            let fullhash = if flags & FLAG_FULLHASH != 0 {
+                Some(ObjectId::decode(reader)?)
+            } else {
+                None
+            };
+            if let (Some(full), ContentRef::Block { id, .. }) = (&fullhash, &content)
+                && full.algo() == id.algo()
+            {
+                return Err(reader.malformed("a file hash beside the one block that says it"));
+            }
+            Node::File { content, fullhash }
+        }
+        Kind::Directory => Node::Directory {
+            tree: ObjectId::decode(reader)?,
+        },
+        Kind::Symlink => {
+            let target = reader.bytes("link target", SYMLINK_BYTES_MAX)?;
+            if target.is_empty() || target.contains(&0) {
+                return Err(reader.malformed("a link target that is empty or holds NUL"));
+            }
+            Node::Symlink { target: target.into() }
+        }
+        Kind::CharDevice | Kind::BlockDevice => {
+            let major = reader.varint_max("major number", u64::from(u32::MAX))? as u32;
+            let minor = reader.varint_max("minor number", u64::from(u32::MAX))? as u32;
+            if kind == Kind::CharDevice {
+                Node::CharDevice { major, minor }
+            } else {
+                Node::BlockDevice { major, minor }
+            }
+        }
+        Kind::Fifo => Node::Fifo,
+        Kind::Socket => Node::Socket,
+        Kind::Whiteout => Node::Whiteout,
+    })
 }
 
 fn put_time(out: &mut Vec<u8>, time: Timestamp) {
