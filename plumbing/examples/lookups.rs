@@ -5,6 +5,11 @@
 //! FOLDER must be empty or hold what an earlier call made. The objects are empty; their ids are not the hashes of what
 //! they hold, which look-ups do not notice. 100 million take 5.2 GB of disk and, while they are made, 3 GB of memory.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a program of its own, not a part of the library"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;

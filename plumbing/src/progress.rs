@@ -6,8 +6,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+
+/// A job that waits looks this often whether it is to stop.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a job is busy with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +70,22 @@ pub struct Progress {
     known_bytes: AtomicU64,
     phase: AtomicU8,
     stop: Arc<AtomicBool>,
+    pace: Option<Pace>,
+}
+
+/// How fast a job may go.
+#[derive(Debug)]
+struct Pace {
+    bytes_per_second: u64,
+    begun: Instant,
+}
+
+impl Pace {
+    /// How long to wait until so many bytes in all are not too many.
+    fn wait(&self, bytes: u64) -> Duration {
+        let due = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+        due.saturating_sub(self.begun.elapsed())
+    }
 }
 
 /// The counters at one moment.
@@ -100,10 +120,28 @@ impl Progress {
         }
     }
 
-    /// Adds finished files and bytes.
+    /// Lets the job go through at most so many bytes a second from now on; 0 is no limit.
+    pub fn limit(mut self, bytes_per_second: u64) -> Self {
+        let begun = Instant::now();
+        self.pace = (bytes_per_second > 0).then_some(Pace {
+            bytes_per_second,
+            begun,
+        });
+        self
+    }
+
+    /// Adds finished files and bytes, and waits where the job is faster than it may be.
     pub fn add(&self, files: u64, bytes: u64) {
         self.files_done.fetch_add(files, Relaxed);
-        self.bytes_done.fetch_add(bytes, Relaxed);
+        let all = self.bytes_done.fetch_add(bytes, Relaxed) + bytes;
+        let Some(pace) = &self.pace else { return };
+        while !self.should_stop() {
+            let wait = pace.wait(all);
+            if wait.is_zero() {
+                break;
+            }
+            std::thread::sleep(wait.min(PAUSE));
+        }
     }
 
     /// Adds blocks that the store did not have.
@@ -201,5 +239,21 @@ mod tests {
         assert!(progress.check().is_ok());
         stop.store(true, Relaxed);
         assert!(matches!(progress.check(), Err(Error::Interrupted)));
+    }
+
+    #[test]
+    fn a_limit_is_kept() {
+        let pace = Pace {
+            bytes_per_second: 1000,
+            begun: Instant::now(),
+        };
+        assert!(pace.wait(0).is_zero());
+        let wait = pace.wait(60_000);
+        assert!(
+            wait > Duration::from_secs(50) && wait <= Duration::from_secs(60),
+            "{wait:?}"
+        );
+        let stop = Arc::new(AtomicBool::new(true));
+        Progress::new(stop).limit(1).add(1, u64::from(u32::MAX));
     }
 }

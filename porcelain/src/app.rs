@@ -25,6 +25,9 @@ use crate::ui::output::Manner;
 use crate::ui::progress::{Monitor, Show, TEMPLATE};
 use crate::ui::{ColorChoice, Output, show};
 
+/// The priority of whoever waits for all others; disks take theirs from it.
+const PRIORITY_LOWEST: i32 = 19;
+
 /// One run of the program.
 #[derive(Debug)]
 pub struct App {
@@ -241,6 +244,16 @@ impl App {
             near
         };
         show::bytes(near.as_os_str().as_encoded_bytes())
+    }
+
+    /// The progress of a job that reads much: as slow and as modest as the settings want it.
+    pub fn gentle(&self, repository: &Repository) -> Progress {
+        let settings = repository.settings();
+        if settings.io_idle {
+            // Where the system refuses, the job runs as others do.
+            let _ = rustix::process::setpriority_process(None, PRIORITY_LOWEST);
+        }
+        Progress::new(self.interrupt.clone()).limit(settings.io_read_limit_bytes)
     }
 
     /// Begins to show a long job, until the monitor is dropped.

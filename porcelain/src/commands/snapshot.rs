@@ -117,7 +117,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let line = line_ref(arguments.line.as_deref().unwrap_or(&settings.core_line))?;
     let parent = repository.refs.get(&line)?;
     let request = request(app, &repository, arguments, parent)?;
-    let progress = Arc::new(Progress::new(app.interrupt.clone()));
+    let progress = Arc::new(app.gentle(&repository));
     let mut taken = {
         let _monitor = app.monitor(&progress, &repository.config)?;
         take(app, &repository, &request, arguments, &progress)?

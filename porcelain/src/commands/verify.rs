@@ -89,7 +89,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         depth,
         threads: app.threads(repository.settings()),
     };
-    let progress = Arc::new(Progress::new(app.interrupt.clone()));
+    let progress = Arc::new(app.gentle(&repository));
     let report = {
         let _monitor = app.monitor(&progress, &repository.config)?;
         verify::run(&repository.store, &repository.refs, &request, &progress)?

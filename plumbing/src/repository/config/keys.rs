@@ -159,9 +159,9 @@ settings! {
     /// What the line says that shows how far a long job is; empty is the usual line (`ghost help status-line`).
     "ui.status" ui_status: String = String::new(), Kind::Text, Any;
 
-    /// Bytes a second that are read from files at most; 0 is no limit.
+    /// Bytes a second that snapshot and verify read at most; 0 is no limit.
     "io.read-limit" io_read_limit_bytes: u64 = 0, Kind::Bytes { min: 0, max: NO_LIMIT }, Any;
-    /// Whether files are read only while nobody else uses the disk.
+    /// Whether snapshot and verify run at the lowest priority, for the processor and with it for the disk.
     "io.idle" io_idle: bool = false, ON_OFF, Any;
 }
 
