@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use ghost_plumbing::Result;
 use ghost_plumbing::object::{ObjectId, ObjectKind};
-use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::revision::read_snapshot;
 use ghost_plumbing::refs::short_name;
 use ghost_plumbing::repository::Repository;
