@@ -3,8 +3,7 @@
 //! 1. [`Appender::acquire`] locks an existing file that has room and adopts or cuts its tail, which only the holder
 //!    of the lock may do; [`Appender::create`] makes a new one.
 //! 2. [`Appender::append`] adds a frame.
-//! 3. [`Appender::commit`] closes the group with a commit record; the caller syncs, and calls
-//!    [`Appender::synced`] before the next commit.
+//! 3. [`Appender::commit`] closes the group with a commit record; the caller syncs the file before the next commit.
 //!
 //! A write that fails spoils the appender: nothing more is appended, and the next writer cuts what was not committed.
 

@@ -2,7 +2,7 @@
 //!
 //! 1. [`sides`]: what the arguments name, as pairs of directories
 //! 2. the library compares each pair and finds what was moved
-//! 3. [`print`] names the changes, [`patch`] shows lines of text
+//! 3. [`mod@print`] names the changes, [`patch`] shows lines of text
 
 pub mod patch;
 pub mod print;
