@@ -45,6 +45,8 @@ fn every_released_format_is_read() {
     for folder in FORMAT_VERSIONS.into_iter().flat_map(repositories) {
         let world = World::new();
         oracle::copy_folder(&folder, &world.path("golden"));
+        // Git keeps no empty folders, and whoever cloned owns the rest.
+        world.shell("find golden -type d -empty -delete").ok();
         // `expected` is what t/golden/describe.sh said of the tree: it uses nothing of ghost.
         let expected = fs::read(folder.join("expected")).unwrap();
         let log = world.ghost(["log"]).at("golden").ok();
