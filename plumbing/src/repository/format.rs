@@ -29,7 +29,10 @@ pub const FILE: &str = "format";
 /// Longest format file in bytes.
 pub const FORMAT_BYTES_MAX: usize = 64 << 10;
 const MAGIC: &str = "ghost repository";
+/// The version that this program writes.
 const VERSION: &str = "1";
+/// Every version that this program reads; of each, repositories are kept under `t/golden/`.
+pub const VERSIONS: [&str; 1] = [VERSION];
 const KEYS: [&str; 7] = [
     "uuid",
     "hash",
@@ -102,7 +105,7 @@ impl Format {
             return Err(lines.damaged(MAGIC, magic));
         }
         let version = lines.value("version")?;
-        if version != VERSION {
+        if !VERSIONS.contains(&version) {
             let known = !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit());
             return Err(match known {
                 true => unsupported(path, &format!("repository format {version}")),

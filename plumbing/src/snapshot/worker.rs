@@ -229,7 +229,7 @@ impl<'s, 'w> Worker<'s, 'w> {
                 let entry = self.entry(name, &read.stat, read.xattrs, read.node);
                 let never = read.is_partial || !read.stat.same_content(stat);
                 if read.is_partial {
-                    let problem = "it grew while it was read; recorded is what it held at first";
+                    let problem = "it grew while it was read, or ended early; recorded is what was read";
                     self.problem(dir.path_of(name), "read all of", std::io::Error::other(problem));
                 }
                 let print = if never {
@@ -396,10 +396,12 @@ impl<'s, 'w> Worker<'s, 'w> {
                 Ok(after) => after,
                 Err(error) => return Ok(Err(("stat", error))),
             };
-            let is_partial = !after.same_content(&before);
+            let (same, all) = (after.same_content(&before), stored.content.len() == before.size);
+            let is_partial = !same || !all;
             // A file that only grows, a log for instance, is recorded as it was at first; others are never half there.
-            let grew = after.ino == before.ino && after.size > before.size && stored.content.len() == before.size;
-            if !is_partial || (attempt == TRIES && grew) {
+            // One that ends early although nothing changed, as those of the kernel do, has no more to give.
+            let grew = after.ino == before.ino && after.size > before.size && all;
+            if !is_partial || (attempt == TRIES && (grew || same)) {
                 let node = Node::File {
                     content: stored.content,
                     fullhash: stored.fullhash,

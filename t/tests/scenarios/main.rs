@@ -1,7 +1,6 @@
 #![allow(
     clippy::unwrap_used,
     missing_docs,
-    dead_code,
     reason = "tests: a failed unwrap is a failed test"
 )]
 //! Scenarios: what people do with `ghost`, from the outside, compared with tools that nobody here wrote.
@@ -18,4 +17,6 @@ mod t2_store;
 mod t3_walk;
 mod t4_trees;
 mod t7_porcelain;
+mod t7_readme;
 mod t8_damage;
+mod t9_formats;

@@ -163,12 +163,6 @@ impl World {
         self.command("bash", ["-eu", "-o", "pipefail", "-c", script])
             .env("PATH", path)
     }
-
-    /// Text with the temporary folder written as `$W`.
-    pub fn tidy(&self, text: &str) -> String {
-        let root = self.root().to_str().unwrap();
-        text.replace(root, "$W")
-    }
 }
 
 /// A command that is ready to run.
