@@ -15,7 +15,7 @@ use crate::output::{Termination, json_line};
 
 /// List what is in a tree
 ///
-/// Each entry is one line: MODE KIND REF [SIZE] [KEY=VALUE]... TAB PATH. All metadata is in the KEY=VALUE words, so
+/// Each entry is one line: MODE KIND REF, with -l SIZE, KEY=VALUE words, TAB, PATH. All metadata is in the KEY=VALUE words, so
 /// that `ghost mktree` makes the same tree of the lines; with -r, also give -t, which keeps the metadata of folders.
 #[derive(Args, Clone, Debug)]
 pub struct LsTree {
