@@ -9,10 +9,6 @@
 //!
 //! Nothing here prints an error, reads the environment or asks for the time.
 #![cfg_attr(test, allow(clippy::unwrap_used, missing_docs))]
-#![expect(
-    rustdoc::broken_intra_doc_links,
-    reason = "the doc comment of a command is its help, in which [SIZE] is no link"
-)]
 
 pub mod context;
 pub mod entry_json;
