@@ -9,11 +9,6 @@
     reason = "a program of its own: what it is told and where it works is its own affair"
 )]
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a program of its own, not a part of the library"
-)]
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
