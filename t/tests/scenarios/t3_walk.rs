@@ -264,7 +264,8 @@ fn only_what_changed_is_read_again() {
     // Old enough that no clock is in doubt.
     world.shell("find tree -exec touch -d 2001-02-03 {} +").ok();
     world.ghost(["snapshot", "tree"]).ok();
-    // Taken again once the ctime is older than the scan, too.
+    // Taken again once the ctime is older than the scan, too: the kernel's clock needs two ticks for that.
+    world.shell("sleep 0.2").ok();
     world.ghost(["snapshot", "tree"]).ok();
     world.write("tree/src/main.c", "int main(void) { return 1; }\n");
     let opened = |arguments: &str| {
