@@ -2,26 +2,27 @@
 //!
 //! 1. Its names are listed and looked at; each entry gets a fingerprint. If all are those of the last scan, nothing in
 //!    it is read: only its child directories are gone into, and when their trees too are those of then, so is its own.
-//! 2. Otherwise its entries are taken in windows of [`WINDOW`]: what is unchanged is copied from the last tree, what
-//!    is not is read, and when all of a window is known it is added to the new tree. Memory is one window, however
-//!    many entries there are.
+//! 2. Otherwise its entries are taken in windows of [`WINDOW`]: what is unchanged is copied from the last tree
+//!    ([`last`]), what is not is read, and when all of a window is known it is added to the new tree ([`build`]).
+//!    Memory is one window, however many entries there are.
 //! 3. When the tree is known the directory above is told. A directory that holds a name of an inode whose other names
 //!    were not all seen waits until the walk is over (see [`super::links`]).
 
-use std::collections::VecDeque;
+mod build;
+mod last;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use self::build::Build;
+use self::last::Old;
 use super::links::{Group, Key};
 use super::queue::Task;
 use super::worker::Worker;
 use crate::error::Result;
-use crate::object::codec::Reader;
-use crate::object::tree::Entries;
-use crate::object::{Entry, Kind, Node, ObjectId, ObjectSource, TreeBuilder, TreeNode};
-use crate::store::Store;
+use crate::object::{Entry, Kind, Node, ObjectId};
 use crate::walk::cache::{DirKey, Fingerprint};
 use crate::walk::{DirHandle, Names, Reason, Scope, Stat};
 
@@ -84,27 +85,6 @@ pub enum Found {
         /// Whether that is the tree it had.
         unchanged: bool,
     },
-}
-
-/// The entries that the directory had, read along with the new ones.
-#[derive(Default)]
-struct Old {
-    /// Nodes to read, the next one last.
-    pending: Vec<ObjectId>,
-    leaf: VecDeque<Entry>,
-    prints: Vec<Fingerprint>,
-    /// The place of the next entry.
-    at: usize,
-}
-
-/// The tree on its way.
-#[derive(Default)]
-struct Build {
-    builder: TreeBuilder,
-    /// Encoded entries from the first one on whose hard-link group is not known yet.
-    held: Vec<(Vec<u8>, Option<Key>)>,
-    prints: Vec<Fingerprint>,
-    groups: Vec<(usize, [u8; 16])>,
 }
 
 impl Dir {
@@ -415,141 +395,5 @@ impl Worker<'_, '_> {
             };
         }
         Ok(Some(parent))
-    }
-
-    /// The tree of a directory whose entries all look as they did in `tree`.
-    fn finish_same(&mut self, dir: &Dir, inner: &mut Inner, tree: ObjectId) -> Result<(ObjectId, bool)> {
-        let groups = self.groups(inner);
-        inner.build.prints = inner.prints.clone();
-        let record = self.scan.cache.as_ref().and_then(|cache| cache.directory(&dir.key));
-        let was = record.and_then(|record| record.fingerprints.iter().nth(inner.prints.len()));
-        let now = self.scan.prints.links(&groups);
-        inner.build.prints.extend(now);
-        let links_same = match (now, was) {
-            (None, None) => true,
-            (Some(now), Some(was)) => now.matches(was),
-            _ => false,
-        };
-        let same = |item: &Item| matches!(item.found, Found::Child { unchanged: true, .. });
-        if links_same && inner.window.iter().all(same) {
-            return Ok((tree, true));
-        }
-        let mut builder = TreeBuilder::new();
-        let mut children = inner.window.iter().peekable();
-        let mut groups = groups.iter().peekable();
-        let packer = &mut self.packer;
-        for (at, entry) in Entries::new(self.scan.store, tree).enumerate() {
-            let mut entry = entry?;
-            entry.meta.links = groups.next_if(|group| group.0 == at).map(|group| group.1);
-            if let Some(item) = children.next_if(|item| inner.names.get(item.name as usize) == entry.name.as_slice())
-                && let Found::Child { tree, .. } = item.found
-            {
-                entry.node = Node::Directory { tree };
-            }
-            builder.push(&entry, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
-        }
-        let tree = builder.finish(&mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
-        Ok((tree, false))
-    }
-
-    /// The groups of entries that have one, by place.
-    fn groups(&self, inner: &Inner) -> Vec<(usize, [u8; 16])> {
-        let named = |(at, key): &(usize, Key)| match self.scan.links.group(key) {
-            Group::Named(group) => Some((*at, group)),
-            Group::Unknown | Group::Single => None,
-        };
-        inner.links.iter().filter_map(named).collect()
-    }
-
-    /// Adds a window to the tree.
-    fn add_window(&mut self, inner: &mut Inner) -> Result<()> {
-        let window = std::mem::take(&mut inner.window);
-        for item in window {
-            let Found::Entry(mut entry) = item.found else { continue };
-            let group = item.link.map(|key| (key, self.scan.links.group(&key)));
-            inner.build.prints.push(item.print);
-            entry.meta.links = match group {
-                Some((_, Group::Named(group))) => {
-                    inner.build.groups.push((inner.build.prints.len() - 1, group));
-                    Some(group)
-                }
-                _ => None,
-            };
-            if !inner.build.held.is_empty() || matches!(group, Some((_, Group::Unknown))) {
-                let mut encoded = Vec::new();
-                entry.encode(&mut encoded);
-                inner
-                    .build
-                    .held
-                    .push((encoded, group.filter(|g| g.1 == Group::Unknown).map(|g| g.0)));
-                continue;
-            }
-            let packer = &mut self.packer;
-            inner
-                .build
-                .builder
-                .push(&entry, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
-        }
-        Ok(())
-    }
-
-    /// The tree of a directory all of whose windows were added.
-    fn finish_built(&mut self, inner: &mut Inner) -> Result<ObjectId> {
-        let Build {
-            mut builder,
-            held,
-            mut prints,
-            mut groups,
-        } = std::mem::take(&mut inner.build);
-        let packer = &mut self.packer;
-        let first = prints.len() - held.len();
-        for (at, (encoded, key)) in held.into_iter().enumerate() {
-            let mut entry = Entry::decode(&mut Reader::new("entry", &encoded))?;
-            if let Some(Group::Named(group)) = key.map(|key| self.scan.links.group(&key)) {
-                entry.meta.links = Some(group);
-                groups.push((first + at, group));
-            }
-            builder.push(&entry, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
-        }
-        groups.sort_unstable();
-        prints.extend(self.scan.prints.links(&groups));
-        inner.build.prints = prints;
-        builder.finish(&mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))
-    }
-}
-
-impl Old {
-    fn new(tree: ObjectId, prints: Vec<Fingerprint>) -> Self {
-        Self {
-            pending: vec![tree],
-            leaf: VecDeque::new(),
-            prints,
-            at: 0,
-        }
-    }
-
-    /// The entry of this name, if it looked as it does now. Names must be asked for in order. Where the last tree cannot
-    /// be read there is none, and what it named is read again.
-    fn find(&mut self, store: &Store, name: &[u8], print: Fingerprint) -> Option<Entry> {
-        loop {
-            while let Some(entry) = self.leaf.front() {
-                if entry.name.as_slice() > name {
-                    return None;
-                }
-                let was = self.prints.get(self.at).copied().unwrap_or(Fingerprint::NEVER);
-                let entry = self.leaf.pop_front()?;
-                self.at += 1;
-                if entry.name.as_slice() == name {
-                    return print.matches(was).then_some(entry);
-                }
-            }
-            match store.tree_node(&self.pending.pop()?) {
-                Ok(TreeNode::Leaf(entries)) => self.leaf = entries.into(),
-                Ok(TreeNode::Inner { children, .. }) => {
-                    self.pending.extend(children.iter().rev().map(|child| child.id))
-                }
-                Err(_) => *self = Self::default(),
-            }
-        }
     }
 }
