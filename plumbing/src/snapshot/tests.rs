@@ -1,13 +1,20 @@
 //! Snapshots of real directories into a repository in memory.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::*;
+use crate::chunk;
+use crate::disk::Disk;
 use crate::disk::memory::MemoryDisk;
-use crate::object::HashAlgo;
 use crate::object::tree::{Entries, lookup};
+use crate::object::{HashAlgo, Node};
 use crate::store::Options;
+use crate::time::Timestamp;
+use crate::walk::{self, Rules};
 
 struct World {
     disk: Arc<MemoryDisk>,

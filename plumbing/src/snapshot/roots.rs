@@ -1,0 +1,274 @@
+//! From the roots of a request to one tree: a directory's own, or a tree of their names.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bstr::BString;
+use parking_lot::Mutex;
+
+use super::directory::{Dir, Inner};
+use super::links::Links;
+use super::queue::Queue;
+use super::scan::{Scan, run};
+use super::worker::Worker;
+use super::{Place, Problem, Request};
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::object::{Entry, Kind, Metadata, Node, ObjectId, Root, Totals, TreeBuilder};
+use crate::progress::Progress;
+use crate::store::{Store, Writer};
+use crate::walk::cache::{CacheIdentity, CacheSecret, CacheWriter, Cutoff, Fingerprinter, StatCache};
+use crate::walk::{DirHandle, Owners, XattrReader, Xattrs};
+
+/// The tree of all roots.
+pub struct Taken {
+    pub tree: ObjectId,
+    pub roots: Vec<Root>,
+    pub totals: Totals,
+    /// What the scans saw, and where that is to be kept.
+    pub caches: Vec<(CacheWriter, PathBuf)>,
+}
+
+/// A root that was scanned.
+struct Scanned {
+    tree: ObjectId,
+    meta: Metadata,
+    totals: Totals,
+    records: (CacheWriter, PathBuf),
+}
+
+/// The roots of a request, and what was gathered so far.
+pub struct Roots<'a> {
+    disk: &'a dyn Disk,
+    cache_folder: PathBuf,
+    repository: [u8; 16],
+    store: &'a Store,
+    request: &'a Request,
+    progress: &'a Progress,
+    owners: Owners,
+    pub problems: Vec<Problem>,
+    pub excluded: u64,
+    pub cache_rejected: Option<String>,
+}
+
+/// What the last scan of `root` as `request` asks for it saw, if that is known and can be relied on.
+pub fn last_scan(place: &Place<'_>, request: &Request, root: &Path) -> Option<StatCache> {
+    let identity = identity(place.uuid, place.store, request, root);
+    let path = place.ghost_dir.join("cache").join(identity.file_name());
+    // A cache that cannot be used costs time, nothing else.
+    let cache = StatCache::open(place.disk, &path, &identity).ok().flatten();
+    cache.filter(|_| place.store.is_whole())
+}
+
+/// Scans are comparable that agree in all of this.
+fn identity(repository: [u8; 16], store: &Store, request: &Request, root: &Path) -> CacheIdentity {
+    let chunk = format!("{:?}", request.chunk);
+    let flags = [
+        u8::from(request.xattrs),
+        u8::from(request.birth_time),
+        store.algo() as u8,
+    ];
+    let rules = request.rules_text.join("\n");
+    CacheIdentity::new(
+        repository,
+        &[&path_bytes(root), rules.as_bytes(), chunk.as_bytes(), &flags],
+    )
+}
+
+impl<'a> Roots<'a> {
+    pub fn new(place: &Place<'a>, request: &'a Request, progress: &'a Progress) -> Result<Self> {
+        Ok(Self {
+            disk: place.disk,
+            cache_folder: place.ghost_dir.join("cache"),
+            repository: place.uuid,
+            store: place.store,
+            request,
+            progress,
+            owners: Owners::system().map_err(Error::io("read", "/etc/passwd"))?,
+            problems: Vec::new(),
+            excluded: 0,
+            cache_rejected: None,
+        })
+    }
+
+    /// Scans all roots.
+    pub fn take(&mut self, writer: &Writer<'_>) -> Result<Taken> {
+        let request = self.request;
+        if let [root] = &request.roots[..]
+            && let Ok(handle) = DirHandle::open_root(root)
+        {
+            let scanned = self.directory(writer, root, handle)?;
+            let roots = vec![Root {
+                path: path_bytes(root),
+                meta: Some(scanned.meta),
+            }];
+            return Ok(Taken {
+                tree: scanned.tree,
+                roots,
+                totals: scanned.totals,
+                caches: vec![scanned.records],
+            });
+        }
+        let mut entries: Vec<Entry> = Vec::new();
+        let (mut totals, mut caches, mut roots) = (Totals::default(), Vec::new(), Vec::new());
+        for root in &request.roots {
+            let name = root.file_name().map(path_bytes).unwrap_or_default();
+            if entries.iter().any(|entry| entry.name == name) {
+                let problem = "two paths end in this name; take them in two snapshots, or the folder above both";
+                return Err(Error::invalid("path", root.display(), problem));
+            }
+            match DirHandle::open_root(root) {
+                Ok(handle) => {
+                    let scanned = self.directory(writer, root, handle)?;
+                    let node = Node::Directory { tree: scanned.tree };
+                    entries.push(Entry {
+                        name,
+                        meta: scanned.meta,
+                        node,
+                    });
+                    add(&mut totals, scanned.totals);
+                    totals.directories += 1;
+                    caches.push(scanned.records);
+                }
+                Err(_) => entries.extend(self.single(writer, root, &mut totals)?),
+            }
+            roots.push(Root {
+                path: path_bytes(root),
+                meta: None,
+            });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut packer = writer.packer();
+        let mut builder = TreeBuilder::new();
+        for entry in &entries {
+            builder.push(entry, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+        }
+        let tree = builder.finish(&mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+        packer.flush()?;
+        Ok(Taken {
+            tree,
+            roots,
+            totals,
+            caches,
+        })
+    }
+
+    fn scan<'s>(&'s self, cache: Option<StatCache>, identity: CacheIdentity) -> Result<Scan<'s>> {
+        let secret = match &cache {
+            Some(cache) => cache.secret().clone(),
+            None => CacheSecret::random(self.disk).map_err(Error::io("get random bytes for", &self.cache_folder))?,
+        };
+        let cutoff = Cutoff::new(self.request.began, self.request.coarse);
+        Ok(Scan {
+            store: self.store,
+            request: self.request,
+            progress: self.progress,
+            owners: &self.owners,
+            xattrs: XattrReader::new(),
+            prints: Fingerprinter::new(&secret, &self.owners, cutoff),
+            records: CacheWriter::new(secret.clone(), identity),
+            secret,
+            cache,
+            links: Links::default(),
+            queue: Queue::default(),
+            problems: Mutex::default(),
+            root: Mutex::default(),
+            failed: AtomicBool::new(false),
+            excluded: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            directories: AtomicU64::new(0),
+            others: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        })
+    }
+
+    fn identity(&self, root: &Path) -> CacheIdentity {
+        identity(self.repository, self.store, self.request, root)
+    }
+
+    /// Scans one directory with all threads.
+    fn directory(&mut self, writer: &Writer<'_>, root: &Path, handle: DirHandle) -> Result<Scanned> {
+        let failed = |op| Error::io(op, root);
+        let stat = handle.stat_self().map_err(failed("stat"))?;
+        let names = handle.read_names().map_err(failed("list"))?;
+        let identity = self.identity(root);
+        let path = self.cache_folder.join(identity.file_name());
+        // Trees of the cache are trusted to be in the store, so the store must be whole.
+        let cache = match StatCache::open(self.disk, &path, &identity) {
+            Ok(cache) => cache.filter(|_| self.store.is_whole()),
+            Err(rejected) => {
+                self.cache_rejected = Some(format!("{}: {rejected}", path.display()));
+                None
+            }
+        };
+        let scan = self.scan(cache, identity)?;
+        let xattrs = if self.request.xattrs {
+            scan.xattrs
+                .read(&handle, stat.dev)
+                .map_err(failed("read attributes of"))?
+        } else {
+            Xattrs::new()
+        };
+        let meta = scan.metadata(&stat, xattrs);
+        let scope = self.request.rules.root(stat.dev, &handle, &names);
+        let inner = Inner::new(handle, scope, names);
+        let top = Dir::new([].into(), scan.secret.root(), None, inner);
+        run(&scan, writer, &top)?;
+        let tree = scan.root.lock().take().ok_or(Error::Interrupted)?;
+        let totals = Totals {
+            files: scan.files.load(Ordering::Relaxed),
+            directories: scan.directories.load(Ordering::Relaxed),
+            others: scan.others.load(Ordering::Relaxed),
+            bytes: scan.bytes.load(Ordering::Relaxed),
+        };
+        let (problems, excluded) = (scan.problems.into_inner(), scan.excluded.into_inner());
+        let records = (scan.records, path);
+        self.excluded += excluded;
+        self.problems.extend(problems);
+        Ok(Scanned {
+            tree,
+            meta,
+            totals,
+            records,
+        })
+    }
+
+    /// Reads a root that is not a directory.
+    fn single(&mut self, writer: &Writer<'_>, root: &Path, totals: &mut Totals) -> Result<Option<Entry>> {
+        let folder = root.parent().unwrap_or(Path::new("/"));
+        let name = path_bytes(root.file_name().unwrap_or_default());
+        let name = std::ffi::CString::new(name.to_vec())
+            .map_err(|_| Error::invalid("path", root.display(), "expected no NUL"))?;
+        let dir = DirHandle::open_root(folder).map_err(Error::io("open", folder))?;
+        let stat = dir.stat(&*name).map_err(Error::io("stat", root))?;
+        if stat.kind == Kind::Directory {
+            return Err(Error::io("open directory", root)(
+                std::io::ErrorKind::PermissionDenied.into(),
+            ));
+        }
+        let scan = self.scan(None, self.identity(root))?;
+        scan.count(&stat);
+        let mut worker = Worker::new(&scan, writer.packer());
+        let entry = worker.root_entry(&dir, &name, &stat)?;
+        worker.packer.flush()?;
+        drop(worker);
+        totals.files += scan.files.load(Ordering::Relaxed);
+        totals.others += scan.others.load(Ordering::Relaxed);
+        totals.bytes += scan.bytes.load(Ordering::Relaxed);
+        let problems = scan.problems.into_inner();
+        self.problems.extend(problems);
+        Ok(entry)
+    }
+}
+
+fn add(totals: &mut Totals, more: Totals) {
+    totals.files += more.files;
+    totals.directories += more.directories;
+    totals.others += more.others;
+    totals.bytes += more.bytes;
+}
+
+fn path_bytes(path: impl AsRef<Path>) -> BString {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_ref().as_os_str().as_bytes().into()
+}
