@@ -20,7 +20,8 @@
 //! 6. [`refs`]: the ref log and revisions
 //! 7. [`walk`]: reading directories, metadata, ignore rules, the stat cache
 //! 8. [`repository`]: a `.ghost` folder: format, configuration, the parts above
-//! 9. [`snapshot`], [`reconstruct`], [`verify`], [`compare`]: the jobs
+//! 9. [`ghosts`]: what was seen; questions over trees, live or stored
+//! 10. [`snapshot`], [`reconstruct`], [`verify`], [`compare`]: the jobs
 //!
 //! Nothing here prints, reads the environment or asks for the time: the caller hands it what it needs.
 //! Every byte on disk is described in `object-format.md`.
@@ -30,6 +31,7 @@ pub mod compare;
 pub mod content;
 pub mod disk;
 pub mod error;
+pub mod ghosts;
 pub mod limits;
 pub mod object;
 pub mod progress;

@@ -21,6 +21,7 @@ pub mod history;
 pub mod records;
 pub mod rules;
 pub mod topics;
+pub mod tree_argument;
 pub mod ui;
 
 use std::ffi::OsString;

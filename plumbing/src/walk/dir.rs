@@ -39,6 +39,19 @@ impl DirHandle {
         Ok(Self { fd })
     }
 
+    /// Opens the directory at a path of any length below this one; the empty path is this one. A link in any place of
+    /// it is refused, as is every name that leads upward.
+    pub fn open_below(&self, path: &[u8]) -> io::Result<Self> {
+        let mut dir = self.open_child(c".")?;
+        for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+            if name == b"." || name == b".." {
+                return Err(io::Error::from(io::ErrorKind::InvalidInput));
+            }
+            dir = dir.open_child(name)?;
+        }
+        Ok(dir)
+    }
+
     /// Opens the directory above, if it is still the one that `expected` shows.
     ///
     /// A walk that goes deep can so close the handles of the levels above and come back to them.
@@ -187,6 +200,20 @@ mod tests {
             dir = dir.open_parent(&expected).unwrap();
             assert_eq!(dir.read_names().unwrap().iter().collect::<Vec<_>>(), [name.as_bytes()]);
             unlinkat(&dir, name.as_str(), AtFlags::REMOVEDIR).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_path_below_is_opened_through_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        symlink("a", folder.path().join("link")).unwrap();
+        let dir = DirHandle::open_root(folder.path()).unwrap();
+        let ino = |path: &[u8]| dir.open_below(path).unwrap().stat_self().unwrap().ino;
+        assert_eq!(ino(b""), dir.stat_self().unwrap().ino);
+        assert_eq!(ino(b"a/b"), dir.open_child("a").unwrap().stat("b").unwrap().ino);
+        for path in [&b"link"[..], b"link/b", b"a/../a", b"a/c"] {
+            assert!(dir.open_below(path).is_err());
         }
     }
 

@@ -1,0 +1,274 @@
+//! The one algebra over trees: what a live directory, a stored tree and a bundle have in common.
+//!
+//! A [`Forest`] answers three questions and no more: what its top is ([`Forest::root`]), what is in one folder
+//! ([`Forest::enter`]), and what the bytes of one file are ([`Forest::open`], [`Forest::read_at`],
+//! [`Forest::full_hash`]). Walks are made of these:
+//!
+//! 1. [`leaves`] goes through a forest in path order, one folder at a time, and gives each entry as soon as its folder
+//!    was read
+//! 2. [`each_folder`] goes through it with several threads, in no order, for jobs that need all of it soon
+//!
+//! Invariants: what cannot be read is told as a problem, by path, and never ends a walk; nothing is hashed by walking;
+//! paths are bytes below the root, without a slash at either end, and that of the root is empty.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use bstr::{BStr, BString, ByteSlice};
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::{Error, Result};
+use crate::object::{Entry, HashAlgo, Kind, ObjectId};
+use crate::progress::Progress;
+use crate::time::Timestamp;
+use crate::walk::{Scope, Stat};
+
+/// What an entry was found as.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// On a disk.
+    Live {
+        /// As it was when its folder was read.
+        stat: Stat,
+        /// The rules of the folder that holds it; kept for folders only.
+        scope: Option<Box<Scope>>,
+    },
+    /// In a stored tree, with its name, metadata and content.
+    Stored(Box<Entry>),
+}
+
+/// One entry of a forest.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// Below the root, names with slashes between; empty for the root itself.
+    pub path: BString,
+    /// File, folder, link...
+    pub kind: Kind,
+    /// Bytes of a file's content.
+    pub size: u64,
+    /// Last change of the content.
+    pub mtime: Timestamp,
+    /// The plain hash of a file's bytes, where it is known without reading them.
+    pub fullhash: Option<ObjectId>,
+    /// What else is known, by the kind of forest.
+    pub origin: Origin,
+}
+
+impl Leaf {
+    /// The last name of the path.
+    pub fn name(&self) -> &BStr {
+        let after = self.path.rfind_byte(b'/').map_or(0, |slash| slash + 1);
+        self.path[after..].as_bstr()
+    }
+
+    /// How a live entry looked.
+    pub fn stat(&self) -> Option<&Stat> {
+        match &self.origin {
+            Origin::Live { stat, .. } => Some(stat),
+            Origin::Stored(_) => None,
+        }
+    }
+
+    /// The path of what goes by `name` in this folder.
+    pub fn child_path(&self, name: &[u8]) -> BString {
+        match self.path.is_empty() {
+            true => name.into(),
+            false => [self.path.as_slice(), b"/", name].concat().into(),
+        }
+    }
+}
+
+/// What is in one folder.
+#[derive(Debug, Default)]
+pub struct Folder {
+    /// Its entries, sorted by name.
+    pub leaves: Vec<Leaf>,
+    /// What could not be looked at, by path.
+    pub problems: Vec<Error>,
+}
+
+/// A tree of files, wherever it is. All methods may be called from several threads at once.
+pub trait Forest: Sync {
+    /// How people name it: a path or a revision.
+    fn label(&self) -> &BStr;
+
+    /// The hash function of the full hashes that it gives.
+    fn algo(&self) -> HashAlgo;
+
+    /// Its top: a folder, or a single file.
+    fn root(&self) -> Result<Leaf>;
+
+    /// What is in a folder. Fails where nothing of it can be read.
+    fn enter(&self, folder: &Leaf) -> Result<Folder>;
+
+    /// The bytes of a file from its beginning. A live file that changed since it was looked at is refused.
+    fn open(&self, file: &Leaf) -> Result<Box<dyn Read + Send + '_>>;
+
+    /// Up to `bytes` bytes of a file from `offset`; less where it ends before.
+    fn read_at(&self, file: &Leaf, offset: u64, bytes: usize) -> Result<Vec<u8>>;
+
+    /// The plain hash of a file's bytes: as it is known, else by reading them. An error where a live file changed
+    /// since it was looked at.
+    fn full_hash(&self, file: &Leaf) -> Result<ObjectId>;
+
+    /// Where a file is on this machine; none where it is in a store.
+    fn live_path(&self, file: &Leaf) -> Option<PathBuf>;
+}
+
+/// The entries of a forest in path order, folders before what is in them, the root left out unless it is a file.
+///
+/// An item that is an error is one thing that could not be read; the walk goes on behind it.
+pub fn leaves(forest: &dyn Forest) -> Leaves<'_> {
+    Leaves {
+        forest,
+        levels: Vec::new(),
+        begun: false,
+    }
+}
+
+/// See [`leaves`].
+pub struct Leaves<'a> {
+    forest: &'a dyn Forest,
+    /// What is still to be given of each folder down to the current one.
+    levels: Vec<Level>,
+    begun: bool,
+}
+
+struct Level {
+    leaves: std::vec::IntoIter<Leaf>,
+    problems: std::vec::IntoIter<Error>,
+}
+
+impl Leaves<'_> {
+    fn enter(&mut self, folder: &Leaf) {
+        let folder = self.forest.enter(folder).unwrap_or_else(|problem| Folder {
+            leaves: Vec::new(),
+            problems: vec![problem],
+        });
+        self.levels.push(Level {
+            leaves: folder.leaves.into_iter(),
+            problems: folder.problems.into_iter(),
+        });
+    }
+
+    fn begin(&mut self) -> Option<Result<Leaf>> {
+        match self.forest.root() {
+            Ok(root) if root.kind == Kind::Directory => {
+                self.enter(&root);
+                None
+            }
+            root => Some(root),
+        }
+    }
+}
+
+impl Iterator for Leaves<'_> {
+    type Item = Result<Leaf>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if !std::mem::replace(&mut self.begun, true)
+            && let Some(root) = self.begin()
+        {
+            return Some(root);
+        }
+        loop {
+            let level = self.levels.last_mut()?;
+            if let Some(problem) = level.problems.next() {
+                return Some(Err(problem));
+            }
+            match level.leaves.next() {
+                Some(leaf) => {
+                    if leaf.kind == Kind::Directory {
+                        self.enter(&leaf);
+                    }
+                    return Some(Ok(leaf));
+                }
+                None => drop(self.levels.pop()),
+            }
+        }
+    }
+}
+
+/// Folders that wait to be entered.
+struct Waiting {
+    folders: Vec<Leaf>,
+    /// Threads that are in one, and may find more.
+    busy: usize,
+    /// The first error of a `take`: everybody stops.
+    failed: Option<Error>,
+}
+
+/// Goes through a forest with up to `threads` threads, in no order, and hands each folder that was read, with its
+/// leaf, to `take` (from any thread). A root that is a file comes as the only leaf of a folder that is itself.
+///
+/// What `take` fails with ends the walk; a folder that cannot be read is one with a problem and nothing else.
+pub fn each_folder(
+    forest: &dyn Forest,
+    threads: usize,
+    progress: &Progress,
+    take: &(dyn Fn(&Leaf, Folder) -> Result<()> + Sync),
+) -> Result<()> {
+    let root = forest.root()?;
+    if root.kind != Kind::Directory {
+        let leaves = vec![root.clone()];
+        let problems = Vec::new();
+        return take(&root, Folder { leaves, problems });
+    }
+    let waiting = Mutex::new(Waiting {
+        folders: vec![root],
+        busy: 0,
+        failed: None,
+    });
+    let changed = Condvar::new();
+    std::thread::scope(|scope| {
+        for _ in 1..threads.max(1) {
+            scope.spawn(|| work(forest, &waiting, &changed, progress, take));
+        }
+        work(forest, &waiting, &changed, progress, take);
+    });
+    waiting.into_inner().failed.map_or(Ok(()), Err)
+}
+
+fn work(
+    forest: &dyn Forest,
+    waiting: &Mutex<Waiting>,
+    changed: &Condvar,
+    progress: &Progress,
+    take: &(dyn Fn(&Leaf, Folder) -> Result<()> + Sync),
+) {
+    let mut state = waiting.lock();
+    loop {
+        if state.failed.is_some() {
+            break;
+        }
+        // The last that was found is entered first: few folders wait at once.
+        let Some(at) = state.folders.pop() else {
+            if state.busy == 0 {
+                break;
+            }
+            changed.wait(&mut state);
+            continue;
+        };
+        state.busy += 1;
+        drop(state);
+        let folder = forest.enter(&at).unwrap_or_else(|problem| Folder {
+            leaves: Vec::new(),
+            problems: vec![problem],
+        });
+        let below = folder.leaves.iter().rev().filter(|leaf| leaf.kind == Kind::Directory);
+        let below: Vec<Leaf> = below.cloned().collect();
+        // Others may go on while this folder is handled.
+        if !below.is_empty() {
+            waiting.lock().folders.extend(below);
+            changed.notify_all();
+        }
+        let taken = progress.check().and_then(|()| take(&at, folder));
+        state = waiting.lock();
+        state.busy -= 1;
+        if let Err(error) = taken {
+            state.failed.get_or_insert(error);
+        }
+    }
+    drop(state);
+    changed.notify_all();
+}
