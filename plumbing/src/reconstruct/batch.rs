@@ -19,6 +19,9 @@ use crate::store::Location;
 
 /// Memory of one batch in bytes; two are alive at a time.
 const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Memory of the first batch. Each may be twice as long as the one before, so that the workers have something to do
+/// soon, and later are seldom stopped by the end of a batch.
+const FIRST_BATCH_BYTES: usize = 256 << 10;
 /// Pieces without a block that a worker takes at once.
 const LOOSE_PIECES: usize = 64;
 
@@ -52,8 +55,9 @@ pub(super) struct Piece<'j> {
 }
 
 /// What is to be written, of bounded size.
-#[derive(Default)]
 pub(super) struct Batch<'j> {
+    /// Memory that it may take.
+    bytes_max: usize,
     pieces: Vec<Piece<'j>>,
     /// What is made when all pieces are written.
     last: Vec<Last<'j>>,
@@ -62,7 +66,29 @@ pub(super) struct Batch<'j> {
     open_files: usize,
 }
 
+impl Default for Batch<'_> {
+    fn default() -> Self {
+        Self::of_bytes(FIRST_BATCH_BYTES)
+    }
+}
+
 impl<'j> Batch<'j> {
+    fn of_bytes(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            pieces: Vec::new(),
+            last: Vec::new(),
+            weight: 0,
+            open_files: 0,
+        }
+    }
+
+    /// Gives what is planned and begins the next batch, which may be longer.
+    pub fn take(&mut self) -> Self {
+        let next = Self::of_bytes((2 * self.bytes_max).min(BATCH_BYTES_MAX));
+        std::mem::replace(self, next)
+    }
+
     /// Counts memory that belongs to the batch beside its pieces.
     pub fn add_weight(&mut self, bytes: usize) {
         self.weight += bytes;
@@ -71,7 +97,7 @@ impl<'j> Batch<'j> {
     /// Whether it should be written before more is planned.
     pub fn is_full(&self, context: &Context<'_>) -> bool {
         let lists = self.pieces.len() * size_of::<Piece<'_>>() + self.last.len() * size_of::<Last<'_>>();
-        self.weight + lists >= BATCH_BYTES_MAX || self.open_files >= context.open_files_max
+        self.weight + lists >= self.bytes_max || self.open_files >= context.open_files_max
     }
 
     /// Adds a file whose content is one block.
