@@ -1,8 +1,10 @@
 //! Where a content is cut (object-format.md, "Chunking").
 //!
 //! 1. Every maximal run of at least [`RUN_BYTES_MIN`] zero bytes is cut out, whether it is a hole or was read.
-//! 2. What lies between two such runs is cut by itself, from its first byte: with FastCDC (Xia et al., USENIX ATC
-//!    2016, in the variant of 2020 that takes two bytes a step), or every so many bytes.
+//! 2. What lies between two such runs, a segment, is cut by itself, from its first byte: with FastCDC (Xia et al.,
+//!    USENIX ATC 2016, in the variant of 2020 that takes two bytes a step), or every so many bytes.
+//! 3. A segment that fits in one block is one, and FastCDC does not look at it. Most files are of this kind: they are
+//!    hashed once, as their block is the whole file, and need no list of blocks.
 //!
 //! So where a cut lies depends on the bytes alone, not on how they were read or where the file system has holes.
 
@@ -45,7 +47,7 @@ impl FromStr for Method {
 pub struct Params {
     /// How contents are cut.
     pub method: Method,
-    /// No block but the last before a run or the end is shorter.
+    /// No block but the only or the last one of a segment is shorter.
     pub min: usize,
     /// What FastCDC aims at; the length of fixed blocks.
     pub avg: usize,
@@ -128,13 +130,25 @@ pub struct Chunker {
     masks: (u64, u64),
     /// Zeros at the end of what was given so far that are already a run.
     run: u64,
+    /// Blocks of the segment that goes on were cut already.
+    is_inside: bool,
 }
 
 impl Chunker {
     /// A chunker at the beginning of a content.
     pub fn new(params: Params) -> Self {
         let masks = v2020::select_masks(params.avg, v2020::Normalization::Level1);
-        Self { params, masks, run: 0 }
+        Self {
+            params,
+            masks,
+            run: 0,
+            is_inside: false,
+        }
+    }
+
+    /// Goes past a part that is to stay as it is: zeros end a segment, a block begins one or goes on with it.
+    pub fn pass(&mut self, is_zeros: bool) {
+        self.is_inside = !is_zeros;
     }
 
     /// A buffer of this many bytes always lets [`cut`](Self::cut) take some.
@@ -197,10 +211,12 @@ impl Chunker {
 
     /// Cuts `buffer[from..to]`; where the segment does not end there, what is left may become part of a longer block.
     /// Gives the offset up to which bytes were taken.
-    fn segment(&self, buffer: &[u8], from: usize, to: usize, ends: bool, parts: &mut Vec<Part>) -> usize {
+    fn segment(&mut self, buffer: &[u8], from: usize, to: usize, ends: bool, parts: &mut Vec<Part>) -> usize {
         let mut at = from;
-        while at < to && (ends || to - at >= self.params.max) {
-            let bytes = self.first_cut(&buffer[at..to]);
+        // One byte more than a block holds shows that a segment is longer.
+        while at < to && (ends || to - at > self.params.max) {
+            let fits = !self.is_inside && to - at <= self.params.max && self.params.method == Method::FastCdc;
+            let bytes = if fits { to - at } else { self.first_cut(&buffer[at..to]) };
             let reason = if at + bytes == to && ends {
                 Reason::End
             } else if bytes == self.params.max {
@@ -214,7 +230,9 @@ impl Chunker {
                 reason,
             });
             at += bytes;
+            self.is_inside = true;
         }
+        self.is_inside &= !ends;
         at
     }
 

@@ -112,3 +112,29 @@ proptest! {
         prop_assert_eq!(&lengths(&content, step, &holes), &whole);
     }
 }
+
+#[test]
+fn a_segment_that_fits_is_one_block() {
+    let max = Params::default().max;
+    let mut content = noise(max, 5);
+    content[0] |= 1;
+    content[max - 1] |= 1;
+    for step in [1000, max - 1, max, 1 << 20] {
+        assert_eq!(lengths(&content, step, &[]), [(true, max as u64)]);
+    }
+    // One byte more, and the bytes say where it is cut.
+    content.push(7);
+    let cuts = lengths(&content, 1 << 20, &[]);
+    assert!(cuts.len() > 1, "{cuts:?}");
+    assert_eq!(lengths(&content, 999, &[]), cuts);
+    // Each segment for itself, and what is left of a longer one is not a segment.
+    let longer = content.len();
+    content.extend(vec![0; RUN_BYTES_MIN]);
+    content.extend(noise(100_000, 6).into_iter().map(|byte| byte | 1));
+    let (zeros, last) = ((false, RUN_BYTES_MIN as u64), (true, 100_000));
+    assert_eq!(lengths(&content, 4097, &[]), [&cuts[..], &[zeros, last]].concat());
+    assert_eq!(
+        lengths(&content, 1 << 20, &[(longer, RUN_BYTES_MIN)]),
+        [&cuts[..], &[zeros, last]].concat()
+    );
+}

@@ -239,6 +239,7 @@ impl Stream {
                 self.chunker.cut(&[], Follows::Hole(bytes), &mut Vec::new());
                 return Ok(());
             }
+            self.chunker.pass(byte == 0 && bytes >= RUN_BYTES_MIN as u64);
             return self
                 .builder
                 .push(content, &mut |kind, bytes| sink.put(Class::Meta, kind, &bytes));
@@ -246,6 +247,7 @@ impl Stream {
         let bytes = read_range(source, &content, 0, BLOCK_BYTES_MAX)?;
         self.hasher.update(&bytes);
         if !is_last || bytes.len() > self.buffer.len() / 2 {
+            self.chunker.pass(false);
             return self
                 .builder
                 .push(content, &mut |kind, bytes| sink.put(Class::Meta, kind, &bytes));
@@ -351,25 +353,31 @@ mod tests {
         let mut all = bytes(5 << 20);
         all.extend(vec![0; 300_000]);
         all.extend(bytes(700_000));
-        let whole = store_many(&mut &shelf, Params::default(), &[&all]).unwrap().remove(0);
-        let (streamed, length) = store_reader(&mut &shelf, Params::default(), &mut &all[..]).unwrap();
-        assert_eq!((&streamed, length), (&whole, all.len() as u64));
-        // Cut in the data, at its end, inside of the zeros, behind them.
-        for at in [
-            0,
-            1,
-            10_000,
-            1 << 20,
-            5 << 20,
-            (5 << 20) + 150_000,
-            (5 << 20) + 300_000,
-            all.len(),
-        ] {
-            let (front, _) = store_reader(&mut &shelf, Params::default(), &mut &all[..at]).unwrap();
-            let mut rest = &all[at..];
-            let (content, length) =
-                append_reader(&mut &shelf, Params::default(), &shelf, &front.content, &mut rest).unwrap();
-            assert_eq!((&content, length), (&whole, all.len() as u64), "appended at {at}");
+        // One block, a few, many; with a run.
+        for total in [200_000, 400_000, all.len()] {
+            let all = &all[..total];
+            let whole = store_many(&mut &shelf, Params::default(), &[all]).unwrap().remove(0);
+            let (streamed, length) = store_reader(&mut &shelf, Params::default(), &mut &*all).unwrap();
+            assert_eq!((&streamed, length), (&whole, total as u64));
+            // Cut in the data, at its end, inside of the zeros, behind them.
+            for at in [
+                0,
+                1,
+                10_000,
+                300_000,
+                1 << 20,
+                5 << 20,
+                (5 << 20) + 150_000,
+                (5 << 20) + 300_000,
+                total,
+            ] {
+                let at = at.min(total);
+                let (front, _) = store_reader(&mut &shelf, Params::default(), &mut &all[..at]).unwrap();
+                let mut rest = &all[at..];
+                let (content, length) =
+                    append_reader(&mut &shelf, Params::default(), &shelf, &front.content, &mut rest).unwrap();
+                assert_eq!((&content, length), (&whole, total as u64), "appended at {at}");
+            }
         }
     }
 }
