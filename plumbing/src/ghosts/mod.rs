@@ -1,11 +1,24 @@
-//! Ghosts: what was seen, where, and when; and questions over trees, wherever they are.
+//! Ghosts: what was seen, where and when, and when it was last proven (object-format.md, "Ghosts"); and questions over
+//! trees, wherever they are.
 //!
-//! [`forest`] is the one algebra: a live directory ([`live`]), a stored tree ([`stored`]) and a bundle answer the same
-//! three questions. What compares, copies or acts is written once, over it.
+//! - [`ghost`]: the description of one content, and how two are united
+//! - [`fasthash`], [`digest`]: the sampled hash; both hashes of live files
+//! - [`catalogue`]: all ghosts of a repository, in a database that is a view: delete it, and snapshots and scans make it
+//!   anew
+//! - [`forest`]: the one algebra: a live directory ([`live`]), a stored tree ([`stored`]) and a bundle answer the same
+//!   three questions. What compares, copies or acts is written once, over it
 
+pub mod catalogue;
+pub mod digest;
+pub mod fasthash;
 pub mod forest;
+pub mod ghost;
 pub mod live;
 pub mod stored;
 
 #[cfg(test)]
 mod tests;
+
+pub use catalogue::Catalogue;
+pub use fasthash::FastHash;
+pub use ghost::{Ghost, Place, Places};
