@@ -1,8 +1,8 @@
 //! The one algebra over trees: what a live directory, a stored tree and a bundle have in common.
 //!
-//! A [`Forest`] answers three questions and no more: what its top is ([`Forest::root`]), what is in one folder
-//! ([`Forest::enter`]), and what the bytes of one file are ([`Forest::open`], [`Forest::read_at`],
-//! [`Forest::full_hash`]). Walks are made of these:
+//! A [`Forest`] answers three questions: what its top is ([`Forest::root`]), what is in one folder ([`Forest::enter`]),
+//! and what the bytes of one file are ([`Forest::open`], [`Forest::read_at`], [`Forest::full_hash`]). Walks are made of
+//! these:
 //!
 //! 1. [`leaves`] goes through a forest in path order, one folder at a time, and gives each entry as soon as its folder
 //!    was read
@@ -13,10 +13,15 @@
 
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bstr::{BStr, BString, ByteSlice};
 use parking_lot::{Condvar, Mutex};
 
+use super::catalogue::ContentId;
+use super::fasthash::{self, FastHash};
+use super::live::Live;
+use super::recall::Recall;
 use crate::error::{Error, Result};
 use crate::object::{Entry, HashAlgo, Kind, ObjectId};
 use crate::progress::Progress;
@@ -50,6 +55,10 @@ pub struct Leaf {
     pub mtime: Timestamp,
     /// The plain hash of a file's bytes, where it is known without reading them.
     pub fullhash: Option<ObjectId>,
+    /// Its sampled hash, where that is known and nothing else.
+    pub fasthash: Option<FastHash>,
+    /// The number of its content in the catalogue that the forest recalls from, where it is known.
+    pub content: Option<ContentId>,
     /// What else is known, by the kind of forest.
     pub origin: Origin,
 }
@@ -87,6 +96,15 @@ pub struct Folder {
     pub problems: Vec<Error>,
 }
 
+/// A file that is known by path and length, to be found again.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought<'a> {
+    /// Its path in the forest.
+    pub path: &'a BStr,
+    /// Bytes of its content; a file with more or fewer is another one by now.
+    pub size: u64,
+}
+
 /// A tree of files, wherever it is. All methods may be called from several threads at once.
 pub trait Forest: Sync {
     /// How people name it: a path or a revision.
@@ -111,8 +129,61 @@ pub trait Forest: Sync {
     /// since it was looked at.
     fn full_hash(&self, file: &Leaf) -> Result<ObjectId>;
 
-    /// Where a file is on this machine; none where it is in a store.
-    fn live_path(&self, file: &Leaf) -> Option<PathBuf>;
+    /// What is at a path; an error where nothing is.
+    fn find(&self, path: &BStr) -> Result<Leaf>;
+
+    /// Where what is at a path is on this machine; none where it is in a store.
+    fn live_path(&self, path: &BStr) -> Option<PathBuf>;
+
+    /// The catalogue that numbers of contents are of.
+    fn recall(&self) -> Option<&Arc<Recall>> {
+        None
+    }
+
+    /// The live tree that this is, if it is one: to act upon.
+    fn as_live(&self) -> Option<&Live> {
+        None
+    }
+
+    /// The sampled hash of a file.
+    fn fast_hash(&self, file: &Sought<'_>) -> Result<FastHash> {
+        let leaf = find_same(self, file)?;
+        fasthash::of_parts(leaf.size, |offset, part| {
+            let found = self.read_at(&leaf, offset, part.len())?;
+            if found.len() != part.len() {
+                return Err(changed(self, file.path));
+            }
+            part.copy_from_slice(&found);
+            Ok(())
+        })
+    }
+
+    /// The plain hashes of several files, each given to `each` with its number, in any order. For many small files this
+    /// costs less than one after another.
+    fn full_hashes(&self, files: &[Sought<'_>], progress: &Progress, each: &mut dyn FnMut(usize, Result<ObjectId>)) {
+        for (number, file) in files.iter().enumerate() {
+            let hash = progress.check().and_then(|()| self.full_hash(&find_same(self, file)?));
+            progress.add(0, file.size);
+            each(number, hash);
+        }
+    }
+}
+
+/// What is at a path, if it is a file of the length that is sought.
+pub(super) fn find_same<F: Forest + ?Sized>(forest: &F, file: &Sought<'_>) -> Result<Leaf> {
+    let leaf = forest.find(file.path)?;
+    match leaf.kind == Kind::File && leaf.size == file.size {
+        true => Ok(leaf),
+        false => Err(changed(forest, file.path)),
+    }
+}
+
+/// A file is not what it was when its folder was read.
+pub(super) fn changed<F: Forest + ?Sized>(forest: &F, path: &BStr) -> Error {
+    let whole = forest
+        .live_path(path)
+        .unwrap_or_else(|| PathBuf::from(path.to_string()));
+    Error::io("read", whole)(std::io::Error::other("it changed since it was looked at"))
 }
 
 /// The entries of a forest in path order, folders before what is in them, the root left out unless it is a file.

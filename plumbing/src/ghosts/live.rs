@@ -16,15 +16,23 @@ use std::sync::Arc;
 use bstr::{BStr, BString, ByteSlice};
 use parking_lot::Mutex;
 
-use super::forest::{Folder, Forest, Leaf, Origin};
+use super::catalogue::split_path;
+use super::digest::{self, Digest, Digester, GATHERED_FILE_BYTES_MAX};
+use super::fasthash::FastHash;
+use super::forest::{Folder, Forest, Leaf, Origin, Sought};
+use super::recall::Recall;
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, Hasher, Kind, ObjectId};
+use crate::progress::Progress;
 use crate::walk::{DirHandle, Rules, Scope, Stat, stat_fd};
 
 /// Folders that are held open to read files in them.
 const HANDLES: usize = 16;
 /// Bytes of one read.
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// What is said of a file that is not what was seen.
+const CHANGED: &str = "it changed since it was looked at";
 
 /// A folder that is held open, and its path.
 type Held = Mutex<Option<(BString, Arc<DirHandle>)>>;
@@ -37,12 +45,13 @@ pub struct Live {
     rules: Arc<Rules>,
     top: Top,
     held: [Held; HANDLES],
+    recall: Option<Arc<Recall>>,
 }
 
 enum Top {
     Folder(DirHandle),
     /// A file: its folder and its name there.
-    File(DirHandle, BString),
+    File(Arc<DirHandle>, BString),
 }
 
 impl Live {
@@ -55,7 +64,10 @@ impl Live {
                 let above = path.parent().filter(|above| !above.as_os_str().is_empty());
                 let above = above.unwrap_or(Path::new("."));
                 match name {
-                    Some(name) => Top::File(DirHandle::open_root(above).map_err(Error::io("open", above))?, name),
+                    Some(name) => {
+                        let dir = DirHandle::open_root(above).map_err(Error::io("open", above))?;
+                        Top::File(Arc::new(dir), name)
+                    }
                     None => return Err(Error::io("open", path)(error)),
                 }
             }
@@ -68,7 +80,15 @@ impl Live {
             rules,
             top,
             held: Default::default(),
+            recall: None,
         })
+    }
+
+    /// Looks up what is known in a catalogue and notes there what is learnt. The path of this tree must be absolute and
+    /// without links.
+    pub fn recalling(mut self, recall: Arc<Recall>) -> Self {
+        self.recall = Some(recall);
+        self
     }
 
     /// Where it is.
@@ -84,13 +104,17 @@ impl Live {
         }
     }
 
-    /// The open folder of a file and the file's name there.
-    pub(super) fn place<'a>(&self, file: &'a Leaf) -> io::Result<(Arc<DirHandle>, &'a BStr)> {
-        let Top::Folder(top) = &self.top else {
-            return Err(io::Error::from(io::ErrorKind::NotADirectory));
+    /// The open folder that holds what is at a path, and the name there.
+    pub(super) fn place<'a>(&'a self, path: &'a [u8]) -> io::Result<(Arc<DirHandle>, &'a BStr)> {
+        let top = match &self.top {
+            Top::Folder(top) => top,
+            Top::File(dir, name) if path.is_empty() => return Ok((dir.clone(), name.as_bstr())),
+            Top::File(..) => return Err(io::ErrorKind::NotADirectory.into()),
         };
-        let name = file.name();
-        let above = file.path[..file.path.len() - name.len()].trim_end_with(|c| c == '/');
+        let (above, name) = match path.rfind_byte(b'/') {
+            Some(slash) => (&path[..slash], path[slash + 1..].as_bstr()),
+            None => (&b""[..], path.as_bstr()),
+        };
         // Any spreading does: folders that are read in turn should not push each other out.
         let slot = above
             .iter()
@@ -107,22 +131,66 @@ impl Live {
         Ok((dir, name))
     }
 
+    fn open_any(&self, path: &[u8]) -> io::Result<File> {
+        let (dir, name) = self.place(path)?;
+        Ok(File::from(dir.open_file(name.as_bytes())?))
+    }
+
     fn open_as_seen(&self, leaf: &Leaf) -> io::Result<File> {
-        let file = File::from(match &self.top {
-            Top::File(dir, name) => dir.open_file(name.as_slice())?,
-            Top::Folder(_) => {
-                let (dir, name) = self.place(leaf)?;
-                dir.open_file(name.as_bytes())?
-            }
-        });
+        let file = self.open_any(&leaf.path)?;
         check_unchanged(&file, leaf)?;
         Ok(file)
     }
 
-    fn tell<T>(&self, op: &'static str, leaf: &Leaf, result: io::Result<T>) -> Result<T> {
+    /// Opens a file if it has the length that is sought.
+    fn open_sought(&self, file: &Sought<'_>) -> io::Result<(File, Stat)> {
+        let opened = self.open_any(file.path)?;
+        let stat = stat_fd(&opened)?;
+        match stat.kind == Kind::File && stat.size == file.size {
+            true => Ok((opened, stat)),
+            false => Err(io::Error::other(CHANGED)),
+        }
+    }
+
+    fn known(&self, file: &Leaf) -> Option<ObjectId> {
+        let number = file.content?;
+        self.recall
+            .as_ref()?
+            .hashes(&[number])
+            .remove(&number)
+            .map(|(full, _)| full)
+    }
+
+    /// Notes what was learnt of a file.
+    fn learn(&self, path: &[u8], note: impl FnOnce(&Recall, &[u8], &[u8])) {
+        if let Some(recall) = &self.recall {
+            let whole = self.full_path(path);
+            let (folder, name) = split_path(whole.as_os_str().as_bytes());
+            note(recall, folder, name);
+        }
+    }
+
+    /// Reads a file as it is now: a small one is gathered, to be hashed with others, which gives no digest yet.
+    fn hash_next(
+        &self,
+        digester: &mut Digester<'_>,
+        number: usize,
+        file: &Sought<'_>,
+    ) -> io::Result<(Stat, Option<Digest>)> {
+        let (opened, stat) = self.open_sought(file)?;
+        let digest = match stat.size {
+            0..=GATHERED_FILE_BYTES_MAX if digester.gather(&opened, &stat, number)? => return Ok((stat, None)),
+            0..=GATHERED_FILE_BYTES_MAX => None,
+            _ => digester.full(&opened, &stat)?,
+        };
+        let digest = digest.ok_or_else(|| io::Error::other(CHANGED))?;
+        Ok((stat, Some(digest)))
+    }
+
+    fn tell<T>(&self, op: &'static str, path: &[u8], result: io::Result<T>) -> Result<T> {
         result.map_err(|source| Error::Io {
             op,
-            path: self.full_path(&leaf.path),
+            path: self.full_path(path),
             source,
         })
     }
@@ -155,6 +223,9 @@ impl Live {
                 found.leaves.push(leaf(folder.child_path(name), stat, Some(&scope)));
             }
         }
+        if let Some(recall) = &self.recall {
+            recall.fill(self.full_path(&folder.path).as_os_str().as_bytes(), &mut found.leaves);
+        }
         Ok(found)
     }
 }
@@ -167,6 +238,8 @@ fn leaf(path: BString, stat: Stat, scope: Option<&Scope>) -> Leaf {
         size: stat.size,
         mtime: stat.mtime,
         fullhash: None,
+        fasthash: None,
+        content: None,
         origin: Origin::Live {
             stat,
             scope: scope.filter(|_| keeps_scope).cloned().map(Box::new),
@@ -179,7 +252,7 @@ fn check_unchanged(file: &File, leaf: &Leaf) -> io::Result<()> {
     let now = stat_fd(file)?;
     match leaf.stat() {
         Some(seen) if seen.same_content(&now) => Ok(()),
-        _ => Err(io::Error::other("it changed since it was looked at")),
+        _ => Err(io::Error::other(CHANGED)),
     }
 }
 
@@ -202,27 +275,31 @@ impl Forest for Live {
     }
 
     fn enter(&self, folder: &Leaf) -> Result<Folder> {
-        self.tell("list", folder, self.list(folder))
+        self.tell("list", &folder.path, self.list(folder))
     }
 
     fn open(&self, file: &Leaf) -> Result<Box<dyn Read + Send + '_>> {
-        let opened = self.tell("open", file, self.open_as_seen(file))?;
+        let opened = self.tell("open", &file.path, self.open_as_seen(file))?;
         Ok(Box::new(opened))
     }
 
     fn read_at(&self, file: &Leaf, offset: u64, bytes: usize) -> Result<Vec<u8>> {
-        let opened = self.tell("open", file, self.open_as_seen(file))?;
+        let opened = self.tell("open", &file.path, self.open_as_seen(file))?;
         let mut out = vec![0; bytes];
-        let filled = self.tell("read", file, read_full_at(&opened, offset, &mut out))?;
+        let filled = self.tell("read", &file.path, read_full_at(&opened, offset, &mut out))?;
         out.truncate(filled);
         Ok(out)
     }
 
     fn full_hash(&self, file: &Leaf) -> Result<ObjectId> {
-        if let Some(known) = file.fullhash.filter(|id| id.algo() == self.algo) {
+        if let Some(known) = file
+            .fullhash
+            .or_else(|| self.known(file))
+            .filter(|id| id.algo() == self.algo)
+        {
             return Ok(known);
         }
-        let mut opened = self.tell("open", file, self.open_as_seen(file))?;
+        let mut opened = self.tell("open", &file.path, self.open_as_seen(file))?;
         let mut hasher = Hasher::new(self.algo);
         let hash = || -> io::Result<ObjectId> {
             let mut buffer = vec![0; BUFFER_BYTES.min(usize::try_from(file.size).unwrap_or(BUFFER_BYTES) + 1)];
@@ -237,11 +314,71 @@ impl Forest for Live {
             check_unchanged(&opened, file)?;
             Ok(hasher.finish())
         };
-        self.tell("read", file, hash())
+        self.tell("read", &file.path, hash())
     }
 
-    fn live_path(&self, file: &Leaf) -> Option<PathBuf> {
-        Some(self.full_path(&file.path))
+    fn find(&self, path: &BStr) -> Result<Leaf> {
+        if path.is_empty() {
+            return self.root();
+        }
+        let look = || {
+            let (dir, name) = self.place(path)?;
+            dir.stat(name.as_bytes())
+        };
+        Ok(leaf(path.into(), self.tell("look at", path, look())?, None))
+    }
+
+    fn live_path(&self, path: &BStr) -> Option<PathBuf> {
+        Some(self.full_path(path))
+    }
+
+    fn recall(&self) -> Option<&Arc<Recall>> {
+        self.recall.as_ref()
+    }
+
+    fn as_live(&self) -> Option<&Live> {
+        Some(self)
+    }
+
+    fn fast_hash(&self, file: &Sought<'_>) -> Result<FastHash> {
+        let hash = || {
+            let (opened, stat) = self.open_sought(file)?;
+            let hash = digest::fast(&opened, &stat)?.ok_or_else(|| io::Error::other(CHANGED))?;
+            self.learn(file.path, |recall, folder, name| {
+                recall.learn_fast(folder, name, &stat, hash)
+            });
+            Ok(hash)
+        };
+        self.tell("read", file.path, hash())
+    }
+
+    fn full_hashes(&self, files: &[Sought<'_>], progress: &Progress, each: &mut dyn FnMut(usize, Result<ObjectId>)) {
+        let mut stats = vec![None; files.len()];
+        let mut done = |number: usize, stat: Option<Stat>, digest: Digest| {
+            if let Some(stat) = stat {
+                self.learn(files[number].path, |recall, folder, name| {
+                    recall.learn(folder, name, &stat, digest)
+                });
+            }
+            each(number, Ok(digest.fullhash));
+        };
+        let mut failed = Vec::new();
+        let mut digester = Digester::new(self.algo, progress);
+        for (number, file) in files.iter().enumerate() {
+            if digester.is_full() || file.size > GATHERED_FILE_BYTES_MAX {
+                digester.finish(|number, digest| done(number, stats[number], digest));
+            }
+            match self.hash_next(&mut digester, number, file) {
+                Ok((stat, Some(digest))) => done(number, Some(stat), digest),
+                Ok((stat, None)) => stats[number] = Some(stat),
+                Err(error) => failed.push((number, error)),
+            }
+        }
+        digester.finish(|number, digest| done(number, stats[number], digest));
+        for (number, error) in failed {
+            let error = self.tell::<ObjectId>("read", files[number].path, Err(error));
+            each(number, progress.check().and(error));
+        }
     }
 }
 

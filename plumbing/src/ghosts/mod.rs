@@ -7,14 +7,20 @@
 //!   anew
 //! - [`forest`]: the one algebra: a live directory ([`live`]), a stored tree ([`stored`]) and a bundle answer the same
 //!   three questions. What compares, copies or acts is written once, over it
+//! - [`recall`]: what a catalogue knows of live files, read by folder, and what is learnt of them
+//! - [`dup`]: groups of equal files
 
 pub mod catalogue;
 pub mod digest;
+pub mod dup;
 pub mod fasthash;
 pub mod forest;
 pub mod ghost;
+mod hashing;
 pub mod live;
+pub mod recall;
 pub mod stored;
+mod table;
 
 #[cfg(test)]
 mod tests;

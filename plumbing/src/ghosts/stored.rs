@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::limits::BLOCK_BYTES_MAX;
 use crate::object::tree::Entries;
 use crate::object::{ContentRef, Entry, HashAlgo, Hasher, Metadata, Node, ObjectId, ObjectSource};
+use crate::refs::revision::entry_at;
 
 /// Bytes that a reader asks for at once: a block, mostly.
 const READ_BYTES: usize = 4 << 20;
@@ -55,6 +56,8 @@ impl<'a> Stored<'a> {
             size: entry.size(),
             mtime: entry.meta.mtime,
             fullhash: known,
+            fasthash: None,
+            content: None,
             origin: Origin::Stored(Box::new(entry)),
         }
     }
@@ -132,7 +135,19 @@ impl Forest for Stored<'_> {
         Ok(hash.0.finish())
     }
 
-    fn live_path(&self, _file: &Leaf) -> Option<PathBuf> {
+    fn find(&self, path: &BStr) -> Result<Leaf> {
+        let root = self.root()?;
+        match &self.root {
+            Node::Directory { tree } => match entry_at(self.source, *tree, path)? {
+                Some(entry) => Ok(self.leaf(path.into(), entry)),
+                None => Ok(root),
+            },
+            _ if path.is_empty() => Ok(root),
+            _ => Err(not_as_expected(&root, "a directory")),
+        }
+    }
+
+    fn live_path(&self, _path: &BStr) -> Option<PathBuf> {
         None
     }
 }

@@ -1,6 +1,8 @@
 //! What the parts have in common in their tests: a store in memory, a tree of files of many shapes.
 
+mod dup;
 mod forest;
+mod recall;
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;

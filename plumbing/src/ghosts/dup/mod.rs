@@ -1,0 +1,150 @@
+//! Duplicates: groups of files with the same bytes, found with as few reads as their sizes allow.
+//!
+//! 1. All forests are walked; each file costs one stat, and a row of a [`Table`]. Sizes that only one inode has are
+//!    dropped: those files are never read.
+//! 2. Sizes are handled in rounds, the largest first, so that the first groups are known soon: [`ROUND_FILES`] or
+//!    [`ROUND_BYTES`] a round, which bounds what is read before somebody sees something.
+//! 3. In a round, of each inode one name is read. Files of more than [`AT_ONCE_BYTES_MAX`] bytes are told apart by their
+//!    fast hash first; what is still alike, and smaller files at once, by their full hash. What is known is not read.
+//! 4. Equal hashes are a group, its files in the order of forests and paths.
+//!
+//! Invariants: groups come by size, the largest first, then by the first path; so what is printed does not depend on
+//! threads. Names of one inode are one file. A file that cannot be read, or changed meanwhile, is a problem that is
+//! told, and in no group.
+
+mod round;
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+use bstr::BString;
+
+use self::round::Round;
+use super::forest::Forest;
+use super::hashing::Crew;
+pub use super::table::Select;
+use super::table::Table;
+use crate::error::{Error, Result};
+use crate::object::ObjectId;
+use crate::object::tree::compare_paths;
+use crate::progress::{Phase, Progress};
+
+/// Files of up to so many bytes are hashed as a whole: to read that much costs about what to read three samples does.
+const AT_ONCE_BYTES_MAX: u64 = 64 << 10;
+/// A round ends behind so many files.
+const ROUND_FILES: usize = 16 << 10;
+/// A round ends behind so many bytes of files.
+const ROUND_BYTES: u64 = 1 << 30;
+
+/// Files with the same bytes: two or more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Bytes of each.
+    pub size: u64,
+    /// The plain hash of the bytes.
+    pub fullhash: ObjectId,
+    /// In the order of forests and paths.
+    pub files: Vec<Twin>,
+}
+
+impl Group {
+    /// Bytes that all but one of the files take.
+    pub fn spare_bytes(&self) -> u64 {
+        self.size.saturating_mul(self.files.len() as u64 - 1)
+    }
+}
+
+/// One file of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Twin {
+    /// All its names that were found, in the order of forests and paths: several where it has hard links.
+    pub names: Vec<Name>,
+}
+
+/// Where a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The number of its forest.
+    pub forest: usize,
+    /// Its path there.
+    pub path: BString,
+}
+
+impl Name {
+    fn in_order(&self, other: &Self) -> Ordering {
+        let by_path = || compare_paths(&self.path, &other.path);
+        self.forest.cmp(&other.forest).then_with(by_path)
+    }
+}
+
+/// The groups of all forests, each found when it is asked for. After an error there are no more.
+pub struct Duplicates<'a> {
+    crew: Crew<'a>,
+    table: Table,
+    /// The first row of the next round.
+    next: usize,
+    ready: VecDeque<Group>,
+    problems: Vec<Error>,
+}
+
+impl<'a> Duplicates<'a> {
+    /// Walks all forests; nothing is read yet. Fails where the root of one cannot be read.
+    pub fn find(
+        forests: &'a [&'a dyn Forest],
+        select: &Select,
+        threads: usize,
+        progress: &'a Progress,
+    ) -> Result<Self> {
+        progress.set_phase(Phase::Scanning);
+        let (mut table, problems) = Table::scan(forests, select, threads, progress)?;
+        table.sort();
+        table.keep_shared();
+        table.resolve(forests)?;
+        progress.set_phase(Phase::Reading);
+        Ok(Self {
+            crew: Crew {
+                forests,
+                threads,
+                progress,
+            },
+            table,
+            next: 0,
+            ready: VecDeque::new(),
+            problems,
+        })
+    }
+
+    /// What could not be looked at or read so far, by path.
+    pub fn take_problems(&mut self) -> Vec<Error> {
+        std::mem::take(&mut self.problems)
+    }
+
+    fn advance(&mut self) -> Result<Option<Group>> {
+        while self.ready.is_empty() && self.next < self.table.len() {
+            let mut round = Round::default();
+            let (mut files, mut bytes) = (0, 0u64);
+            while self.next < self.table.len() && files < ROUND_FILES && bytes < ROUND_BYTES {
+                let class = self.table.class_at(self.next);
+                files += class.len();
+                bytes = bytes.saturating_add(self.table.size(self.next).saturating_mul(class.len() as u64));
+                self.next = class.end;
+                round.add_class(&self.table, class);
+            }
+            self.ready = round.run(&self.table, &self.crew, &mut self.problems)?.into();
+        }
+        Ok(self.ready.pop_front())
+    }
+}
+
+impl Iterator for Duplicates<'_> {
+    type Item = Result<Group>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance();
+        if next.is_err() {
+            self.next = self.table.len();
+            self.ready.clear();
+        }
+        next.transpose()
+    }
+}

@@ -1,0 +1,148 @@
+//! One round: some sizes, all their files, and the groups among them.
+
+use std::ops::Range;
+
+use hashbrown::HashMap;
+
+use super::{AT_ONCE_BYTES_MAX, Group, Name, Twin};
+use crate::error::{Error, Result};
+use crate::ghosts::fasthash::FastHash;
+use crate::ghosts::hashing::{Ask, Crew};
+use crate::ghosts::table::Table;
+use crate::object::ObjectId;
+
+/// An inode with its names.
+struct File {
+    /// Rows of its names.
+    names: Range<usize>,
+    /// Which size it has, by number.
+    class: usize,
+    full: Option<ObjectId>,
+    fast: Option<FastHash>,
+    /// It could not be read.
+    failed: bool,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Round {
+    files: Vec<File>,
+    /// The files of each size.
+    classes: Vec<Range<usize>>,
+}
+
+impl Round {
+    /// Adds the rows of one size.
+    pub(super) fn add_class(&mut self, table: &Table, rows: Range<usize>) {
+        let first = self.files.len();
+        let class = self.classes.len();
+        let mut at = rows.start;
+        while at < rows.end {
+            let names = table.names_at(at);
+            at = names.end;
+            self.files.push(File {
+                full: names.clone().find_map(|row| table.hash(row)),
+                fast: match table.size(rows.start) > AT_ONCE_BYTES_MAX {
+                    true => names.clone().find_map(|row| table.fast(row)),
+                    false => None,
+                },
+                names,
+                class,
+                failed: false,
+            });
+        }
+        self.classes.push(first..self.files.len());
+    }
+
+    /// Reads what must be read, and gives the groups in order. What cannot be read is added to `problems`.
+    pub(super) fn run(mut self, table: &Table, crew: &Crew<'_>, problems: &mut Vec<Error>) -> Result<Vec<Group>> {
+        let sampled = self.chosen(table, |round, file| {
+            let class = &round.files[round.classes[file.class].clone()];
+            let large = table.size(file.names.start) > AT_ONCE_BYTES_MAX;
+            large && file.fast.is_none() && class.iter().any(|other| other.full.is_none())
+        });
+        let hashes = crew.fast(&self.asks(table, &sampled))?;
+        for (file, hash) in sampled.into_iter().zip(hashes) {
+            let file = &mut self.files[file];
+            file.fast = hash.map_err(|problem| problems.push(problem)).ok();
+            file.failed = file.fast.is_none();
+        }
+        let alike = self.alike();
+        let read = self.chosen(table, |_, file| {
+            let rivals = alike.get(&(file.class, file.fast)).copied().unwrap_or(0);
+            file.full.is_none() && !file.failed && rivals > 1
+        });
+        let hashes = crew.full(&self.asks(table, &read))?;
+        for (file, hash) in read.into_iter().zip(hashes) {
+            self.files[file].full = hash.map_err(|problem| problems.push(problem)).ok();
+        }
+        Ok(self.groups(table))
+    }
+
+    /// The files that `wanted` takes, in the order of reading.
+    fn chosen(&self, table: &Table, wanted: impl Fn(&Self, &File) -> bool) -> Vec<usize> {
+        let all = self.files.iter().enumerate();
+        let mut chosen: Vec<usize> = all
+            .filter(|(_, file)| wanted(self, file))
+            .map(|(number, _)| number)
+            .collect();
+        chosen.sort_unstable_by_key(|number| table.reading_order(self.files[*number].names.start));
+        chosen
+    }
+
+    fn asks(&self, table: &Table, chosen: &[usize]) -> Vec<Ask> {
+        let ask = |number: &usize| {
+            let row = self.files[*number].names.start;
+            Ask {
+                forest: table.forest(row),
+                path: table.path(row),
+                size: table.size(row),
+            }
+        };
+        chosen.iter().map(ask).collect()
+    }
+
+    /// How many files of a size have the same fast hash, as far as that was computed.
+    fn alike(&self) -> HashMap<(usize, Option<FastHash>), usize> {
+        let mut alike = HashMap::new();
+        for file in self.files.iter().filter(|file| !file.failed) {
+            *alike.entry((file.class, file.fast)).or_insert(0) += 1;
+        }
+        alike
+    }
+
+    fn groups(&self, table: &Table) -> Vec<Group> {
+        let mut groups = Vec::new();
+        for class in &self.classes {
+            let mut equal: HashMap<ObjectId, Vec<Twin>> = HashMap::new();
+            for file in &self.files[class.clone()] {
+                if let (Some(id), false) = (file.full, file.failed) {
+                    equal.entry(id).or_default().push(twin(table, &file.names));
+                }
+            }
+            let size = table.size(self.files[class.start].names.start);
+            let first = groups.len();
+            groups.extend(
+                equal
+                    .into_iter()
+                    .filter(|(_, files)| files.len() > 1)
+                    .map(|(fullhash, mut files)| {
+                        files.sort_unstable_by(|a: &Twin, b: &Twin| Name::in_order(&a.names[0], &b.names[0]));
+                        Group { size, fullhash, files }
+                    }),
+            );
+            groups[first..].sort_unstable_by(|a: &Group, b| Name::in_order(&a.files[0].names[0], &b.files[0].names[0]));
+        }
+        groups
+    }
+}
+
+fn twin(table: &Table, names: &Range<usize>) -> Twin {
+    let name = |row| Name {
+        forest: table.forest(row),
+        path: table.path(row),
+    };
+    let mut names: Vec<Name> = names.clone().map(name).collect();
+    names.sort_unstable_by(Name::in_order);
+    Twin { names }
+}

@@ -1,0 +1,347 @@
+//! The files of one or more forests as compact rows: what a million of them costs decides what fits memory.
+//!
+//! 1. [`Table::scan`] walks all forests with several threads and keeps of each file its size, its inode, its name and
+//!    what is known of its content: 40 bytes, and the name in one long string
+//! 2. [`Table::sort`] brings rows of one size together, the largest size first, names of one inode next to each other
+//! 3. [`Table::keep_shared`] drops every size that only one content can have: those files are never read
+//!
+//! Paths are made from folder and name when somebody asks for one.
+
+use std::cmp::Reverse;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bstr::{BString, ByteSlice};
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use super::catalogue::ContentId;
+use super::fasthash::FastHash;
+use super::forest::{Folder, Forest, Leaf, Origin, each_folder};
+use super::recall::Recall;
+use crate::error::{Error, Result};
+use crate::object::{HashAlgo, Kind, ObjectId};
+use crate::progress::Progress;
+
+/// In place of a number: nothing is known.
+const NONE: u32 = u32::MAX;
+
+/// Marks the place of a number.
+const NUMBER: u32 = 1 << 31;
+
+/// One file.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    size: u64,
+    /// The number of the inode; of what is stored, a number that only its own names share.
+    inode: u64,
+    /// Where its name begins.
+    name: u32,
+    name_bytes: u16,
+    /// Tells inodes with the same number apart: of each device its own.
+    device: u16,
+    folder: u32,
+    /// The place of its full hash in `hashes`, or [`NONE`]; before [`Table::resolve`], with [`NUMBER`], a place in
+    /// `numbers`.
+    hash: u32,
+}
+
+/// A folder that has rows.
+#[derive(Debug)]
+struct FolderRow {
+    forest: u16,
+    path: BString,
+}
+
+/// Which files count.
+#[derive(Clone, Debug)]
+pub struct Select {
+    /// Fewest bytes.
+    pub size_min: u64,
+    /// Most bytes.
+    pub size_max: u64,
+    /// Names that count, as patterns of a shell; all where there is none.
+    pub names: Vec<BString>,
+}
+
+impl Default for Select {
+    fn default() -> Self {
+        Self {
+            size_min: 0,
+            size_max: u64::MAX,
+            names: Vec::new(),
+        }
+    }
+}
+
+impl Select {
+    fn takes(&self, leaf: &Leaf) -> bool {
+        let wanted = |pattern: &BString| {
+            let mode = gix_glob::wildmatch::Mode::empty();
+            gix_glob::wildmatch(pattern.as_bstr(), leaf.name(), mode)
+        };
+        leaf.kind == Kind::File
+            && (self.size_min..=self.size_max).contains(&leaf.size)
+            && (self.names.is_empty() || self.names.iter().any(wanted))
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    rows: Vec<Row>,
+    names: Vec<u8>,
+    folders: Vec<FolderRow>,
+    hashes: Vec<ObjectId>,
+    /// Numbers of contents in catalogues; and the forest that knows which.
+    numbers: Vec<(u16, ContentId)>,
+    /// Sampled hashes that are known, by where the name begins.
+    fasts: HashMap<u32, FastHash>,
+    devices: HashMap<(u16, u64), u16>,
+    /// Inodes of stored trees that have several names.
+    links: HashMap<(u16, [u8; 16]), u64>,
+    stored: u64,
+}
+
+/// What the threads of a scan fill.
+struct Filling {
+    table: Table,
+    problems: Vec<Error>,
+}
+
+impl Table {
+    /// All files of `forests` that `select` takes, and what could not be looked at.
+    pub(super) fn scan(
+        forests: &[&dyn Forest],
+        select: &Select,
+        threads: usize,
+        progress: &Progress,
+    ) -> Result<(Self, Vec<Error>)> {
+        let filling = Mutex::new(Filling {
+            table: Self::default(),
+            problems: Vec::new(),
+        });
+        for (number, forest) in (0u16..).zip(forests) {
+            each_folder(*forest, threads, progress, &|at, folder| {
+                progress.add(folder.leaves.len() as u64, 0);
+                let mut filling = filling.lock();
+                let Filling { table, problems } = &mut *filling;
+                table.add(number, at, folder, select, problems)
+            })?;
+        }
+        let Filling { table, problems } = filling.into_inner();
+        Ok((table, problems))
+    }
+
+    fn add(
+        &mut self,
+        forest: u16,
+        at: &Leaf,
+        folder: Folder,
+        select: &Select,
+        problems: &mut Vec<Error>,
+    ) -> Result<()> {
+        problems.extend(folder.problems);
+        let mut number = None;
+        for leaf in folder.leaves.iter().filter(|leaf| select.takes(leaf)) {
+            let folder = match number {
+                Some(number) => number,
+                None => *number.insert(self.folder(forest, at)?),
+            };
+            self.push(forest, folder, leaf)?;
+        }
+        Ok(())
+    }
+
+    fn folder(&mut self, forest: u16, at: &Leaf) -> Result<u32> {
+        let number = u32::try_from(self.folders.len()).map_err(|_| too_many())?;
+        let path = at.path.clone();
+        self.folders.push(FolderRow { forest, path });
+        Ok(number)
+    }
+
+    fn push(&mut self, forest: u16, folder: u32, leaf: &Leaf) -> Result<()> {
+        let name = u32::try_from(self.names.len()).map_err(|_| too_many())?;
+        // Names have at most `NAME_BYTES_MAX` bytes.
+        let name_bytes = u16::try_from(leaf.name().len()).map_err(|_| too_many())?;
+        let (device, inode) = self.identity(forest, leaf)?;
+        let hash = match (leaf.fullhash, leaf.content) {
+            (Some(id), _) => self.add_hash(id)?,
+            (None, Some(number)) => self.add_number(forest, number)?,
+            (None, None) => NONE,
+        };
+        self.names.extend_from_slice(leaf.name());
+        if leaf.name().is_empty() {
+            // Each name begins somewhere else.
+            self.names.push(0);
+        }
+        self.fasts.extend(leaf.fasthash.map(|fast| (name, fast)));
+        self.rows.push(Row {
+            size: leaf.size,
+            inode,
+            name,
+            name_bytes,
+            device,
+            folder,
+            hash,
+        });
+        Ok(())
+    }
+
+    fn add_hash(&mut self, id: ObjectId) -> Result<u32> {
+        let place = u32::try_from(self.hashes.len()).ok().filter(|place| *place < NUMBER);
+        self.hashes.push(id);
+        place.ok_or_else(too_many)
+    }
+
+    fn add_number(&mut self, forest: u16, number: ContentId) -> Result<u32> {
+        let place = u32::try_from(self.numbers.len())
+            .ok()
+            .filter(|place| *place < NUMBER - 1);
+        self.numbers.push((forest, number));
+        Ok(NUMBER | place.ok_or_else(too_many)?)
+    }
+
+    /// Turns the numbers of contents into their hashes, each catalogue asked once for all of its rows that are left.
+    pub(super) fn resolve(&mut self, forests: &[&dyn Forest]) -> Result<()> {
+        let has_number = |row: &&mut Row| row.hash != NONE && row.hash & NUMBER != 0;
+        let mut recalls: Vec<&Arc<Recall>> = forests.iter().filter_map(|forest| forest.recall()).collect();
+        recalls.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        for recall in recalls {
+            let is_its = |place: u32| -> Option<(ContentId, HashAlgo)> {
+                let (forest, number) = self.numbers[(place & !NUMBER) as usize];
+                let forest = forests[usize::from(forest)];
+                let same = forest.recall().is_some_and(|other| Arc::ptr_eq(other, recall));
+                same.then_some((number, forest.algo()))
+            };
+            let rows = self.rows.iter_mut().filter(has_number);
+            let mut numbers: Vec<ContentId> = rows.filter_map(|row| Some(is_its(row.hash)?.0)).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            let found = recall.hashes(&numbers);
+            let mut places = HashMap::with_capacity(found.len());
+            for row in self.rows.iter_mut().filter(has_number) {
+                let Some((number, algo)) = is_its(row.hash) else {
+                    continue;
+                };
+                row.hash = NONE;
+                if let Some((full, fast)) = found.get(&number).filter(|(id, _)| id.algo() == algo) {
+                    let next = u32::try_from(self.hashes.len()).map_err(|_| too_many())?;
+                    row.hash = *places.entry(number).or_insert(next);
+                    if row.hash == next {
+                        self.hashes.push(*full);
+                    }
+                    self.fasts.extend(fast.map(|fast| (row.name, fast)));
+                }
+            }
+        }
+        self.numbers = Vec::new();
+        Ok(())
+    }
+
+    /// The device and inode that all names of one content share.
+    fn identity(&mut self, forest: u16, leaf: &Leaf) -> Result<(u16, u64)> {
+        let (key, inode) = match &leaf.origin {
+            Origin::Live { stat, .. } => ((u16::MAX, stat.dev), stat.ino),
+            Origin::Stored(entry) => {
+                let own = self.stored;
+                self.stored += 1;
+                let inode = match entry.meta.links {
+                    Some(group) => *self.links.entry((forest, group)).or_insert(own),
+                    None => own,
+                };
+                ((forest, 0), inode)
+            }
+        };
+        let next = u16::try_from(self.devices.len()).map_err(|_| too_many())?;
+        Ok((*self.devices.entry(key).or_insert(next), inode))
+    }
+
+    /// Brings rows of one size together, the largest first, and in each size the names of one inode.
+    pub(super) fn sort(&mut self) {
+        self.rows
+            .sort_unstable_by_key(|row| (Reverse(row.size), row.device, row.inode));
+    }
+
+    /// Drops the rows of sizes that only one inode has. The rows must be sorted.
+    pub(super) fn keep_shared(&mut self) {
+        let mut kept = 0;
+        let mut start = 0;
+        while start < self.rows.len() {
+            let class = self.class_at(start);
+            let (first, last) = (self.rows[class.start], self.rows[class.end - 1]);
+            if (first.device, first.inode) != (last.device, last.inode) {
+                self.rows.copy_within(class.clone(), kept);
+                kept += class.len();
+            }
+            start = class.end;
+        }
+        self.rows.truncate(kept);
+        self.rows.shrink_to_fit();
+    }
+
+    /// The rows of the size of the row `start`, from there on.
+    pub(super) fn class_at(&self, start: usize) -> Range<usize> {
+        let size = self.rows[start].size;
+        let rest = &self.rows[start..];
+        start..start + rest.iter().position(|row| row.size != size).unwrap_or(rest.len())
+    }
+
+    /// The rows of the inode of the row `start`, from there on.
+    pub(super) fn names_at(&self, start: usize) -> Range<usize> {
+        let key = |row: &Row| (row.size, row.device, row.inode);
+        let rest = &self.rows[start..];
+        let first = key(&self.rows[start]);
+        start..start + rest.iter().position(|row| key(row) != first).unwrap_or(rest.len())
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Bytes of the file.
+    pub(super) fn size(&self, row: usize) -> u64 {
+        self.rows[row].size
+    }
+
+    /// The number of the forest that the file is in.
+    pub(super) fn forest(&self, row: usize) -> usize {
+        usize::from(self.folders[self.rows[row].folder as usize].forest)
+    }
+
+    /// What sorts rows in the order in which a disk is read best: by folder, as the walk met them.
+    pub(super) fn reading_order(&self, row: usize) -> (u32, u32) {
+        let row = &self.rows[row];
+        (row.folder, row.name)
+    }
+
+    /// The path of the file in its forest.
+    pub(super) fn path(&self, row: usize) -> BString {
+        let row = &self.rows[row];
+        let name = &self.names[row.name as usize..][..usize::from(row.name_bytes)];
+        let folder = &self.folders[row.folder as usize].path;
+        match folder.is_empty() {
+            true => name.into(),
+            false => [folder.as_bytes(), b"/", name].concat().into(),
+        }
+    }
+
+    /// The sampled hash of the file, where it is known.
+    pub(super) fn fast(&self, row: usize) -> Option<FastHash> {
+        self.fasts.get(&self.rows[row].name).copied()
+    }
+
+    /// The full hash of the file, where it is known.
+    pub(super) fn hash(&self, row: usize) -> Option<ObjectId> {
+        self.hashes.get(self.rows[row].hash as usize).copied()
+    }
+}
+
+fn too_many() -> Error {
+    Error::invalid(
+        "trees",
+        "all",
+        "more files, folders or bytes of names than 32-bit numbers count: name fewer trees",
+    )
+}

@@ -1,0 +1,210 @@
+//! Groups are those that hashing everything gives.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use bstr::{BString, ByteSlice};
+
+use super::{Memory, plant};
+use crate::ghosts::dup::{Duplicates, Group, Select};
+use crate::ghosts::forest::{Forest, leaves};
+use crate::ghosts::live::Live;
+use crate::ghosts::stored::Stored;
+use crate::object::tree::Node;
+use crate::object::{HashAlgo, Kind};
+use crate::progress::Progress;
+use crate::walk::{RuleOptions, Rules};
+
+fn live(path: &Path) -> Live {
+    Live::open(path, b"live", HashAlgo::Sha256, Rules::new(RuleOptions::default())).unwrap()
+}
+
+fn find(forests: &[&dyn Forest], select: &Select, threads: usize) -> Vec<Group> {
+    let progress = Progress::default();
+    let mut found = Duplicates::find(forests, select, threads, &progress).unwrap();
+    let groups: Vec<Group> = found.by_ref().map(Result::unwrap).collect();
+    assert!(found.take_problems().is_empty());
+    groups
+}
+
+/// First names of the files of each group.
+fn names(groups: &[Group]) -> Vec<Vec<(usize, BString)>> {
+    let first = |group: &Group| {
+        let files = group.files.iter();
+        files
+            .map(|file| (file.names[0].forest, file.names[0].path.clone()))
+            .collect()
+    };
+    groups.iter().map(first).collect()
+}
+
+/// What hashing everything gives, hard links aside.
+fn expected(forests: &[&dyn Forest]) -> BTreeMap<Vec<u8>, Vec<(usize, BString)>> {
+    let mut all: BTreeMap<Vec<u8>, Vec<(usize, BString)>> = BTreeMap::new();
+    for (number, forest) in forests.iter().enumerate() {
+        for leaf in leaves(*forest)
+            .map(Result::unwrap)
+            .filter(|leaf| leaf.kind == Kind::File)
+        {
+            let id = forest.full_hash(&leaf).unwrap();
+            all.entry(id.digest().to_vec()).or_default().push((number, leaf.path));
+        }
+    }
+    all.retain(|_, files| files.len() > 1);
+    all
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn groups_are_those_of_all_hashes_in_live_and_stored_trees() {
+    let folder = tempfile::tempdir().unwrap();
+    plant(folder.path());
+    // Of one size and with the same samples, yet different: between the head and the middle, and at the end.
+    let mut large = vec![1u8; 300_000];
+    for (name, at) in [
+        ("l/1", None),
+        ("l/2", Some(20_000)),
+        ("l/3", Some(299_999)),
+        ("l/4", None),
+    ] {
+        if let Some(at) = at {
+            large[at] = 2;
+        }
+        write(&folder.path().join(name), &large);
+        large[at.unwrap_or(0)] = 1;
+    }
+    for number in 0..200u32 {
+        write(
+            &folder.path().join(format!("many/{}/{number}", number % 9)),
+            &(number % 50).to_le_bytes(),
+        );
+    }
+    let memory = Memory::default();
+    let tree = memory.store(folder.path(), 100_000);
+    let stored = Stored::new(&memory, Node::Directory { tree }, b"stored", HashAlgo::Sha256);
+    let forest = live(folder.path());
+    for forests in [vec![&forest as &dyn Forest], vec![&stored, &forest], vec![&stored]] {
+        let expected = expected(&forests);
+        for threads in [1, 3] {
+            let groups = find(&forests, &Select::default(), threads);
+            let found: BTreeMap<_, _> = groups
+                .iter()
+                .zip(names(&groups))
+                .map(|(group, names)| (group.fullhash.digest().to_vec(), names))
+                .collect();
+            assert_eq!(found, expected);
+            assert!(groups.is_sorted_by(|a, b| a.size >= b.size));
+            assert_eq!(names(&groups), names(&find(&forests, &Select::default(), 2)));
+        }
+    }
+}
+
+#[test]
+fn names_of_one_inode_are_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write(&at("a"), b"one");
+    write(&at("x/b"), b"two");
+    for (of, name) in [("a", "a2"), ("a", "x/a3"), ("x/b", "b2")] {
+        std::fs::hard_link(at(of), at(name)).unwrap();
+    }
+    let forest = live(folder.path());
+    assert!(find(&[&forest], &Select::default(), 1).is_empty());
+    write(&at("c"), b"one");
+    let groups = find(&[&forest], &Select::default(), 1);
+    assert_eq!(groups.len(), 1);
+    let paths = |file: usize| -> Vec<_> {
+        groups[0].files[file]
+            .names
+            .iter()
+            .map(|name| name.path.as_bstr())
+            .collect()
+    };
+    assert_eq!(paths(0), ["a", "a2", "x/a3"]);
+    assert_eq!(paths(1), ["c"]);
+    assert_eq!(groups[0].spare_bytes(), 3);
+}
+
+#[test]
+fn what_is_selected_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("a.txt", "1"),
+        ("b.txt", "1"),
+        ("c.md", "1"),
+        ("d.md", ""),
+        ("e.md", ""),
+    ] {
+        write(&folder.path().join(name), bytes.as_bytes());
+    }
+    let forest = live(folder.path());
+    let found = |select: Select| {
+        names(&find(&[&forest], &select, 1))
+            .iter()
+            .map(Vec::len)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(Select::default()), [3, 2]);
+    assert_eq!(
+        found(Select {
+            size_min: 1,
+            ..Select::default()
+        }),
+        [3]
+    );
+    assert_eq!(
+        found(Select {
+            size_max: 0,
+            ..Select::default()
+        }),
+        [2]
+    );
+    let patterns = vec!["*.txt".into(), "d*".into()];
+    assert_eq!(
+        found(Select {
+            names: patterns,
+            ..Select::default()
+        }),
+        [2]
+    );
+}
+
+#[test]
+fn unique_sizes_are_never_opened_and_what_changed_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &[u8]| folder.path().join(std::ffi::OsStr::from_bytes(name));
+    write(&at(b"unique"), b"12345");
+    write(&at(b"x\xff"), b"123");
+    write(&at(b"y"), b"123");
+    write(&at(b"z"), b"123");
+    let forest = live(folder.path());
+    let progress = Progress::default();
+    let forests: [&dyn Forest; 1] = [&forest];
+    let mut found = Duplicates::find(&forests, &Select::default(), 1, &progress).unwrap();
+    std::fs::remove_file(at(b"unique")).unwrap();
+    write(&at(b"z"), b"1234");
+    let groups: Vec<Group> = found.by_ref().map(Result::unwrap).collect();
+    assert_eq!(names(&groups), [[(0, BString::from(&b"x\xff"[..])), (0, "y".into())]]);
+    let problems = found.take_problems();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].to_string().contains("changed"), "{}", problems[0]);
+}
+
+#[test]
+fn a_job_that_is_to_stop_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("a"), b"1");
+    write(&folder.path().join("b"), b"1");
+    let forest = live(folder.path());
+    let progress = Progress::default();
+    let forests: [&dyn Forest; 1] = [&forest];
+    let mut found = Duplicates::find(&forests, &Select::default(), 1, &progress).unwrap();
+    progress.request_stop();
+    assert!(matches!(found.next(), Some(Err(crate::Error::Interrupted))));
+    assert!(found.next().is_none());
+}
