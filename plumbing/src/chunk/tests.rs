@@ -114,8 +114,8 @@ proptest! {
 }
 
 #[test]
-fn a_segment_that_fits_is_one_block() {
-    let max = Params::default().max;
+fn a_short_segment_is_one_block() {
+    let max = Params::default().whole();
     let mut content = noise(max, 5);
     content[0] |= 1;
     content[max - 1] |= 1;
