@@ -20,6 +20,7 @@ use super::Context;
 use super::apply::{self, Wanted};
 use super::made::{Key, Made};
 use super::report::Count;
+use super::sources::{Outcome, Rescue};
 use super::subject::{Subject, link_handle};
 use super::target::{Dir, Identity};
 use crate::content::{Pieces, Source, check_block_bytes, sub_slice};
@@ -48,6 +49,8 @@ pub(super) struct FileJob<'j> {
     missing: AtomicU64,
     failed: AtomicBool,
     open: Mutex<Option<Open>>,
+    /// What it becomes when the store does not have its content.
+    rescue: Option<Box<Rescue<'j>>>,
 }
 
 /// A file that has been created and is not finished.
@@ -87,7 +90,13 @@ impl<'j> FileJob<'j> {
             missing: AtomicU64::new(1),
             failed: AtomicBool::new(false),
             open: Mutex::new(None),
+            rescue: None,
         }
+    }
+
+    /// Lets the file be looked for elsewhere if the store fails it.
+    pub fn set_rescue(&mut self, rescue: Option<Box<Rescue<'j>>>) {
+        self.rescue = rescue;
     }
 
     /// Asks for the content to be confirmed when it is complete.
@@ -107,8 +116,12 @@ impl<'j> FileJob<'j> {
 
     /// Reports an error, the first of this file, and gives the file up.
     pub fn fail(&self, error: Error) {
-        if !self.failed.swap(true, Ordering::Relaxed) {
-            self.dir.context().report.problem(self.dir.path_of(&self.name), error);
+        if self.failed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        match &self.rescue {
+            Some(rescue) if error.is_damage() => *rescue.error.lock() = Some(error),
+            _ => self.dir.context().report.problem(self.dir.path_of(&self.name), error),
         }
     }
 
@@ -140,14 +153,14 @@ impl<'j> FileJob<'j> {
         let failed = self.dir.error("create", &self.name);
         let mode = Mode::RUSR | Mode::WUSR;
         if self.in_pieces || self.replaces {
-            let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+            let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
             match rustix::fs::openat(&above, c".", flags, mode) {
                 // This file system, or kernel, does not know it.
                 Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {}
                 created => return created.map(|file| (file, Place::Nameless)).map_err(failed),
             }
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let create = |name: &BString| rustix::fs::openat(&above, name.as_slice(), flags, mode);
         if self.replaces {
             with_temporary_name(self.dir.context(), create).map(|(file, name)| (file, Place::Temporary(name)))
@@ -173,6 +186,10 @@ impl<'j> FileJob<'j> {
             made.confirm(key, Identity::of(&stat));
         }
         count_made(context, self.replaces, self.bytes);
+        context.report.one(Count::Files);
+        if let (Some(elsewhere), Some(rescue)) = (&context.elsewhere, &self.rescue) {
+            elsewhere.explain(&self.dir, &rescue.entry, Outcome::Store);
+        }
         context.progress.add(1, 0);
         Ok(())
     }
@@ -261,6 +278,16 @@ impl<'j> FileJob<'j> {
 
 impl Drop for FileJob<'_> {
     fn drop(&mut self) {
+        self.remove_unfinished();
+        if let Some(rescue) = self.rescue.take() {
+            rescue.begin(&self.dir, &self.wanted, self.keys, self.replaces);
+        }
+    }
+}
+
+impl FileJob<'_> {
+    /// Removes a file that was created and not finished.
+    fn remove_unfinished(&mut self) {
         let Some(open) = self.open.get_mut().take() else {
             return;
         };

@@ -15,22 +15,17 @@ use super::existing::open_file;
 use super::files::{FileJob, count_made, with_temporary_name};
 use super::made::{Key, Made, Place};
 use super::options::Reflink;
+use super::report::Count;
+use super::sources;
 use super::subject::{Subject, link_handle, open_path};
 use super::target::{Dir, Identity};
 use crate::error::{Error, Result};
-use crate::object::{ContentRef, Kind, Node};
+use crate::object::{ContentRef, Entry, Kind, Node};
 
 /// Something that is made after the files.
 pub(super) enum Last<'j> {
     /// A further name of an inode.
-    Link {
-        group: Key,
-        dir: Arc<Dir<'j>>,
-        name: BString,
-        replaces: bool,
-        /// Length of the content.
-        bytes: u64,
-    },
+    Link(Link<'j>),
     /// A file of the same content as one before.
     Clone {
         job: FileJob<'j>,
@@ -39,6 +34,18 @@ pub(super) enum Last<'j> {
     },
     /// What has no content.
     Special(Special<'j>),
+}
+
+/// A further name of an inode.
+pub(super) struct Link<'j> {
+    pub group: Key,
+    pub dir: Arc<Dir<'j>>,
+    pub name: BString,
+    pub replaces: bool,
+    /// Length of the content.
+    pub bytes: u64,
+    /// Whether the tree has a regular file here.
+    pub is_file: bool,
 }
 
 /// A symbolic link, pipe, socket or device.
@@ -54,19 +61,11 @@ pub(super) struct Special<'j> {
 /// Makes one; what goes wrong is reported.
 pub(super) fn make<'j>(made: &Made<'j>, item: Last<'j>) {
     match item {
-        Last::Link {
-            group,
-            dir,
-            name,
-            replaces,
-            bytes,
-        } => match link(made, &group, &dir, &name, replaces) {
-            Ok(()) => {
-                count_made(dir.context(), replaces, 0);
-                dir.context().progress.add(1, bytes);
-            }
-            Err(error) => dir.context().report.problem(dir.path_of(&name), error),
-        },
+        // Its file may still come from elsewhere.
+        Last::Link(link) if link.dir.context().elsewhere.is_some() && !made.has(&link.group) => {
+            made.queue.push_link(link);
+        }
+        Last::Link(link) => link.make(made),
         Last::Clone { job, key, content } => {
             if let Err(error) = clone(made, &job, &key, &content).and_then(|()| job.finish(made)) {
                 job.fail(error);
@@ -88,8 +87,54 @@ pub(super) fn make<'j>(made: &Made<'j>, item: Last<'j>) {
     }
 }
 
+impl<'j> Link<'j> {
+    /// For an entry of a group of which another name came before.
+    pub fn new(group: Key, dir: Arc<Dir<'j>>, entry: Entry, replaces: bool) -> Self {
+        Self {
+            group,
+            bytes: entry.size(),
+            is_file: entry.kind() == Kind::File,
+            dir,
+            name: entry.name,
+            replaces,
+        }
+    }
+
+    /// Makes it when everything else is made.
+    pub fn make_late(&self, made: &Made<'j>) {
+        if made.has(&self.group) || !sources::link_not_located(self) {
+            self.make(made);
+        }
+    }
+
+    /// Makes or, in a rehearsal, counts it; what goes wrong is reported.
+    fn make(&self, made: &Made<'j>) {
+        let Self { dir, name, bytes, .. } = self;
+        let context = dir.context();
+        let there = dir.look(name).ok().flatten().map(|stat| Identity::of(&stat));
+        // A rename onto another name of the same inode would do nothing.
+        if there.is_some() && made.get(&self.group).is_some_and(|first| first.identity == there) {
+            context.report.one(Count::Unchanged);
+            context.progress.add(1, *bytes);
+            return;
+        }
+        let linked = match context.options.test {
+            true => Ok(()),
+            false => link(made, &self.group, dir, name, self.replaces),
+        };
+        match linked {
+            Ok(()) => {
+                count_made(context, self.replaces, 0);
+                context.report.add(Count::Files, self.is_file.into());
+                context.progress.add(1, *bytes);
+            }
+            Err(error) => context.report.problem(dir.path_of(name), error),
+        }
+    }
+}
+
 /// Makes a name with `create`: at once, or beside a name that is taken and renamed over it.
-fn put_in_place(
+pub(super) fn put_in_place(
     dir: &Arc<Dir<'_>>,
     name: &BString,
     replaces: bool,
@@ -208,7 +253,7 @@ fn copy_data(source: &OwnedFd, target: &OwnedFd, bytes: u64) -> rustix::io::Resu
 
 impl Special<'_> {
     /// Makes it, with its metadata, and says which inode it is.
-    fn make(&self) -> Result<Identity> {
+    pub fn make(&self) -> Result<Identity> {
         let above = self.dir.handle()?;
         let mut identity = None;
         let create = |name: &BString| create_node(&above, name, &self.node);

@@ -11,6 +11,7 @@ use bstr::BString;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use super::sources::Queue;
 use super::target::{Dir, Identity};
 use crate::object::{ObjectId, ObjectKind};
 
@@ -35,8 +36,10 @@ pub(super) enum Key {
 }
 
 /// What this job has made. The directories of all places stay unfinished until it is dropped.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Made<'j> {
+    /// What waits for content from elsewhere.
+    pub queue: Arc<Queue<'j>>,
     links: Mutex<HashMap<[u8; 16], Place<'j>>>,
     contents: Mutex<HashMap<(ObjectKind, ObjectId), Place<'j>>>,
 }
@@ -48,6 +51,11 @@ impl<'j> Made<'j> {
             Key::Links(group) => self.links.lock().get(group).cloned(),
             Key::Content(kind, id) => self.contents.lock().get(&(*kind, *id)).cloned(),
         }
+    }
+
+    /// Whether what is remembered by a key is complete.
+    pub fn has(&self, key: &Key) -> bool {
+        self.get(key).is_some_and(|place| place.identity.is_some())
     }
 
     /// Says that the key will be at a place.

@@ -10,7 +10,8 @@
 //!    finished when its last piece is written. Meanwhile the next batch is planned.
 //! 3. [`last`] makes what needs all files of the batch: clones of equal contents, hard links, and then pipes,
 //!    sockets, devices and symbolic links.
-//! 4. [`apply`] sets metadata through the handle of each thing when it is complete; of a directory, when everything
+//! 4. A file whose content the store cannot give is looked for elsewhere ([`sources`]).
+//! 5. [`apply`] sets metadata through the handle of each thing when it is complete; of a directory, when everything
 //!    in it is done ([`target`]).
 //!
 //! Invariants:
@@ -36,13 +37,14 @@ mod plan;
 mod remove;
 mod report;
 mod select;
+pub mod sources;
 mod subject;
 mod target;
 #[cfg(test)]
 mod tests;
 mod work;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bstr::BString;
@@ -50,6 +52,7 @@ use rustix::process::Resource;
 
 pub use options::{Options, Overwrite, Reflink};
 pub use report::{Problem, Report};
+pub use sources::Sources;
 
 use crate::error::{Error, Result};
 use crate::object::{Metadata, ObjectId, ObjectSource};
@@ -57,6 +60,7 @@ use crate::progress::{Phase, Progress};
 use crate::store::{Frame, Store};
 use report::Recorder;
 use select::Selection;
+use sources::Elsewhere;
 use target::{Dir, Handles};
 
 /// Most handles of directories that stay open.
@@ -72,12 +76,16 @@ pub(crate) struct Context<'j> {
     report: Recorder,
     handles: Handles,
     open_files_max: usize,
+    /// The path of the target without links, for messages and for what is found by path.
+    target: PathBuf,
+    /// Where content comes from that the store does not give.
+    elsewhere: Option<Elsewhere<'j>>,
     /// Makes temporary names of this job differ from those of others and of each other.
     temporary: (u64, AtomicU64),
 }
 
 impl<'j> Context<'j> {
-    fn new(store: &'j Store, options: &'j Options, progress: &'j Progress) -> Result<Self> {
+    fn new(store: &'j Store, target: &Path, options: &'j Options, progress: &'j Progress) -> Result<Self> {
         let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let share = usize::try_from(limit / 4).unwrap_or(usize::MAX).max(8);
         let seed = getrandom::u64().map_err(|error| Error::Io {
@@ -92,6 +100,8 @@ impl<'j> Context<'j> {
             report: Recorder::default(),
             handles: Handles::new(share.min(DIRECTORY_HANDLES_MAX)),
             open_files_max: share.min(OPEN_FILES_MAX),
+            target: target::without_links(target),
+            elsewhere: None,
             temporary: (seed, AtomicU64::new(0)),
         })
     }
@@ -116,16 +126,43 @@ pub fn reconstruct(
     options: &Options,
     progress: &Progress,
 ) -> Result<Report> {
-    let context = Context::new(store, options, progress)?;
+    let context = Context::new(store, target, options, progress)?;
+    run_whole(&context, tree, root, target)?;
+    Ok(context.report.finish())
+}
+
+/// The same with content from elsewhere where the store cannot give it, and in place of it where files are to be links
+/// ([`sources`]). Files that were not located are counted, told of, and no problem unless the store should have them.
+pub fn reconstruct_from(
+    store: &Store,
+    tree: ObjectId,
+    root: Option<&Metadata>,
+    target: &Path,
+    options: &Options,
+    sources: &Sources<'_>,
+    progress: &Progress,
+) -> Result<Report> {
+    let mut context = Context::new(store, target, options, progress)?;
+    context.elsewhere = Some(Elsewhere::new(sources, tree));
+    run_whole(&context, tree, root, target)?;
+    Ok(context.report.finish())
+}
+
+fn run_whole<'j>(context: &'j Context<'j>, tree: ObjectId, root: Option<&Metadata>, target: &Path) -> Result<()> {
+    let Context {
+        store,
+        options,
+        progress,
+        ..
+    } = *context;
     let selection = Selection::parse(&options.paths)?;
     selection.check(store, tree)?;
     store.tree_node(&tree)?;
     progress.set_phase(Phase::Writing);
-    let top = target::open_target(&context, target)?;
-    let outcome = run(&context, top, tree, root, selection);
+    let top = target::open_target(context, target)?;
+    let outcome = run(context, top, tree, root, selection);
     progress.check()?;
-    outcome?;
-    Ok(context.report.finish())
+    outcome
 }
 
 /// Plans in one thread and writes in others, one batch behind.
@@ -136,6 +173,7 @@ fn run<'j>(
     root: Option<&Metadata>,
     selection: Selection,
 ) -> Result<()> {
+    sources::prepare(context);
     let made = made::Made::default();
     let (send, batches) = crossbeam_channel::bounded(0);
     let mut frames: Vec<Frame> = Vec::new();
@@ -146,5 +184,7 @@ fn run<'j>(
             work::write(context, &made, batch, &mut frames);
         }
         planner.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    })?;
+    sources::finish(context, &made);
+    Ok(())
 }

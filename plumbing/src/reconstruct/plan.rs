@@ -9,6 +9,8 @@
 //! 4. What is to be written goes into a batch, content as pieces; a batch is handed on when it is full, also
 //!    in the middle of a long file. In a rehearsal it is only counted.
 
+mod make;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -17,22 +19,20 @@ use crossbeam_channel::Sender;
 use hashbrown::HashMap;
 use rustix::fs::{AtFlags, FileType, Stat};
 
+use super::Context;
 use super::apply::Wanted;
 use super::batch::Batch;
 use super::existing::{self, Existing, Likeness};
-use super::files::FileJob;
-use super::last::{Last, Special};
 use super::made::{Key, Made};
-use super::options::{Overwrite, Reflink};
+use super::options::Overwrite;
 use super::remove::remove;
 use super::report::Count;
 use super::select::{self, Selection};
+use super::sources::{self, Outcome, Queue};
 use super::target::{Dir, Identity};
-use super::{Context, files};
-use crate::content::Pieces;
 use crate::error::{Error, Result};
 use crate::limits::DIRECTORY_DEPTH_MAX;
-use crate::object::{ContentRef, Entry, Kind, Metadata, Node, ObjectId};
+use crate::object::{Entry, Kind, Metadata, Node, ObjectId};
 
 /// Files that wait for their bytes to be compared.
 const UNDECIDED_MAX: usize = 512;
@@ -105,7 +105,7 @@ impl<'j, 'm> Planner<'j, 'm> {
             self.context.progress.check()?;
             let below = match level.entries.next() {
                 Some(Ok((entry, selection))) => {
-                    level.remove_before(&entry.name);
+                    level.remove_before(&entry.name, &self.made.queue);
                     let dir = level.dir.clone();
                     let name = entry.name.clone();
                     let deep = levels.len() >= DIRECTORY_DEPTH_MAX;
@@ -124,7 +124,7 @@ impl<'j, 'm> Planner<'j, 'm> {
                     None
                 }
                 None => {
-                    level.remove_rest();
+                    level.remove_rest(&self.made.queue);
                     levels.pop();
                     None
                 }
@@ -181,7 +181,7 @@ impl<'j, 'm> Planner<'j, 'm> {
             }
             Node::Whiteout => {
                 if options.delete {
-                    remove(dir, &entry.name);
+                    self.made.queue.remove(dir, &entry.name);
                 }
                 Ok(None)
             }
@@ -365,85 +365,11 @@ impl<'j, 'm> Planner<'j, 'm> {
                 .announce(Key::Links(group), dir, &entry.name, Some(found.identity()));
         }
         report.one(if fits { Count::Unchanged } else { Count::Updated });
+        if let Some(elsewhere) = &self.context.elsewhere {
+            elsewhere.explain(dir, entry, Outcome::There);
+        }
         progress.add(1, entry.size());
         Ok(())
-    }
-
-    /// Plans to make something, in place of what is there if `replaces`.
-    fn make(&mut self, item: Item<'j>, replaces: bool) -> Result<()> {
-        let group = item.entry.meta.links.map(Key::Links);
-        let known = group.as_ref().is_some_and(|group| self.made.get(group).is_some());
-        if let (Some(group), false) = (group, known) {
-            self.made.announce(group, &item.dir, &item.entry.name, None);
-        }
-        if self.context.options.test {
-            let is_file = item.entry.kind() == Kind::File && !known;
-            let bytes = if is_file { item.entry.size() } else { 0 };
-            files::count_made(self.context, replaces, bytes);
-            self.context.progress.add(1, item.entry.size());
-            return Ok(());
-        }
-        self.batch.add_weight(item.entry.name.len() + item.wanted.weight());
-        let Item { dir, entry, wanted } = item;
-        if let (Some(group), true) = (group, known) {
-            let bytes = entry.size();
-            self.batch.push_last(Last::Link {
-                group,
-                dir,
-                name: entry.name,
-                replaces,
-                bytes,
-            });
-        } else if let Node::File { content, .. } = entry.node {
-            let job = FileJob::new(dir, entry.name, content.len(), wanted, group, replaces);
-            return self.file(job, &content);
-        } else {
-            let special = Special {
-                dir,
-                name: entry.name,
-                node: entry.node,
-                wanted,
-                group,
-                replaces,
-            };
-            self.batch.push_last(Last::Special(special));
-        }
-        self.hand_on_if_full()
-    }
-
-    /// Plans the content of a file.
-    fn file(&mut self, mut job: FileJob<'j>, content: &ContentRef) -> Result<()> {
-        if let (Some((kind, id)), true) = (content.object(), content.len() >= CLONE_BYTES_MIN)
-            && self.context.options.reflink != Reflink::Never
-            && !matches!(content, ContentRef::Slice { .. })
-        {
-            let key = Key::Content(kind, id);
-            if self.made.get(&key).is_some() {
-                let content = content.clone();
-                self.batch.push_last(Last::Clone { job, key, content });
-                return self.hand_on_if_full();
-            }
-            self.made.announce(key, &job.dir, &job.name, None);
-            job.remember_content(key);
-        }
-        if let ContentRef::Block { id, bytes } = content {
-            self.batch.push_block(self.context, job, *id, *bytes);
-            return self.hand_on_if_full();
-        }
-        let job = Arc::new(job);
-        self.batch.begin(&job);
-        for piece in Pieces::new(self.context.store, content) {
-            match piece {
-                Ok(piece) => self.batch.push_piece(self.context, &job, piece),
-                Err(error) => {
-                    job.fail(error);
-                    break;
-                }
-            }
-            self.hand_on_if_full()?;
-        }
-        self.batch.push_end(job);
-        self.hand_on_if_full()
     }
 
     fn hand_on_if_full(&mut self) -> Result<()> {
@@ -462,27 +388,33 @@ impl<'j, 'm> Planner<'j, 'm> {
     }
 }
 
-impl Level<'_> {
+impl<'j> Level<'j> {
     /// Removes what is there and sorts before `name`; `name` itself is in the tree.
-    fn remove_before(&mut self, name: &[u8]) {
+    fn remove_before(&mut self, name: &[u8], queue: &Queue<'j>) {
         while let Some(extra) = self.extra.next_if(|extra| extra.as_ref() < name) {
-            remove(&self.dir, &extra);
+            queue.remove(&self.dir, &extra);
         }
         self.extra.next_if(|extra| extra.as_bytes() == name);
     }
 
     /// Removes what is there after the last entry.
-    fn remove_rest(&mut self) {
+    fn remove_rest(&mut self, queue: &Queue<'j>) {
         for extra in self.extra.by_ref() {
-            remove(&self.dir, &extra);
+            queue.remove(&self.dir, &extra);
         }
     }
 }
 
-/// Whether the file that is there has the bytes of its entry.
+/// Whether the file that is there has the bytes of its entry. Where the store cannot tell, the plain hash does.
 fn compare(item: &Item<'_>) -> Result<bool> {
-    match &item.entry.node {
-        Node::File { content, .. } => existing::has_content(&item.dir, &item.entry.name, content),
-        _ => Ok(false),
+    let Node::File { content, .. } = &item.entry.node else {
+        return Ok(false);
+    };
+    match (
+        existing::has_content(&item.dir, &item.entry.name, content),
+        item.entry.fullhash(),
+    ) {
+        (Err(error), Some(id)) if error.is_damage() => sources::has_fullhash(&item.dir, &item.entry.name, &id),
+        (same, _) => same,
     }
 }

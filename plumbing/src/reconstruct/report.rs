@@ -42,6 +42,16 @@ pub struct Report {
     pub withheld: u64,
     /// Names whose group could not be set, as the user is not root and not in that group.
     pub not_owned: u64,
+    /// Files that were made, from wherever their content or link came.
+    pub files: u64,
+    /// Of these, those whose content came from elsewhere than the store.
+    pub sourced: u64,
+    /// Of these, those that became links to files elsewhere.
+    pub linked: u64,
+    /// Files whose content was found nowhere, so that they are not there or are as they were.
+    pub not_located: u64,
+    /// Directories of sources that could not be read, so that nothing in them was found; no problem of the target.
+    pub unread_sources: Vec<Problem>,
     /// What could not be done, sorted by path.
     pub problems: Vec<Problem>,
     /// Further problems, beyond those that are listed.
@@ -56,7 +66,7 @@ impl Report {
 
     /// Whether the target is as the tree says, as far as was asked.
     pub fn is_complete(&self) -> bool {
-        self.problem_count() == 0
+        self.problem_count() == 0 && self.not_located == 0
     }
 }
 
@@ -71,15 +81,20 @@ pub(super) enum Count {
     Bytes,
     Withheld,
     NotOwned,
+    Files,
+    Sourced,
+    Linked,
+    NotLocated,
 }
 
-const COUNTS: usize = Count::NotOwned as usize + 1;
+const COUNTS: usize = Count::NotLocated as usize + 1;
 
 /// Collects a report from many threads.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     counts: [AtomicU64; COUNTS],
     problems: Mutex<Vec<Problem>>,
+    unread_sources: Mutex<Vec<Problem>>,
     left_out: AtomicU64,
 }
 
@@ -107,6 +122,14 @@ impl Recorder {
         }
     }
 
+    /// Keeps a directory of a source that cannot be read, of the first ones.
+    pub fn unread_source(&self, path: PathBuf, error: Error) {
+        let mut unread = self.unread_sources.lock();
+        if unread.len() < PROBLEMS_MAX {
+            unread.push(Problem { path, error });
+        }
+    }
+
     /// The report.
     pub fn finish(self) -> Report {
         let get = |count: Count| self.counts[count as usize].load(Relaxed);
@@ -119,6 +142,11 @@ impl Recorder {
             bytes: get(Count::Bytes),
             withheld: get(Count::Withheld),
             not_owned: get(Count::NotOwned),
+            files: get(Count::Files),
+            sourced: get(Count::Sourced),
+            linked: get(Count::Linked),
+            not_located: get(Count::NotLocated),
+            unread_sources: self.unread_sources.into_inner(),
             problems: Vec::new(),
             problems_left_out: self.left_out.load(Relaxed),
         };

@@ -279,6 +279,19 @@ impl<'j> Dir<'j> {
         parts.iter().rev().map(|part| part.to_path_lossy()).collect()
     }
 
+    /// The path of a name in it, from the target.
+    pub fn relative(&self, name: &[u8]) -> BString {
+        let mut parts = vec![name];
+        let mut dir = self;
+        while let Some(above) = &dir.parent {
+            parts.push(&dir.name);
+            dir = above;
+        }
+        parts.retain(|part| !part.is_empty());
+        parts.reverse();
+        bstr::join("/", parts).into()
+    }
+
     /// For `map_err`: an error about a name in it.
     pub fn error<'n>(&'n self, op: &'static str, name: &'n [u8]) -> impl FnOnce(Errno) -> Error + use<'j, 'n> {
         move |errno| Error::Io {
@@ -376,6 +389,23 @@ pub(super) fn open_target<'j>(context: &'j Context<'j>, path: &Path) -> Result<D
         }
         Err(errno) => Err(Error::sys("open", path)(errno)),
     }
+}
+
+/// The path of the target without links and dots, as far as it is there; as given where the system does not tell.
+pub(super) fn without_links(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    for above in path.ancestors() {
+        let there = if above.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            above
+        };
+        if let Ok(there) = fs_err::canonicalize(there) {
+            return there.join(missing.iter().rev().collect::<PathBuf>());
+        }
+        missing.extend(above.file_name());
+    }
+    path.to_owned()
 }
 
 /// Refuses a target at or below a `.ghost`, wherever links lead.

@@ -5,6 +5,7 @@ use super::Context;
 use super::batch::{Batch, Part, Piece, Queue};
 use super::last;
 use super::made::Made;
+use super::sources;
 use crate::content::{check_block_bytes, sub_slice};
 use crate::error::Result;
 use crate::object::ObjectId;
@@ -18,6 +19,7 @@ pub(super) fn write<'j>(context: &'j Context<'j>, made: &Made<'j>, batch: Batch<
             scope.spawn(|| work(context, made, &queue, frame));
         }
     });
+    sources::fill(context, made);
     for item in last {
         if context.progress.should_stop() {
             break;

@@ -223,7 +223,7 @@ fn an_unfinished_file_is_removed() {
     std::fs::create_dir(bench.target()).unwrap();
     std::fs::write(bench.target().join("taken"), b"before").unwrap();
     let (options, progress) = (options(), Progress::default());
-    let context = Context::new(&bench.store, &options, &progress).unwrap();
+    let context = Context::new(&bench.store, &bench.target(), &options, &progress).unwrap();
     let top = Arc::new(target::open_target(&context, &bench.target()).unwrap());
     // In one piece with a free name it is there at once; else it has no name, where the file system knows that.
     for (name, replaces, whole, names) in [

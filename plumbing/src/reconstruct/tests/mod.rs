@@ -4,6 +4,7 @@ mod existing;
 mod fresh;
 mod hostile;
 mod random;
+mod sources;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

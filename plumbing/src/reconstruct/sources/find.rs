@@ -1,0 +1,272 @@
+//! The search for the content of one file.
+//!
+//! 1. Candidates that were hashed before, to this content.
+//! 2. Candidates of the same path, then of the same name. They are taken at once: that hashes them, too.
+//! 3. Places where the content was seen.
+//! 4. All other candidates of this size, hashed one after the other until one fits.
+//! 5. Where files become links: files of the target, which only are copied, and then the store.
+//!
+//! The candidates of one size are locked meanwhile, so that none is hashed twice.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+use bstr::BString;
+use rustix::fs::{Mode, OFlags};
+
+use super::index::{Group, Index, Number};
+use super::open::{Opened, hash_with, is_unchanged, open_beneath};
+use super::take::{Mode as TakeMode, Refused, Taker};
+use super::{Elsewhere, How, Lost, Outcome, PassedOver, Why, not_located};
+use crate::error::{Error, Result};
+use crate::object::ObjectId;
+use crate::reconstruct::Context;
+use crate::reconstruct::made::Made;
+
+/// Most files that are named as passed over for one content.
+const PASSED_OVER_MAX: usize = 64;
+
+/// The search for one file.
+struct Search<'s, 'j> {
+    context: &'j Context<'j>,
+    elsewhere: &'s Elsewhere<'j>,
+    index: &'s Index,
+    taker: Taker<'s, 'j>,
+    id: ObjectId,
+    bytes: u64,
+    path: BString,
+    passed_over: Vec<PassedOver>,
+    /// Files of the target that have not been hashed, where links are made.
+    later: Vec<Number>,
+    buffer: Vec<u8>,
+}
+
+/// Finds the content of a file and makes it, or says that it was not located.
+pub(super) fn settle<'j>(
+    context: &'j Context<'j>,
+    elsewhere: &Elsewhere<'j>,
+    index: &Index,
+    made: &Made<'j>,
+    mut lost: Lost<'j>,
+) {
+    let mut passed_over = Vec::new();
+    // What has no plain hash cannot be recognised elsewhere.
+    if let Some(id) = lost.entry.fullhash() {
+        let mut search = Search {
+            context,
+            elsewhere,
+            index,
+            taker: Taker::new(context, elsewhere, made, &lost),
+            id,
+            bytes: lost.entry.size(),
+            path: lost.dir.relative(&lost.entry.name),
+            passed_over: Vec::new(),
+            later: Vec::new(),
+            buffer: Vec::new(),
+        };
+        match search.run() {
+            Ok(Some((how, from))) => {
+                let outcome = how.map_or(Outcome::There, |how| Outcome::Taken(how, &from));
+                return elsewhere.tell(&lost.dir, &lost.entry, outcome, &search.passed_over);
+            }
+            Ok(None) => passed_over = search.passed_over,
+            Err(error) => return context.report.problem(lost.dir.path_of(&lost.entry.name), error),
+        }
+    }
+    if lost.error.is_none() {
+        match Taker::new(context, elsewhere, made, &lost).write_stored() {
+            Ok(()) => return elsewhere.tell(&lost.dir, &lost.entry, Outcome::Store, &passed_over),
+            Err(error) if error.is_damage() => lost.error = Some(error),
+            Err(error) => return context.report.problem(lost.dir.path_of(&lost.entry.name), error),
+        }
+    }
+    not_located(context, elsewhere, lost, &passed_over);
+}
+
+/// What was done, `None` if it was there already, and the path of the source.
+type Found = Option<(Option<How>, std::path::PathBuf)>;
+
+impl Search<'_, '_> {
+    fn run(&mut self) -> Result<Found> {
+        let group = self.index.group(self.bytes);
+        let mut group = group.lock();
+        self.later = std::mem::take(&mut group.postponed);
+        let found = self.try_all(&mut group);
+        group.postponed.append(&mut self.later);
+        found
+    }
+
+    fn try_all(&mut self, group: &mut Group) -> Result<Found> {
+        if let Some(found) = self.known_candidates(group, false)? {
+            return Ok(Some(found));
+        }
+        while let Some(number) = group.take_namesake(self.index, &self.path) {
+            if self.is_for_later(number) {
+                self.later.push(number);
+            } else if let Some(found) = self.try_unknown(group, number)? {
+                return Ok(Some(found));
+            }
+        }
+        if let Some(found) = self.known_places()? {
+            return Ok(Some(found));
+        }
+        while let Some(number) = group.take_any() {
+            self.context.progress.check()?;
+            if self.is_for_later(number) {
+                self.later.push(number);
+                continue;
+            }
+            match self.hash(number) {
+                Ok(id) => {
+                    group.note(number, id);
+                    if id == self.id
+                        && let Some(found) = self.known_candidates(group, false)?
+                    {
+                        return Ok(Some(found));
+                    }
+                }
+                Err(why) => self.pass_over(self.index.path(number), why),
+            }
+        }
+        self.files_of_the_target(group)
+    }
+
+    /// Where links are made, these come after everything that can be linked to.
+    fn files_of_the_target(&mut self, group: &mut Group) -> Result<Found> {
+        let mut found = self.known_candidates(group, true)?;
+        while found.is_none()
+            && let Some(number) = self.later.pop()
+        {
+            found = self.try_unknown(group, number)?;
+        }
+        Ok(found)
+    }
+
+    /// Whether a candidate is one of those.
+    fn is_for_later(&self, number: Number) -> bool {
+        self.elsewhere.links_files() && self.index.is_in_target(number)
+    }
+
+    /// Takes one of those that were hashed to this content; those for later only if `late`.
+    fn known_candidates(&mut self, group: &mut Group, late: bool) -> Result<Found> {
+        for number in group.known(&self.id) {
+            if self.is_for_later(number) && !late {
+                continue;
+            }
+            let opened = self.index.open(number);
+            let mode = self.mode(number);
+            match self.take(&self.index.path(number), opened, mode)? {
+                Ok(how) => return Ok(Some((how, self.index.path(number)))),
+                Err(why) => {
+                    if !matches!(why, Why::Itself | Why::OtherDevice | Why::Refused(..)) {
+                        group.forget(number, &self.id);
+                    }
+                    self.pass_over(self.index.path(number), why);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes a candidate that probably is right, which hashes it.
+    fn try_unknown(&mut self, group: &mut Group, number: Number) -> Result<Found> {
+        let opened = self.index.open(number);
+        let mode = self.mode(number);
+        let taken = self.take(&self.index.path(number), opened, mode)?;
+        if let Some(id) = self.taker.hashed() {
+            group.note(number, id);
+        }
+        Ok(match taken {
+            Ok(how) => Some((how, self.index.path(number))),
+            Err(why) => {
+                self.pass_over(self.index.path(number), why);
+                None
+            }
+        })
+    }
+
+    /// Tries where the content was seen before.
+    fn known_places(&mut self) -> Result<Found> {
+        let places = self.elsewhere.sources.known.places(&self.id, self.bytes, &self.path);
+        for path in places {
+            self.context.progress.check()?;
+            let opened = open_absolute(&path, self.bytes);
+            match self.take(&path, opened, self.taker.mode())? {
+                Ok(how) => return Ok(Some((how, path))),
+                Err(why) => self.pass_over(path, why),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Files of the target are never linked to: the job may replace them.
+    fn mode(&self, number: Number) -> TakeMode {
+        match self.index.is_in_target(number) {
+            true => TakeMode::Copy,
+            false => self.taker.mode(),
+        }
+    }
+
+    fn take(&mut self, path: &Path, opened: Result<Opened, Why>, mode: TakeMode) -> Result<Result<Option<How>, Why>> {
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut note = |why| {
+            self.passed_over.push(PassedOver {
+                path: path.to_owned(),
+                why,
+            })
+        };
+        match self.taker.take(path, &opened, mode, &mut note) {
+            Ok(how) => Ok(Ok(how)),
+            Err(Refused::Source(why)) => Ok(Err(why)),
+            Err(Refused::Target(error)) => Err(error),
+        }
+    }
+
+    fn hash(&mut self, number: Number) -> Result<ObjectId, Why> {
+        let opened = self.index.open(number)?;
+        let id = hash_with(
+            &opened.file,
+            self.bytes,
+            self.id.algo(),
+            &mut self.buffer,
+            &mut |_, _| Ok(()),
+        )?;
+        if is_unchanged(&opened) {
+            Ok(id)
+        } else {
+            Err(Why::Changed)
+        }
+    }
+
+    fn pass_over(&mut self, path: std::path::PathBuf, why: Why) {
+        if self.passed_over.len() < PASSED_OVER_MAX {
+            self.passed_over.push(PassedOver { path, why });
+        }
+    }
+}
+
+/// Opens a file by an absolute path on which no link is followed.
+fn open_absolute(path: &Path, bytes: u64) -> Result<Opened, Why> {
+    let mut names = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => names.push(name.as_bytes()),
+            Component::RootDir => {}
+            // Nobody writes such a path down.
+            _ => return Err(Why::Vanished),
+        }
+    }
+    let top: OwnedFd = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(Why::Unreadable)?;
+    open_beneath(top.as_fd(), &names, bytes)
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Target(error)
+    }
+}

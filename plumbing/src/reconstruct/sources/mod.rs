@@ -1,0 +1,466 @@
+//! Content from elsewhere: for files that the store cannot give, and for those that are to be links.
+//!
+//! 1. A file whose blocks are missing or damaged, or that is to be a link, becomes a [`Lost`] and waits in a [`Queue`]
+//!    while its batch is written ([`fill`] takes them before links and clones of the batch are made).
+//! 2. The first of them makes the [`index`]: the target and all source trees are walked once, and of what they hold only
+//!    the paths of files of a wanted size are kept. Nothing is read for it.
+//! 3. For each lost file [`find`] tries, cheapest first: what has been hashed and fits, files of the same path or name,
+//!    places where the content was seen before, then every other file of its size. A file is hashed at most once to
+//!    find out what it is, and only if its size is wanted by a file that is lost.
+//! 4. [`take`] copies, clones or links what was found, and hashes it again while it does.
+//!
+//! Invariants:
+//!
+//! - What a source is said to hold never counts, only what it holds at the moment it is used: a copy is hashed while it
+//!   is written, a clone after it is cloned, and both get their name only if the hash is right. A link is made to the
+//!   inode that was hashed, or by the path that led to it before and after.
+//! - No link in a source is followed, at any depth of its paths, and nothing inside a `.ghost` is read.
+//! - Where contents are expected to come from elsewhere, what is to be removed from the target goes last, and a file
+//!   that is replaced keeps a second name until then: it may be what the tree wants under another name.
+//! - A source that cannot serve is passed over with its reason, and the next is tried.
+
+mod find;
+mod index;
+mod open;
+mod take;
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use bstr::BString;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+
+use super::Context;
+use super::apply::Wanted;
+use super::existing::open_file;
+use super::files::with_temporary_name;
+use super::last::Link;
+use super::made::{Key, Made};
+use super::remove::remove;
+use super::report::Count;
+use super::target::Dir;
+use crate::content::{Pieces, Source};
+use crate::error::{Error, Result};
+use crate::object::{ContentRef, Entry, Kind, ObjectId};
+use crate::store::Store;
+use crate::walk::stat_fd;
+use index::Index;
+use take::Refused;
+
+/// How a file that was found elsewhere gets into the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Take {
+    /// Its bytes: shared where the file system can, as [`Options::reflink`](super::Options::reflink) says, else copied.
+    #[default]
+    Copy,
+    /// A symbolic link to it; by a relative path if asked for. What is not found elsewhere comes from the store.
+    Symlink {
+        /// Whether the link says how to get there from its own directory.
+        relative: bool,
+    },
+    /// A further name of it where it is on the same device, else a copy. What is not found comes from the store.
+    Hardlink,
+}
+
+/// Where a content was seen before.
+pub trait Known: Sync {
+    /// Absolute paths on this machine at which a file of `bytes` bytes with this FULLHASH, or the file at `path` of the
+    /// tree, was seen, most promising first. They need not be right.
+    fn places(&self, fullhash: &ObjectId, bytes: u64, path: &[u8]) -> Vec<PathBuf>;
+}
+
+/// Knows no place.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NothingKnown;
+
+impl Known for NothingKnown {
+    fn places(&self, _: &ObjectId, _: u64, _: &[u8]) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+/// Where content may come from beside the store, and what is told about it.
+pub struct Sources<'a> {
+    /// Directories whose files may be used, in order; each is an absolute path without links in it.
+    pub trees: Vec<PathBuf>,
+    /// Where contents were seen before.
+    pub known: &'a dyn Known,
+    /// How what is found gets into the target.
+    pub take: Take,
+    /// The tree was stored without its bytes: that a block is not there is no damage.
+    pub unstored: bool,
+    /// Tell also of files that were there already or came from the store.
+    pub explain: bool,
+    /// Told of each file that came from elsewhere or was not located, from several threads.
+    pub tell: &'a (dyn Fn(&Told<'_>) + Sync),
+}
+
+impl Sources<'_> {
+    /// Whether contents are expected to come from elsewhere, so that nothing may be removed before they are located.
+    fn are_needed(&self) -> bool {
+        self.unstored || !self.trees.is_empty() || self.take != Take::Copy
+    }
+}
+
+/// What became of one file.
+#[derive(Debug)]
+pub struct Told<'t> {
+    /// Its path in the tree.
+    pub path: &'t [u8],
+    /// What the tree says of it.
+    pub entry: &'t Entry,
+    /// What became of it.
+    pub outcome: Outcome<'t>,
+    /// What was tried before, with the reason why it did not serve.
+    pub passed_over: &'t [PassedOver],
+}
+
+/// Where the content of a file came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome<'t> {
+    /// The file that is there has it.
+    There,
+    /// The store.
+    Store,
+    /// A file elsewhere, by its path.
+    Taken(How, &'t std::path::Path),
+    /// It was not found.
+    NotLocated,
+}
+
+/// How a content came from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Its bytes were copied.
+    Copied,
+    /// Its blocks are shared.
+    Cloned,
+    /// By a symbolic link.
+    Symlinked,
+    /// By a further name.
+    Hardlinked,
+}
+
+/// A file that did not serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why it did not serve.
+    pub why: Why,
+}
+
+/// Why a file does not serve as a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// Nothing is there any more.
+    #[error("it is gone")]
+    Vanished,
+    /// It was changed while it was read.
+    #[error("it changed while it was read")]
+    Changed,
+    /// It has another length than the content, in bytes.
+    #[error("it has {0} bytes")]
+    OtherSize(u64),
+    /// It has the length and other bytes.
+    #[error("it has other content")]
+    OtherContent,
+    /// There is something else than a file.
+    #[error("it is a {0}, not a file")]
+    NotAFile(&'static str),
+    /// A link is on the way to it, or in its place.
+    #[error("a symbolic link is on its path")]
+    Link,
+    /// It is the very file that is to be replaced.
+    #[error("it is the file that is to be made")]
+    Itself,
+    /// It lies inside a repository.
+    #[error("it is inside a repository")]
+    Repository,
+    /// The system refused to read it.
+    #[error("it cannot be read: {0}")]
+    Unreadable(Errno),
+    /// The system refused to share its blocks or to link it.
+    #[error("it cannot be {0}: {1}")]
+    Refused(&'static str, Errno),
+    /// It is on another device than the target.
+    #[error("it is on another device, so no hard link can be made to it")]
+    OtherDevice,
+}
+
+/// A file whose content the store did not give.
+pub(super) struct Lost<'j> {
+    pub dir: Arc<Dir<'j>>,
+    pub entry: Entry,
+    pub wanted: Wanted,
+    /// What to confirm when it is complete: its hard-link group, its content.
+    pub keys: [Option<Key>; 2],
+    /// Its name is taken.
+    pub replaces: bool,
+    /// What the store said; `None` where it has not been asked.
+    pub error: Option<Error>,
+}
+
+/// The files that wait for a source, and what waits for them.
+#[derive(Default)]
+pub(super) struct Queue<'j> {
+    lost: Mutex<Vec<Lost<'j>>>,
+    /// Further names of files that are not complete.
+    links: Mutex<Vec<Link<'j>>>,
+    /// What is removed when everything has been located.
+    extra: Mutex<Vec<(Arc<Dir<'j>>, BString)>>,
+    /// The second names of files that were replaced.
+    held: Mutex<Vec<(Arc<Dir<'j>>, BString)>>,
+}
+
+/// What a file job keeps to become a lost file when the store fails it.
+pub(super) struct Rescue<'j> {
+    pub entry: Entry,
+    pub queue: Arc<Queue<'j>>,
+    pub error: Mutex<Option<Error>>,
+}
+
+impl<'j> Rescue<'j> {
+    /// For the file of an entry.
+    pub fn new(entry: Entry, queue: Arc<Queue<'j>>) -> Box<Self> {
+        Box::new(Self {
+            entry,
+            queue,
+            error: Mutex::new(None),
+        })
+    }
+
+    /// Lets the file wait for a source, if it was the store that failed it.
+    pub fn begin(self, dir: &Arc<Dir<'j>>, wanted: &Wanted, keys: [Option<Key>; 2], replaces: bool) {
+        let Self { entry, queue, error } = self;
+        if let Some(error) = error.into_inner() {
+            queue.push(Lost {
+                dir: dir.clone(),
+                entry,
+                wanted: wanted.clone(),
+                keys,
+                replaces,
+                error: Some(error),
+            });
+        }
+    }
+}
+
+/// What a job knows of content elsewhere.
+pub(super) struct Elsewhere<'j> {
+    sources: &'j Sources<'j>,
+    tree: ObjectId,
+    index: OnceLock<Index>,
+    /// The hard-link groups of which no content was located.
+    orphaned: Mutex<HashMap<[u8; 16], Arc<Entry>>>,
+}
+
+impl<'j> Elsewhere<'j> {
+    /// For the content of `tree`; nothing has been looked for.
+    pub fn new(sources: &'j Sources<'j>, tree: ObjectId) -> Self {
+        Self {
+            sources,
+            tree,
+            index: OnceLock::new(),
+            orphaned: Mutex::default(),
+        }
+    }
+
+    /// Whether files become links, so that the store is asked last.
+    pub fn links_files(&self) -> bool {
+        self.sources.take != Take::Copy
+    }
+
+    /// Whether every file is told of.
+    pub fn explains(&self) -> bool {
+        self.sources.explain
+    }
+
+    /// Whether names are removed last.
+    pub fn removes_last(&self) -> bool {
+        self.sources.are_needed()
+    }
+
+    /// Tells what became of a file, if that is wanted of files that needed no source.
+    pub fn explain(&self, dir: &Dir<'_>, entry: &Entry, outcome: Outcome<'_>) {
+        if self.explains() && entry.kind() == Kind::File {
+            self.tell(dir, entry, outcome, &[]);
+        }
+    }
+
+    fn tell(&self, dir: &Dir<'_>, entry: &Entry, outcome: Outcome<'_>, passed_over: &[PassedOver]) {
+        (self.sources.tell)(&Told {
+            path: &dir.relative(&entry.name),
+            entry,
+            outcome,
+            passed_over,
+        });
+    }
+}
+
+impl<'j> Queue<'j> {
+    /// Gives a file that is about to be replaced a second name, if it may be what the tree wants elsewhere.
+    pub fn hold(&self, dir: &Arc<Dir<'j>>, name: &BString) -> Result<()> {
+        let context = dir.context();
+        let Some(index) = context.elsewhere.as_ref().and_then(|elsewhere| elsewhere.index.get()) else {
+            return Ok(());
+        };
+        let Some(stat) = dir.look(name)? else { return Ok(()) };
+        let is_file = Kind::from_type_bits(stat.st_mode) == Some(Kind::File);
+        if !is_file || !u64::try_from(stat.st_size).is_ok_and(|bytes| index.has_size(bytes)) {
+            return Ok(());
+        }
+        let above = dir.handle()?;
+        let link =
+            |second: &BString| rustix::fs::linkat(&above, name.as_slice(), &above, second.as_slice(), AtFlags::empty());
+        // Where files can have but one name, another source must serve.
+        if let Ok(((), second)) = with_temporary_name(context, link) {
+            index.rename(dir.relative(name), second.clone());
+            self.held.lock().push((dir.clone(), second));
+        }
+        Ok(())
+    }
+
+    /// Lets a file wait for a source.
+    pub fn push(&self, lost: Lost<'j>) {
+        self.lost.lock().push(lost);
+    }
+
+    /// Lets a further name wait for its file.
+    pub fn push_link(&self, link: Link<'j>) {
+        self.links.lock().push(link);
+    }
+
+    /// Removes a name that is not in the tree: at once, or when everything has been located.
+    pub fn remove(&self, dir: &Arc<Dir<'j>>, name: &[u8]) {
+        match &dir.context().elsewhere {
+            Some(elsewhere) if elsewhere.removes_last() => self.extra.lock().push((dir.clone(), BString::from(name))),
+            _ => remove(dir, name),
+        }
+    }
+}
+
+/// Looks at the target and the sources before anything is changed, where contents are expected to come from there.
+pub(super) fn prepare(context: &Context<'_>) {
+    if let Some(elsewhere) = &context.elsewhere
+        && (elsewhere.sources.unstored || elsewhere.links_files())
+    {
+        elsewhere.index.get_or_init(|| Index::build(context, elsewhere));
+    }
+}
+
+/// Makes the files that wait, with all threads.
+pub(super) fn fill<'j>(context: &'j Context<'j>, made: &Made<'j>) {
+    let Some(elsewhere) = &context.elsewhere else { return };
+    let lost = std::mem::take(&mut *made.queue.lost.lock());
+    if lost.is_empty() || context.progress.should_stop() {
+        return;
+    }
+    let index = elsewhere.index.get_or_init(|| Index::build(context, elsewhere));
+    let threads = context.options.threads.clamp(1, lost.len());
+    let lost = Mutex::new(lost.into_iter());
+    let work = || {
+        while let Some(file) = { lost.lock().next() } {
+            if context.progress.should_stop() {
+                return;
+            }
+            find::settle(context, elsewhere, index, made, file);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+}
+
+/// Makes what waited for the last files, when the whole tree has been planned and written, and removes what is not in
+/// the tree.
+pub(super) fn finish<'j>(context: &'j Context<'j>, made: &Made<'j>) {
+    fill(context, made);
+    for link in std::mem::take(&mut *made.queue.links.lock()) {
+        link.make_late(made);
+    }
+    for (dir, name) in std::mem::take(&mut *made.queue.extra.lock()) {
+        if context.progress.should_stop() {
+            return;
+        }
+        remove(&dir, &name);
+    }
+    for (dir, name) in std::mem::take(&mut *made.queue.held.lock()) {
+        let removed = dir.handle().and_then(|above| {
+            rustix::fs::unlinkat(&above, name.as_slice(), AtFlags::empty()).map_err(dir.error("remove", &name))
+        });
+        if let Err(error) = removed {
+            context.report.problem(dir.path_of(&name), error);
+        }
+    }
+}
+
+/// Whether the store has all blocks of a content; the error names the first that it does not have.
+pub(super) fn check_stored(store: &Store, content: &ContentRef) -> Result<()> {
+    for piece in Pieces::new(store, content) {
+        if let Source::Block { id, .. } = piece?.source
+            && store.locate_needed(&id)?.is_none()
+        {
+            return Err(Error::Missing { id, needed_as: "block" });
+        }
+    }
+    Ok(())
+}
+
+/// Whether the file that is there has this plain hash. What cannot be read has it not.
+pub(super) fn has_fullhash(dir: &Arc<Dir<'_>>, name: &[u8], id: &ObjectId) -> Result<bool> {
+    let Ok(file) = open_file(dir.handle()?.as_fd(), name) else {
+        return Ok(false);
+    };
+    let Ok(stat) = stat_fd(&file) else { return Ok(false) };
+    let progress = dir.context().progress;
+    let found = open::hash_with::<Refused>(&file, stat.size, id.algo(), &mut Vec::new(), &mut |_, _| {
+        Ok(progress.check()?)
+    });
+    match found {
+        Ok(found) => Ok(found == *id),
+        Err(Refused::Source(_)) => Ok(false),
+        Err(Refused::Target(error)) => Err(error),
+    }
+}
+
+/// Says that a content was not found anywhere.
+fn not_located<'j>(context: &'j Context<'j>, elsewhere: &Elsewhere<'j>, lost: Lost<'j>, passed_over: &[PassedOver]) {
+    let Lost { dir, entry, error, .. } = lost;
+    context.report.one(Count::NotLocated);
+    context.progress.add(1, entry.size());
+    elsewhere.tell(&dir, &entry, Outcome::NotLocated, passed_over);
+    if let Some(error) = error.filter(|_| !elsewhere.sources.unstored) {
+        context.report.problem(dir.path_of(&entry.name), error);
+    }
+    if let Some(group) = entry.meta.links {
+        elsewhere.orphaned.lock().insert(group, Arc::new(entry));
+    }
+}
+
+/// Says the same of a further name of a file that was not located; false where it was.
+pub(super) fn link_not_located(link: &Link<'_>) -> bool {
+    let Link { group, dir, name, .. } = link;
+    let context = dir.context();
+    let (Some(elsewhere), Key::Links(group)) = (&context.elsewhere, group) else {
+        return false;
+    };
+    let Some(first) = elsewhere.orphaned.lock().get(group).cloned() else {
+        return false;
+    };
+    let entry = Entry {
+        name: name.clone(),
+        ..Entry::clone(&first)
+    };
+    context.report.one(Count::NotLocated);
+    context.progress.add(1, entry.size());
+    elsewhere.tell(dir, &entry, Outcome::NotLocated, &[]);
+    true
+}
