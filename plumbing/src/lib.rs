@@ -21,11 +21,13 @@
 //! 7. [`walk`]: reading directories, metadata, ignore rules, the stat cache
 //! 8. [`repository`]: a `.ghost` folder: format, configuration, the parts above
 //! 9. [`ghosts`]: what was seen; questions over trees, live or stored
-//! 10. [`snapshot`], [`reconstruct`], [`verify`], [`compare`]: the jobs
+//! 10. [`bundle`]: a store in one file
+//! 11. [`snapshot`], [`reconstruct`], [`verify`], [`compare`]: the jobs
 //!
 //! Nothing here prints, reads the environment or asks for the time: the caller hands it what it needs.
 //! Every byte on disk is described in `object-format.md`.
 
+pub mod bundle;
 pub mod chunk;
 pub mod compare;
 pub mod content;

@@ -34,6 +34,8 @@ pub const SNAPSHOT_BYTES_MAX: usize = 8 << 20;
 pub const SNAPSHOT_LIST_MAX: usize = 65_536;
 /// Longest message of a snapshot in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Most roots of one bundle: every append writes the list of them anew.
+pub const BUNDLE_ROOTS_MAX: usize = 65_536;
 /// Longest name of a ref in bytes.
 pub const REF_NAME_BYTES_MAX: usize = 512;
 /// Most refs changed by one record of the ref log.

@@ -4,6 +4,7 @@
 //! - [`index`]: sorted, mapped segments that say where an object lies; a cache of what the data files say
 //! - [`recent`]: what no segment covers yet
 //! - [`pack`], [`writer`]: grouping, compressing, appending, committing
+//! - [`single`]: stores of one file, without an index: bundles
 //!
 //! Opening reads the headers of segments and data files and scans what no segment covers. Looking up asks `recent`,
 //! then each segment; every hit is compared with the full id in the data file. A miss is believed at once where new
@@ -17,6 +18,7 @@ pub mod index;
 pub mod pack;
 pub mod recent;
 mod segments;
+pub mod single;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
@@ -30,7 +32,6 @@ use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, IdPrefix, ObjectId, ObjectKind, ObjectSource};
 
-use data::format::FILE_HEADER_BYTES;
 pub use data::read::Frame;
 use data::read::{DataFile, Head, scan};
 use index::format::unpack;
@@ -94,6 +95,25 @@ struct Known {
     covered: u64,
     /// Up to here it is committed.
     committed: u64,
+    /// It belongs to another store: read here, never written.
+    is_attached: bool,
+    /// Of a bundle: its length when it was scanned.
+    scanned: u64,
+    /// Of a bundle: bytes behind the last commit record.
+    unfinished: u64,
+    /// Of a bundle: damage by offset, with what was expected and found.
+    hurt: Vec<(u64, String, String)>,
+}
+
+/// The files that a store consists of.
+#[derive(Clone, Debug)]
+enum Layout {
+    /// Folders of data files and index segments.
+    Repository { data: PathBuf, index: PathBuf },
+    /// One file.
+    Bundle(PathBuf),
+    /// One file without a name.
+    Spool,
 }
 
 /// A segment with the numbers that its data files have in this process.
@@ -110,14 +130,15 @@ struct State {
     segments: Vec<Arc<Mapped>>,
     /// Segments that are damaged: not used, and removed by the next writer that writes one.
     distrusted: Vec<PathBuf>,
+    /// Frames of bundles without objects.
+    records: Vec<single::Record>,
 }
 
 /// The objects of a repository. Cheap to share: all methods take `&self`, from any thread.
 #[derive(Debug)]
 pub struct Store {
     disk: Arc<dyn Disk>,
-    data_folder: PathBuf,
-    index_folder: PathBuf,
+    layout: Layout,
     repository: [u8; 16],
     algo: HashAlgo,
     options: Options,
@@ -138,10 +159,19 @@ impl Store {
         algo: HashAlgo,
         options: Options,
     ) -> Result<Self> {
-        let store = Self {
+        let layout = Layout::Repository {
+            data: ghost_dir.join("data"),
+            index: ghost_dir.join("index"),
+        };
+        let store = Self::empty(disk, layout, repository, algo, options);
+        store.refresh()?;
+        Ok(store)
+    }
+
+    fn empty(disk: Arc<dyn Disk>, layout: Layout, repository: [u8; 16], algo: HashAlgo, options: Options) -> Self {
+        Self {
             disk,
-            data_folder: ghost_dir.join("data"),
-            index_folder: ghost_dir.join("index"),
+            layout,
             repository,
             algo,
             options,
@@ -150,9 +180,7 @@ impl Store {
             frames: cache::FrameCache::default(),
             problems: Mutex::new(Vec::new()),
             checked: AtomicBool::new(false),
-        };
-        store.refresh()?;
-        Ok(store)
+        }
     }
 
     /// The hash that new ids are made with.
@@ -179,6 +207,9 @@ impl Store {
     pub fn missing_data(&self) -> Vec<Error> {
         let state = self.state.read();
         let mut missing = Vec::new();
+        let Layout::Repository { data: folder, .. } = &self.layout else {
+            return missing;
+        };
         for cover in state.segments.iter().flat_map(|mapped| mapped.segment.covers()) {
             let known = state
                 .by_id
@@ -186,9 +217,7 @@ impl Store {
                 .and_then(|&number| state.files.get(number as usize));
             let length = known.map_or(0, |known| known.file.file.len().unwrap_or(0));
             if length < cover.to {
-                let path =
-                    self.data_folder
-                        .join(format!("{}.{}", data::read::hex(&cover.file), data::format::EXTENSION));
+                let path = folder.join(format!("{}.{}", data::read::hex(&cover.file), data::format::EXTENSION));
                 let found = if known.is_some() {
                     format!("{length} bytes")
                 } else {
@@ -208,15 +237,16 @@ impl Store {
 
     fn refresh_state(&self, state: &mut State) -> Result<()> {
         let mut problems = Vec::new();
-        self.list_files(state, &mut problems)?;
-        self.list_segments(state, &mut problems)?;
-        self.scan_uncovered(state)?;
+        if let Layout::Repository { data, index } = &self.layout {
+            self.list_files(data, state, &mut problems)?;
+            self.list_segments(index, state, &mut problems)?;
+        }
+        self.scan_uncovered(state, &mut problems)?;
         *self.problems.lock() = problems;
         Ok(())
     }
 
-    fn list_files(&self, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
-        let folder = &self.data_folder;
+    fn list_files(&self, folder: &Path, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
         let mut names = self.disk.list(folder).map_err(Error::io("list", folder))?;
         names.retain(|name| writer::is_data_file(name));
         names.sort();
@@ -227,7 +257,7 @@ impl Store {
             }
             match DataFile::open(&*self.disk, &path, OpenMode::Read, &self.repository) {
                 Ok(file) => {
-                    self.add_file(state, file)?;
+                    self.add_file(state, file, false)?;
                 }
                 // A file shorter than its header is one that another process is just making, or died while making.
                 Err(problem) => problems.push(problem),
@@ -236,26 +266,31 @@ impl Store {
         Ok(())
     }
 
-    fn add_file(&self, state: &mut State, file: DataFile) -> Result<u32> {
+    fn add_file(&self, state: &mut State, file: DataFile, is_attached: bool) -> Result<u32> {
         if let Some(&known) = state.by_id.get(&file.header.file) {
             return Ok(known);
         }
         let number = state.files.len() as u32;
         if number >= u32::from(u16::MAX) {
             let problem = "more than 65,535 data files; raise data.file-max";
-            return Err(Error::invalid("repository", self.data_folder.display(), problem));
+            return Err(Error::invalid("repository", file.path.display(), problem));
         }
         state.by_id.insert(file.header.file, number);
-        state.files.push(Known {
-            file,
-            covered: FILE_HEADER_BYTES,
-            committed: FILE_HEADER_BYTES,
-        });
+        state.files.push(Known::new(file, is_attached));
         Ok(number)
     }
 
-    fn scan_uncovered(&self, state: &mut State) -> Result<()> {
-        for (number, known) in (0..).zip(&mut state.files) {
+    fn scan_uncovered(&self, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
+        let is_bundle = |known: &Known| !known.file.is_committed_at_once();
+        let bundles: Vec<u32> = (0..)
+            .zip(&state.files)
+            .filter(|(_, known)| is_bundle(known))
+            .map(|(n, _)| n)
+            .collect();
+        for number in bundles {
+            self.scan_bundle(number, state, problems)?;
+        }
+        for (number, known) in (0..).zip(&mut state.files).filter(|(_, known)| !is_bundle(known)) {
             let length = known.file.file.len().map_err(Error::io("stat", &known.file.path))?;
             let from = known.covered.max(known.committed);
             if length <= from {
@@ -401,8 +436,13 @@ impl Store {
         Ok(found)
     }
 
-    /// Begins to write. A data file is locked when the first frame is appended.
+    /// Begins to write. A data file is locked when the first frame is appended. Refused where another store is attached
+    /// to a repository.
     pub fn writer(&self) -> Result<Writer<'_>> {
+        if !self.is_single() && self.state.read().files.iter().any(|known| known.is_attached) {
+            let problem = "a bundle is attached to it, so that it can only be read";
+            return Err(Error::invalid("store", self.place().display(), problem));
+        }
         Ok(Writer::new(self, false))
     }
 

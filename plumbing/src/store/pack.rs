@@ -192,6 +192,16 @@ fn frame_bytes(class: Class, options: &Options) -> usize {
     }
 }
 
+/// A frame without objects.
+pub(super) fn seal_record(payload: &[u8], level: i32) -> Result<Sealed> {
+    let mut stored = Vec::with_capacity(zstd_safe::compress_bound(payload.len()));
+    compress(&mut CCtx::create(), level, None, payload, &mut stored)?;
+    if stored.len() >= payload.len() {
+        return Ok(Sealed::plain(payload.to_vec()));
+    }
+    Ok(Sealed::new(Codec::Zstd, payload.len() as u32, 0, Vec::new(), stored))
+}
+
 /// Windows that span a frame: level 3 alone looks back 2 MiB.
 fn window_log(class: Class) -> Option<u32> {
     match class {

@@ -1,7 +1,7 @@
 //! The segments of an open store: listing, publishing, merging.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,12 +10,11 @@ use super::index::format::{Cover, EXTENSION, pack};
 use super::index::merge::{merge, plan, unite};
 use super::index::read::Segment;
 use super::index::write::SegmentWriter;
-use super::{Known, Location, Mapped, State, Store};
+use super::{Known, Layout, Location, Mapped, State, Store};
 use crate::error::{Error, Result};
 
 impl Store {
-    pub(super) fn list_segments(&self, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
-        let folder = &self.index_folder;
+    pub(super) fn list_segments(&self, folder: &Path, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
         let names = match self.disk.list(folder) {
             Ok(names) => names,
             // Somebody removed the index, which may be: it is a cache.
@@ -56,7 +55,7 @@ impl Store {
         let mut found = Vec::new();
         for known in &state.files {
             let length = known.file.file.len().map_err(Error::io("stat", &known.file.path))?;
-            if length < self.options.file_bytes_max {
+            if length < self.options.file_bytes_max && !known.is_attached {
                 found.push((length, known.file.path.clone(), known.covered));
             }
         }
@@ -64,7 +63,7 @@ impl Store {
         Ok(found.into_iter().map(|(_, path, covered)| (path, covered)).collect())
     }
 
-    pub(super) fn ordinal_of(&self, path: &std::path::Path) -> Option<u32> {
+    pub(super) fn ordinal_of(&self, path: &Path) -> Option<u32> {
         let state = self.state.read();
         (0..)
             .zip(&state.files)
@@ -73,7 +72,7 @@ impl Store {
     }
 
     pub(super) fn register(&self, file: &super::data::read::DataFile) -> Result<u32> {
-        self.add_file(&mut self.state.write(), file.clone())
+        self.add_file(&mut self.state.write(), file.clone(), false)
     }
 
     /// Notes that a data file is durable up to `end`.
@@ -132,9 +131,12 @@ impl Store {
 
     /// Writes a segment of everything that is committed and not covered, and merges small segments.
     pub fn publish_segment(&self) -> Result<()> {
+        let Layout::Repository { index: folder, .. } = &self.layout else {
+            return Ok(());
+        };
         let ranges: Vec<(u32, Cover)> = {
             let state = self.state.read();
-            let uncovered = |known: &&Known| known.committed > known.covered;
+            let uncovered = |known: &&Known| known.committed > known.covered && !known.is_attached;
             let files = (0..).zip(&state.files).filter(|(_, known)| uncovered(known));
             let range = |known: &Known| Cover {
                 file: known.file.header.file,
@@ -146,7 +148,7 @@ impl Store {
         if ranges.is_empty() {
             return Ok(());
         }
-        self.make_index_folder()?;
+        self.make_index_folder(folder)?;
         self.sync_uncovered(None)?;
         let mut covers: Vec<Cover> = ranges.iter().map(|(_, cover)| *cover).collect();
         covers.sort();
@@ -161,7 +163,6 @@ impl Store {
             entries.push((id.prefix(), pack(file, at.frame, at.slot)));
         });
         entries.sort_unstable();
-        let folder = &self.index_folder;
         let count = entries.len() as u64;
         let mut writer = SegmentWriter::create(&*self.disk, folder, &self.repository, &covers, count)?;
         for (prefix, locator) in entries {
@@ -176,20 +177,18 @@ impl Store {
         drop(state);
         self.recent.forget(&is_inside);
         self.remove_distrusted();
-        self.merge_segments()
+        self.merge_segments(folder)
     }
 
-    fn make_index_folder(&self) -> Result<()> {
-        match self.disk.create_dir(&self.index_folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                Err(Error::io("make folder", &self.index_folder)(error))
-            }
+    fn make_index_folder(&self, folder: &Path) -> Result<()> {
+        match self.disk.create_dir(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(Error::io("make folder", folder)(error)),
             _ => Ok(()),
         }
     }
 
     /// Merges the smallest segments, if they have become many.
-    fn merge_segments(&self) -> Result<()> {
+    fn merge_segments(&self, folder: &Path) -> Result<()> {
         let mut segments = self.state.read().segments.clone();
         segments.sort_by_key(|mapped| mapped.segment.len());
         let sizes: Vec<usize> = segments.iter().map(|mapped| mapped.segment.len()).collect();
@@ -206,10 +205,8 @@ impl Store {
         if !is_gapless(inputs) || inputs.iter().any(|segment| segment.verify().is_err()) {
             return Ok(());
         }
-        let path = merge(&*self.disk, &self.index_folder, &self.repository, inputs)?;
-        self.disk
-            .sync_dir(&self.index_folder)
-            .map_err(Error::io("sync", &self.index_folder))?;
+        let path = merge(&*self.disk, folder, &self.repository, inputs)?;
+        self.disk.sync_dir(folder).map_err(Error::io("sync", folder))?;
         let merged = Segment::open(&*self.disk, &path, &self.repository)?;
         let mut state = self.state.write();
         let mapped = Arc::new(with_numbers(&state, merged));
@@ -230,8 +227,10 @@ impl Store {
 
     /// Throws all segments away and writes one from the data files alone. Gives the number of objects.
     pub fn rebuild_index(&self) -> Result<usize> {
-        self.make_index_folder()?;
-        let folder = &self.index_folder;
+        let Layout::Repository { index: folder, .. } = &self.layout else {
+            return Ok(0);
+        };
+        self.make_index_folder(folder)?;
         let names = self.disk.list(folder).map_err(Error::io("list", folder))?;
         {
             let mut state = self.state.write();

@@ -6,19 +6,22 @@
 //! Long jobs commit every [`GROUP_BYTES`]; that sync runs beside the work, and the next commit record comes when it is
 //! done. Where the disk is slower than the work, groups become longer.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use super::data::format::EXTENSION;
+use super::data::format::{EXTENSION, FrameKind};
+use super::data::read::{DataFile, Head};
 use super::data::write::{Appender, Sealed};
-use super::pack::Packer;
+use super::pack::{Packer, seal_record};
 use super::recent::State;
-use super::{Location, Store};
+use super::{Layout, Location, Store};
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
+use crate::limits::FRAME_RAW_BYTES_MAX;
 use crate::object::ObjectId;
 
 /// A group is committed when it has grown to this many bytes.
@@ -144,6 +147,7 @@ impl<'s> Writer<'s> {
         let before = appender.end();
         let offset = appender.append(frame)?;
         let end = appender.end();
+        let is_single = self.store.is_single();
         self.counters.stored_bytes.fetch_add(end - before, Ordering::Relaxed);
         for (slot, id) in (0..).zip(ids) {
             self.store.recent.set(
@@ -154,6 +158,10 @@ impl<'s> Writer<'s> {
                     slot,
                 },
             );
+        }
+        // What is appended to a bundle counts as a whole or not at all.
+        if is_single {
+            return Ok(());
         }
         // While the disk is busy with the group before, this one grows: nobody waits.
         let is_idle = appending
@@ -179,11 +187,22 @@ impl<'s> Writer<'s> {
         if appending.appender.is_some() {
             return Ok(());
         }
+        let appender = match &self.store.layout {
+            Layout::Repository { data, .. } => self.acquire_data_file(data)?,
+            Layout::Bundle(_) | Layout::Spool => self.store.acquire_single()?,
+        };
+        appending.ordinal = self.store.register(&appender.file)?;
+        appending.group_start = appender.end();
+        appending.durable = appender.end();
+        appending.appender = Some(appender);
+        Ok(())
+    }
+
+    fn acquire_data_file(&self, folder: &Path) -> Result<Appender> {
         let store = self.store;
-        let mut appender = None;
         for (path, vouched) in store.files_with_room()? {
             let ordinal = store.ordinal_of(&path);
-            let mut adopt = |head: &super::data::read::Head| {
+            let mut adopt = |head: &Head| {
                 for (slot, row) in (0..).zip(&head.rows) {
                     if let Some(file) = ordinal {
                         store.recent.set(
@@ -198,20 +217,49 @@ impl<'s> Writer<'s> {
                 }
             };
             let limit = store.options.file_bytes_max;
-            appender = Appender::acquire(&*store.disk, &path, &store.repository, vouched, limit, &mut adopt)?;
-            if appender.is_some() {
-                break;
+            let found = Appender::acquire(&*store.disk, &path, &store.repository, vouched, limit, &mut adopt)?;
+            if let Some(appender) = found {
+                return Ok(appender);
             }
         }
-        let appender = match appender {
-            Some(appender) => appender,
-            None => Appender::create(&*store.disk, &store.data_folder, store.repository)?,
-        };
-        appending.ordinal = store.register(&appender.file)?;
-        appending.group_start = appender.end();
-        appending.durable = appender.end();
-        appending.appender = Some(appender);
+        Appender::create(&*store.disk, folder, store.repository)
+    }
+
+    /// Appends a frame without objects to a bundle.
+    pub fn append_record(&self, kind: FrameKind, payload: &[u8]) -> Result<()> {
+        if payload.len() > FRAME_RAW_BYTES_MAX {
+            let problem = format!("{} bytes, the limit is {FRAME_RAW_BYTES_MAX}", payload.len());
+            return Err(Error::invalid("record", "of a bundle", problem));
+        }
+        let frame = seal_record(payload, self.store.options().zstd_level)?;
+        let mut appending = self.appending.lock();
+        self.acquire(&mut appending)?;
+        if let Some(appender) = appending.appender.as_mut() {
+            let before = appender.end();
+            appender.append_kind(kind, &frame)?;
+            self.counters
+                .stored_bytes
+                .fetch_add(appender.end() - before, Ordering::Relaxed);
+        }
         Ok(())
+    }
+
+    /// Appends a frame of another file as it is stored there, its digest compared, if none of its objects is known here.
+    /// Says whether it did.
+    pub fn copy_frame(&self, file: &DataFile, head: &Head) -> Result<bool> {
+        for row in &head.rows {
+            if self.knows(&row.id)? {
+                return Ok(false);
+            }
+        }
+        let frame = Sealed::of_file(file, head)?;
+        let ids: Vec<ObjectId> = head.rows.iter().map(|row| row.id).collect();
+        for row in &head.rows {
+            self.store.recent.claim(&row.id);
+            self.counters.added(row.bytes as usize);
+        }
+        self.append(&frame, &ids)?;
+        Ok(true)
     }
 
     /// Writes a commit record when the one before is durable, and begins to sync.
@@ -222,6 +270,10 @@ impl<'s> Writer<'s> {
         };
         if !appender.is_dirty() {
             return Ok(());
+        }
+        if self.store.is_single() {
+            let path = &appender.file.path;
+            appender.file.file.sync_data().map_err(Error::io("sync", path))?;
         }
         let end = appender.commit()?;
         let file: Arc<dyn DiskFile> = appender.file.file.clone();
@@ -254,7 +306,7 @@ impl<'s> Writer<'s> {
             });
         }
         if appender.is_new {
-            let folder = &self.store.data_folder;
+            let folder = path.parent().unwrap_or(Path::new("."));
             self.store.disk.sync_dir(folder).map_err(Error::io("sync", folder))?;
             appender.is_new = false;
         }

@@ -1,4 +1,4 @@
-//! The bytes of data files (object-format.md, "Data files"): constants, headers, rows.
+//! The bytes of data files and bundles (object-format.md, "Data files", "Bundles"): constants, headers, rows.
 
 use std::path::Path;
 
@@ -23,15 +23,30 @@ pub const TRAILER_BYTES: usize = 8;
 /// Extension of data files.
 pub const EXTENSION: &str = "gd";
 
-const FILE_MAGIC: &[u8; 8] = b"ghostdat";
+/// The version of bundles that this program writes.
+pub const BUNDLE_VERSION: u16 = 1;
+
+const DATA_MAGIC: &[u8; 8] = b"ghostdat";
+const BUNDLE_MAGIC: &[u8; 8] = b"ghostgfs";
 const FRAME_MAGIC: u64 = u64::from_le_bytes(*b"\xffgFRAME\x01");
 
-/// The header of a data file.
+/// What a file of frames is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// A data file of a repository.
+    Data,
+    /// A whole store in one file, whose new ids are made with this hash.
+    Bundle(HashAlgo),
+}
+
+/// The header of a data file or bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileHeader {
-    /// The repository it belongs to.
+    /// What the file is.
+    pub container: Container,
+    /// The repository it belongs to; of a bundle its own id.
     pub repository: [u8; 16],
-    /// Its own id, also its name.
+    /// Its own id; of a data file also its name.
     pub file: [u8; 16],
     /// Makes frame headers of one file unlike those of another and unlike anything a user can store.
     pub salt: u64,
@@ -41,60 +56,79 @@ impl FileHeader {
     /// The bytes at offset 0.
     pub fn encode(&self) -> [u8; FILE_HEADER_BYTES as usize] {
         let mut out = [0; FILE_HEADER_BYTES as usize];
-        out[..8].copy_from_slice(FILE_MAGIC);
-        out[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        let (magic, version) = match self.container {
+            Container::Data => (DATA_MAGIC, VERSION),
+            Container::Bundle(_) => (BUNDLE_MAGIC, BUNDLE_VERSION),
+        };
+        out[..8].copy_from_slice(magic);
+        out[8..10].copy_from_slice(&version.to_le_bytes());
         out[16..32].copy_from_slice(&self.repository);
-        out[32..48].copy_from_slice(&self.file);
+        match self.container {
+            Container::Data => out[32..48].copy_from_slice(&self.file),
+            Container::Bundle(algo) => out[10] = algo as u8,
+        }
         out[48..56].copy_from_slice(&self.salt.to_le_bytes());
         let check = xxh3_64(&out[..56]);
         out[56..].copy_from_slice(&check.to_le_bytes());
         out
     }
 
-    /// Reads the bytes at offset 0 of the file at `path`.
+    /// Reads the bytes at offset 0 of the data file at `path`.
     pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
-        if bytes.len() < FILE_HEADER_BYTES as usize {
-            let found = format!("{} bytes", bytes.len());
-            return Err(Error::damaged(path, 0, "a header of 64 bytes", found));
-        }
-        if &bytes[..8] != FILE_MAGIC {
-            return Err(Error::damaged(
-                path,
-                0,
-                "the magic \"ghostdat\"",
-                format_args!("{:02x?}", &bytes[..8]),
-            ));
-        }
-        let (check, found) = (xxh3_64(&bytes[..56]), u64_at(bytes, 56));
-        if check != found {
-            return Err(Error::damaged(
-                path,
-                56,
-                format_args!("check {check:016x}"),
-                format_args!("{found:016x}"),
-            ));
-        }
-        let version = u16::from_le_bytes([bytes[8], bytes[9]]);
-        if version != VERSION {
-            return Err(Error::Unsupported {
-                path: path.to_owned(),
-                feature: format!("data file version {version}"),
-            });
-        }
+        check_start(path, bytes, DATA_MAGIC, ("data file", VERSION))?;
         if bytes[10..16] != [0; 6] {
-            return Err(Error::Unsupported {
-                path: path.to_owned(),
-                feature: "data file flags".to_owned(),
-            });
+            return Err(unsupported(path, "data file flags"));
         }
-        let mut header = Self {
-            repository: [0; 16],
-            file: [0; 16],
+        Ok(Self {
+            container: Container::Data,
+            repository: array_at(bytes, 16),
+            file: array_at(bytes, 32),
             salt: u64_at(bytes, 48),
-        };
-        header.repository.copy_from_slice(&bytes[16..32]);
-        header.file.copy_from_slice(&bytes[32..48]);
-        Ok(header)
+        })
+    }
+
+    /// Reads the bytes at offset 0 of the bundle at `path`.
+    pub fn decode_bundle(path: &Path, bytes: &[u8]) -> Result<Self> {
+        check_start(path, bytes, BUNDLE_MAGIC, ("bundle", BUNDLE_VERSION))?;
+        if bytes[11..16] != [0; 5] || bytes[32..48] != [0; 16] {
+            return Err(unsupported(path, "bundle flags"));
+        }
+        let algo = HashAlgo::from_byte(bytes[10]).filter(|algo| HashAlgo::WRITABLE.contains(algo));
+        let algo = algo.ok_or_else(|| unsupported(path, &format!("hash {}", bytes[10])))?;
+        Ok(Self {
+            container: Container::Bundle(algo),
+            repository: array_at(bytes, 16),
+            file: array_at(bytes, 16),
+            salt: u64_at(bytes, 48),
+        })
+    }
+}
+
+/// Checks length, magic, check and version of a header.
+fn check_start(path: &Path, bytes: &[u8], magic: &[u8; 8], (name, known): (&str, u16)) -> Result<()> {
+    if bytes.len() < FILE_HEADER_BYTES as usize {
+        let found = format!("{} bytes", bytes.len());
+        return Err(Error::damaged(path, 0, "a header of 64 bytes", found));
+    }
+    if &bytes[..8] != magic {
+        let expected = format!("the magic {:?}, as a {name} has it", String::from_utf8_lossy(magic));
+        return Err(Error::damaged(path, 0, expected, format_args!("{:02x?}", &bytes[..8])));
+    }
+    let (check, found) = (xxh3_64(&bytes[..56]), u64_at(bytes, 56));
+    if check != found {
+        let (expected, found) = (format!("check {check:016x}"), format!("{found:016x}"));
+        return Err(Error::damaged(path, 56, expected, found));
+    }
+    match u16::from_le_bytes([bytes[8], bytes[9]]) {
+        version if version == known => Ok(()),
+        version => Err(unsupported(path, &format!("{name} version {version}"))),
+    }
+}
+
+fn unsupported(path: &Path, feature: &str) -> Error {
+    Error::Unsupported {
+        path: path.to_owned(),
+        feature: feature.to_owned(),
     }
 }
 
@@ -106,6 +140,17 @@ pub enum FrameKind {
     Objects = 1,
     /// The end of a group.
     Commit = 2,
+    /// What a bundle holds, as a list; only in bundles.
+    Roots = 3,
+    /// Descriptors, as text; only in bundles.
+    Descriptors = 4,
+}
+
+impl FrameKind {
+    /// Whether such frames are in files of this kind.
+    pub fn is_in(self, container: Container) -> bool {
+        matches!(self, Self::Objects | Self::Commit) || container != Container::Data
+    }
 }
 
 /// How a payload is stored.
@@ -181,6 +226,8 @@ impl FrameHeader {
         let kind = match bytes[8] {
             1 => FrameKind::Objects,
             2 => FrameKind::Commit,
+            3 => FrameKind::Roots,
+            4 => FrameKind::Descriptors,
             kind => return Err(format!("unknown type of frame {kind}")),
         };
         let codec = match bytes[9] {
@@ -314,6 +361,12 @@ impl Commit {
             digest,
         })
     }
+}
+
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&bytes[at..at + N]);
+    out
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

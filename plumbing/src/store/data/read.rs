@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{
-    COMMIT_BYTES, Codec, Commit, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, ROW_BYTES,
-    Row, frame_digest, trailer,
+    COMMIT_BYTES, Codec, Commit, Container, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind,
+    ROW_BYTES, Row, frame_digest, trailer,
 };
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
@@ -54,9 +54,7 @@ impl DataFile {
     /// Opens the data file at `path` of the repository `repository` and checks that its header and name belong to it.
     pub fn open(disk: &dyn Disk, path: &Path, mode: OpenMode, repository: &[u8; 16]) -> Result<Self> {
         let file = disk.open(path, mode).map_err(Error::io("open", path))?;
-        let mut bytes = [0; FILE_HEADER_BYTES as usize];
-        let found = file.read_at(&mut bytes, 0).map_err(Error::io("read", path))?;
-        let header = FileHeader::decode(path, &bytes[..found])?;
+        let header = read_header(path, &*file, FileHeader::decode)?;
         if header.repository != *repository {
             let expected = format!("repository {}", hex(repository));
             return Err(Error::damaged(
@@ -83,6 +81,23 @@ impl DataFile {
         })
     }
 
+    /// Opens the bundle at `path`.
+    pub fn open_bundle(disk: &dyn Disk, path: &Path, mode: OpenMode) -> Result<Self> {
+        let file = disk.open(path, mode).map_err(Error::io("open", path))?;
+        let header = read_header(path, &*file, FileHeader::decode_bundle)?;
+        Ok(Self {
+            path: path.to_owned(),
+            header,
+            file,
+        })
+    }
+
+    /// Whether the last group must be read before it is trusted. Of a bundle it need not: its frames are durable before
+    /// their commit record is written.
+    pub fn is_committed_at_once(&self) -> bool {
+        self.header.container == Container::Data
+    }
+
     fn damaged(&self, offset: u64, expected: impl ToString, found: impl ToString) -> Error {
         Error::damaged(&self.path, offset, expected, found)
     }
@@ -99,6 +114,10 @@ impl DataFile {
         }
         let header = FrameHeader::decode(&buffer[..found], self.header.salt)
             .map_err(|problem| self.damaged(offset, "a frame", problem))?;
+        if !header.kind.is_in(self.header.container) {
+            let found = format!("one of type {}, which only bundles have", header.kind as u8);
+            return Err(self.damaged(offset, "a frame", found));
+        }
         let wanted = FRAME_HEADER_BYTES + header.table_bytes();
         if wanted > found {
             buffer.resize(wanted, 0);
@@ -121,11 +140,14 @@ impl DataFile {
             total += u64::from(row.bytes);
             rows.push(row);
         }
-        let expected = if header.kind == FrameKind::Commit {
-            COMMIT_BYTES as u64
-        } else {
-            total
+        let expected = match header.kind {
+            FrameKind::Objects => total,
+            FrameKind::Commit => COMMIT_BYTES as u64,
+            FrameKind::Roots | FrameKind::Descriptors => u64::from(header.raw_bytes),
         };
+        if header.kind != FrameKind::Objects && header.objects > 0 {
+            return Err(self.damaged(offset + 12, "no objects in a frame of this type", header.objects));
+        }
         if u64::from(header.raw_bytes) != expected {
             let found = format!("{} bytes", header.raw_bytes);
             return Err(self.damaged(offset + 16, format_args!("a payload of {expected} bytes"), found));
@@ -204,6 +226,16 @@ impl DataFile {
     }
 }
 
+fn read_header(
+    path: &Path,
+    file: &dyn DiskFile,
+    decode: impl Fn(&Path, &[u8]) -> Result<FileHeader>,
+) -> Result<FileHeader> {
+    let mut bytes = [0; FILE_HEADER_BYTES as usize];
+    let found = file.read_at(&mut bytes, 0).map_err(Error::io("read", path))?;
+    decode(path, &bytes[..found])
+}
+
 /// What a scan found.
 #[derive(Debug)]
 pub struct Scanned {
@@ -235,7 +267,7 @@ pub fn scan(file: &DataFile, from: u64, vouched: u64, visit: &mut dyn FnMut(&Hea
     };
     while let Ok(Some(head)) = file.head(open.end) {
         open.end = head.end();
-        if head.header.kind == FrameKind::Objects {
+        if head.header.kind != FrameKind::Commit {
             open.heads.push(head);
             continue;
         }
@@ -257,7 +289,7 @@ pub fn scan(file: &DataFile, from: u64, vouched: u64, visit: &mut dyn FnMut(&Hea
             tail: open.heads,
         });
     };
-    if group.end > vouched {
+    if group.end > vouched && file.is_committed_at_once() {
         let mut payload = Vec::new();
         for head in &group.heads {
             match file.stored_checked(head, &mut payload) {
@@ -333,6 +365,11 @@ impl Frame {
     /// Length of all objects in bytes.
     pub fn raw_bytes(&self) -> usize {
         self.payload.len()
+    }
+
+    /// All bytes, whatever they are; not checked.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
     }
 
     /// Kind, id and bytes of one object. The bytes are not hashed: see [`Frame::verified`].

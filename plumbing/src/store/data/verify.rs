@@ -37,7 +37,7 @@ pub fn walk(file: &DataFile, tell: &mut dyn FnMut(Finding) -> Result<()>) -> Res
         match file.head(offset) {
             Ok(Some(head)) if head.end() <= length => {
                 offset = head.end();
-                if head.header.kind == FrameKind::Objects {
+                if head.header.kind != FrameKind::Commit {
                     group.push(head.clone());
                     tell(Finding::Frame(head))?;
                     continue;

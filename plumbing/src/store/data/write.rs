@@ -7,16 +7,17 @@
 //!
 //! A write that fails spoils the appender: nothing more is appended, and the next writer cuts what was not committed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::format::{
-    Codec, Commit, EXTENSION, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, TRAILER_BYTES,
-    frame_digest, trailer,
+    Codec, Commit, Container, EXTENSION, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind,
+    TRAILER_BYTES, frame_digest, trailer,
 };
 use super::read::{DataFile, Head, hex, scan};
 use super::verify::next_frame;
 use crate::disk::{Disk, LockKind, OpenMode};
 use crate::error::{Error, Result};
+use crate::object::HashAlgo;
 
 /// A frame that is ready to be appended.
 #[derive(Debug)]
@@ -36,6 +37,11 @@ pub struct Sealed {
 }
 
 impl Sealed {
+    /// A payload without objects, as it is.
+    pub fn plain(payload: Vec<u8>) -> Self {
+        Self::new(Codec::Raw, payload.len() as u32, 0, Vec::new(), payload)
+    }
+
     /// Computes the digest.
     pub fn new(codec: Codec, raw_bytes: u32, objects: u32, table: Vec<u8>, stored: Vec<u8>) -> Self {
         let digest = frame_digest(&table, &stored);
@@ -70,19 +76,30 @@ pub struct Appender {
 impl Appender {
     /// Makes a new data file in `folder` and locks it.
     pub fn create(disk: &dyn Disk, folder: &Path, repository: [u8; 16]) -> Result<Self> {
-        let mut random = [0; 24];
-        disk.random(&mut random)
-            .map_err(Error::io("get random bytes for", folder))?;
-        let mut id = [0; 16];
-        id.copy_from_slice(&random[..16]);
-        let mut salt = [0; 8];
-        salt.copy_from_slice(&random[16..]);
+        let (file, salt) = random_id(disk, folder)?;
         let header = FileHeader {
+            container: Container::Data,
             repository,
-            file: id,
-            salt: u64::from_le_bytes(salt),
+            file,
+            salt,
         };
-        let path = folder.join(format!("{}.{EXTENSION}", hex(&id)));
+        let path = folder.join(format!("{}.{EXTENSION}", hex(&file)));
+        Self::create_file(disk, path, header)
+    }
+
+    /// Makes a new bundle at `path`, where nothing must be, and locks it.
+    pub fn create_bundle(disk: &dyn Disk, path: &Path, algo: HashAlgo) -> Result<Self> {
+        let (file, salt) = random_id(disk, path)?;
+        let header = FileHeader {
+            container: Container::Bundle(algo),
+            repository: file,
+            file,
+            salt,
+        };
+        Self::create_file(disk, path.to_owned(), header)
+    }
+
+    fn create_file(disk: &dyn Disk, path: PathBuf, header: FileHeader) -> Result<Self> {
         let file = disk
             .open(&path, OpenMode::CreateNew)
             .map_err(Error::io("create", &path))?;
@@ -125,6 +142,25 @@ impl Appender {
         if length >= file_bytes_max || length < vouched {
             return Ok(None);
         }
+        Self::take_over(file, vouched, adopt)
+    }
+
+    /// The same for the bundle at `path`, whatever its length.
+    pub fn acquire_bundle(disk: &dyn Disk, path: &Path, adopt: &mut dyn FnMut(&Head)) -> Result<Self> {
+        let file = DataFile::open_bundle(disk, path, OpenMode::Write)?;
+        let locked = file.file.try_lock(LockKind::Exclusive);
+        if !locked.map_err(Error::io("lock", path))? {
+            let problem = "another process is adding to it; try again when that is done";
+            return Err(Error::invalid("bundle", path.display(), problem));
+        }
+        Self::take_over(file, FILE_HEADER_BYTES, adopt)?
+            .ok_or_else(|| Error::damaged(path, 0, "frames without a gap", "damage; `ghost verify` tells where"))
+    }
+
+    /// Adopts or cuts what is behind the last commit record of a file that is locked; `None` where that is damage.
+    fn take_over(file: DataFile, vouched: u64, adopt: &mut dyn FnMut(&Head)) -> Result<Option<Self>> {
+        let path = &file.path;
+        let length = file.file.len().map_err(Error::io("stat", path))?;
         let scanned = scan(&file, vouched.max(FILE_HEADER_BYTES), vouched, &mut |_| {})?;
         let mut appender = Self::at(file.clone(), scanned.committed, false);
         let mut payload = Vec::new();
@@ -154,7 +190,8 @@ impl Appender {
         Ok(Some(appender))
     }
 
-    fn at(file: DataFile, end: u64, is_new: bool) -> Self {
+    /// Appends to a file that only this process knows, behind `end`.
+    pub fn at(file: DataFile, end: u64, is_new: bool) -> Self {
         let headers = blake3::Hasher::new();
         Self {
             file,
@@ -181,7 +218,12 @@ impl Appender {
 
     /// Appends a frame and gives its offset.
     pub fn append(&mut self, frame: &Sealed) -> Result<u64> {
-        let (offset, header) = self.write(FrameKind::Objects, frame)?;
+        self.append_kind(FrameKind::Objects, frame)
+    }
+
+    /// Appends a frame of any kind but a commit record, and gives its offset.
+    pub fn append_kind(&mut self, kind: FrameKind, frame: &Sealed) -> Result<u64> {
+        let (offset, header) = self.write(kind, frame)?;
         self.headers.update(&header);
         self.frames += 1;
         self.objects += u64::from(frame.objects);
@@ -197,12 +239,7 @@ impl Appender {
                 objects: self.objects,
                 digest: *self.headers.finalize().as_bytes(),
             };
-            let payload = commit.encode().to_vec();
-            let length = payload.len() as u32;
-            self.write(
-                FrameKind::Commit,
-                &Sealed::new(Codec::Raw, length, 0, Vec::new(), payload),
-            )?;
+            self.write(FrameKind::Commit, &Sealed::plain(commit.encode().to_vec()))?;
             *self = Self {
                 spoiled: self.spoiled,
                 failure: self.failure,
@@ -252,4 +289,15 @@ impl Appender {
         self.end += length;
         Ok((offset, encoded))
     }
+}
+
+/// An id and a salt for a new file.
+fn random_id(disk: &dyn Disk, at: &Path) -> Result<([u8; 16], u64)> {
+    let mut random = [0; 24];
+    disk.random(&mut random)
+        .map_err(Error::io("get random bytes for", at))?;
+    let (mut id, mut salt) = ([0; 16], [0; 8]);
+    id.copy_from_slice(&random[..16]);
+    salt.copy_from_slice(&random[16..]);
+    Ok((id, u64::from_le_bytes(salt)))
 }
