@@ -473,7 +473,7 @@ mod live {
         let repository = Repository::open(disk, made.ghost_dir(), &options).unwrap();
         let place = Place {
             disk: &*repository.disk,
-            ghost_dir: repository.ghost_dir.clone(),
+            ghost_dir: Some(repository.ghost_dir.clone()),
             uuid: repository.format.uuid,
             store: &repository.store,
         };
@@ -496,6 +496,7 @@ mod live {
             rules_text: Vec::new(),
             trust_hash: false,
             dry_run: false,
+            keep: crate::snapshot::Keep::Everything,
             threads: 1,
             chunk: chunk::Params::default(),
             xattrs: true,

@@ -11,6 +11,10 @@ use crate::object::tree::{Entry, Kind, Metadata, Node};
 use crate::time::Timestamp;
 
 const SNAPSHOT_VERSION: u8 = 1;
+/// The extra field that says what of the contents was stored.
+const EXTRA_CONTENT: &str = "content";
+/// Its value where nothing was: contents are described only.
+const CONTENT_GHOSTS: &[u8] = b"ghosts";
 const PATH_BYTES_MAX: usize = 1 << 20;
 
 /// A directory or file that a snapshot was taken of.
@@ -169,6 +173,21 @@ impl Snapshot {
             totals,
             extra,
         })
+    }
+
+    /// Whether the bytes of files were only hashed, not stored, when it was taken. Some or all may be there since.
+    pub fn is_ghosts_only(&self) -> bool {
+        let is_mark = |(key, value): &(String, Vec<u8>)| key == EXTRA_CONTENT && value == CONTENT_GHOSTS;
+        self.extra.iter().any(is_mark)
+    }
+
+    /// Notes that the bytes of files were only hashed, or not.
+    pub fn set_ghosts_only(&mut self, is_ghosts_only: bool) {
+        self.extra.retain(|(key, _)| key != EXTRA_CONTENT);
+        if is_ghosts_only {
+            self.extra.push((EXTRA_CONTENT.to_owned(), CONTENT_GHOSTS.to_vec()));
+            self.extra.sort();
+        }
     }
 
     /// The metadata of the top directory, where the snapshot is of one directory.

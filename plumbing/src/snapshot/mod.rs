@@ -23,7 +23,7 @@ mod scan;
 mod stream;
 mod worker;
 
-pub use self::request::{About, Outcome, Place, Problem, Request};
+pub use self::request::{About, Keep, Outcome, Place, Problem, Request};
 pub use self::roots::last_scan;
 pub use self::stream::take_stream;
 
@@ -37,11 +37,7 @@ use crate::store::{Store, Writer};
 /// Takes a snapshot and makes it durable. No ref names it yet.
 pub fn take(place: &Place<'_>, request: &Request, progress: &Progress) -> Result<Outcome> {
     progress.set_phase(Phase::Reading);
-    let writer = if request.dry_run {
-        place.store.dry_writer()
-    } else {
-        place.store.writer()?
-    };
+    let writer = writer(place, request)?;
     let mut roots = Roots::new(place, request, progress)?;
     let taken = match roots.take(&writer) {
         Ok(taken) => taken,
@@ -57,7 +53,11 @@ pub fn take(place: &Place<'_>, request: &Request, progress: &Progress) -> Result
     let id = put(&writer, request, &snapshot)?;
     writer.commit()?;
     if !request.dry_run {
-        for (records, path) in taken.caches {
+        for (records, path) in taken
+            .caches
+            .into_iter()
+            .filter_map(|(records, path)| Some((records, path?)))
+        {
             // A cache: without it the next run reads more.
             let _ = records.finish(place.disk, &path);
         }
@@ -72,13 +72,23 @@ pub fn take(place: &Place<'_>, request: &Request, progress: &Progress) -> Result
     })
 }
 
+/// What the objects of a job go to.
+fn writer<'s>(place: &Place<'s>, request: &Request) -> Result<Writer<'s>> {
+    let mut writer = match request.dry_run {
+        true => place.store.dry_writer(),
+        false => place.store.writer()?,
+    };
+    writer.set_keeps_data(request.keep == Keep::Everything);
+    Ok(writer)
+}
+
 /// The snapshot object of what was taken.
 fn describe(request: &Request, taken: &Taken) -> Snapshot {
     let about = request.about.clone();
     let mut tags = about.tags;
     tags.sort();
     tags.dedup();
-    Snapshot {
+    let mut snapshot = Snapshot {
         tree: taken.tree,
         parents: about.parents,
         time: about.time,
@@ -91,7 +101,9 @@ fn describe(request: &Request, taken: &Taken) -> Snapshot {
         rules: request.rules_text.clone(),
         totals: taken.totals,
         extra: Vec::new(),
-    }
+    };
+    snapshot.set_ghosts_only(request.keep == Keep::Ghosts);
+    snapshot
 }
 
 /// Puts the snapshot object, unless it tells nothing new: then the earlier one stands for it.
@@ -107,10 +119,11 @@ fn put(writer: &Writer<'_>, request: &Request, snapshot: &Snapshot) -> Result<Ob
     Ok(id)
 }
 
-/// Whether a snapshot holds what an earlier one does, of the same roots.
+/// Whether an earlier snapshot holds what a new one does, of the same roots. One without the bytes does not.
 pub fn is_same(store: &Store, earlier: ObjectId, snapshot: &Snapshot) -> Result<bool> {
     let earlier = Snapshot::decode(&store.object(ObjectKind::Snapshot, &earlier)?)?;
-    Ok(earlier.tree == snapshot.tree && earlier.roots == snapshot.roots)
+    let holds_less = earlier.is_ghosts_only() && !snapshot.is_ghosts_only();
+    Ok(earlier.tree == snapshot.tree && earlier.roots == snapshot.roots && !holds_less)
 }
 
 #[cfg(test)]

@@ -14,6 +14,16 @@ use crate::store::{Counters, Store};
 use crate::time::Timestamp;
 use crate::walk::Rules;
 
+/// What is stored of contents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Their bytes, too.
+    #[default]
+    Everything,
+    /// Only what describes them: they are cut and hashed as ever, so that the tree is the same.
+    Ghosts,
+}
+
 /// What a snapshot is to be of, and how.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -27,6 +37,8 @@ pub struct Request {
     pub trust_hash: bool,
     /// Store nothing; tell what would be stored.
     pub dry_run: bool,
+    /// What is stored of contents.
+    pub keep: Keep,
     /// Threads, at least one.
     pub threads: usize,
     /// Where contents are cut.
@@ -95,8 +107,8 @@ pub struct Outcome {
 pub struct Place<'a> {
     /// The disk of the repository.
     pub disk: &'a dyn Disk,
-    /// Its `.ghost` folder.
-    pub ghost_dir: PathBuf,
+    /// Its `.ghost` folder; none where nothing is to be remembered of a scan.
+    pub ghost_dir: Option<PathBuf>,
     /// Its uuid.
     pub uuid: [u8; 16],
     /// Its objects.

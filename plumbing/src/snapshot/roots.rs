@@ -11,7 +11,7 @@ use super::links::Links;
 use super::queue::Queue;
 use super::scan::{Scan, run};
 use super::worker::Worker;
-use super::{Place, Problem, Request};
+use super::{Keep, Place, Problem, Request};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::object::{Entry, Kind, Metadata, Node, ObjectId, Root, Totals, TreeBuilder};
@@ -26,7 +26,7 @@ pub struct Taken {
     pub roots: Vec<Root>,
     pub totals: Totals,
     /// What the scans saw, and where that is to be kept.
-    pub caches: Vec<(CacheWriter, PathBuf)>,
+    pub caches: Vec<(CacheWriter, Option<PathBuf>)>,
 }
 
 /// A root that was scanned.
@@ -34,13 +34,13 @@ struct Scanned {
     tree: ObjectId,
     meta: Metadata,
     totals: Totals,
-    records: (CacheWriter, PathBuf),
+    records: (CacheWriter, Option<PathBuf>),
 }
 
 /// The roots of a request, and what was gathered so far.
 pub struct Roots<'a> {
     disk: &'a dyn Disk,
-    cache_folder: PathBuf,
+    cache_folder: Option<PathBuf>,
     repository: [u8; 16],
     store: &'a Store,
     request: &'a Request,
@@ -53,21 +53,32 @@ pub struct Roots<'a> {
 
 /// What the last scan of `root` as `request` asks for it saw, if that is known and can be relied on.
 pub fn last_scan(place: &Place<'_>, request: &Request, root: &Path) -> Option<StatCache> {
-    let identity = identity(place.uuid, place.store, request, root);
-    let path = place.ghost_dir.join("cache").join(identity.file_name());
-    // A cache that cannot be used costs time, nothing else.
-    let cache = StatCache::open(place.disk, &path, &identity).ok().flatten();
+    let folder = place.ghost_dir.as_ref()?.join("cache");
+    let open = |keep| {
+        let identity = identity(place.uuid, place.store, request, (root, keep));
+        // A cache that cannot be used costs time, nothing else.
+        StatCache::open(place.disk, &folder.join(identity.file_name()), &identity)
+            .ok()
+            .flatten()
+    };
+    // What a scan saw does not depend on what was stored.
+    let cache = open(Keep::Everything).or_else(|| open(Keep::Ghosts));
     cache.filter(|_| place.store.is_whole())
 }
 
 /// Scans are comparable that agree in all of this.
-fn identity(repository: [u8; 16], store: &Store, request: &Request, root: &Path) -> CacheIdentity {
+///
+/// A scan that stored no bytes has an identity of its own: what is unchanged since then is not thereby stored.
+fn identity(repository: [u8; 16], store: &Store, request: &Request, (root, keep): (&Path, Keep)) -> CacheIdentity {
     let chunk = format!("{:?}", request.chunk);
-    let flags = [
+    let mut flags = vec![
         u8::from(request.xattrs),
         u8::from(request.birth_time),
         store.algo() as u8,
     ];
+    if keep == Keep::Ghosts {
+        flags.push(1);
+    }
     let rules = request.rules_text.join("\n");
     CacheIdentity::new(
         repository,
@@ -79,7 +90,7 @@ impl<'a> Roots<'a> {
     pub fn new(place: &Place<'a>, request: &'a Request, progress: &'a Progress) -> Result<Self> {
         Ok(Self {
             disk: place.disk,
-            cache_folder: place.ghost_dir.join("cache"),
+            cache_folder: place.ghost_dir.as_ref().map(|ghost_dir| ghost_dir.join("cache")),
             repository: place.uuid,
             store: place.store,
             request,
@@ -156,7 +167,7 @@ impl<'a> Roots<'a> {
     fn scan<'s>(&'s self, cache: Option<StatCache>, identity: CacheIdentity) -> Result<Scan<'s>> {
         let secret = match &cache {
             Some(cache) => cache.secret().clone(),
-            None => CacheSecret::random(self.disk).map_err(Error::io("get random bytes for", &self.cache_folder))?,
+            None => CacheSecret::random(self.disk).map_err(Error::io("get random bytes for", "the stat cache"))?,
         };
         let cutoff = Cutoff::new(self.request.began, self.request.coarse);
         Ok(Scan {
@@ -182,8 +193,32 @@ impl<'a> Roots<'a> {
         })
     }
 
-    fn identity(&self, root: &Path) -> CacheIdentity {
-        identity(self.repository, self.store, self.request, root)
+    fn identity(&self, root: &Path, keep: Keep) -> CacheIdentity {
+        identity(self.repository, self.store, self.request, (root, keep))
+    }
+
+    /// What the last scan of `root` saw, by the cache that is written again after this one. Where only an earlier scan
+    /// stored the bytes, its cache serves a scan that stores none; never the other way round.
+    fn cache(&mut self, root: &Path) -> Option<StatCache> {
+        let folder = self.cache_folder.clone()?;
+        let keeps = match self.request.keep {
+            Keep::Everything => &[Keep::Everything][..],
+            Keep::Ghosts => &[Keep::Ghosts, Keep::Everything],
+        };
+        // Trees of the cache are trusted to be in the store, so the store must be whole.
+        if !self.store.is_whole() {
+            return None;
+        }
+        for keep in keeps {
+            let identity = self.identity(root, *keep);
+            let path = folder.join(identity.file_name());
+            match StatCache::open(self.disk, &path, &identity) {
+                Ok(Some(cache)) => return Some(cache),
+                Ok(None) => {}
+                Err(rejected) => self.cache_rejected = Some(format!("{}: {rejected}", path.display())),
+            }
+        }
+        None
     }
 
     /// Scans one directory with all threads.
@@ -191,16 +226,12 @@ impl<'a> Roots<'a> {
         let failed = |op| Error::io(op, root);
         let stat = handle.stat_self().map_err(failed("stat"))?;
         let names = handle.read_names().map_err(failed("list"))?;
-        let identity = self.identity(root);
-        let path = self.cache_folder.join(identity.file_name());
-        // Trees of the cache are trusted to be in the store, so the store must be whole.
-        let cache = match StatCache::open(self.disk, &path, &identity) {
-            Ok(cache) => cache.filter(|_| self.store.is_whole()),
-            Err(rejected) => {
-                self.cache_rejected = Some(format!("{}: {rejected}", path.display()));
-                None
-            }
-        };
+        let cache = self.cache(root);
+        let identity = self.identity(root, self.request.keep);
+        let path = self
+            .cache_folder
+            .as_ref()
+            .map(|folder| folder.join(identity.file_name()));
         let scan = self.scan(cache, identity)?;
         let xattrs = if self.request.xattrs {
             scan.xattrs
@@ -246,7 +277,7 @@ impl<'a> Roots<'a> {
                 std::io::ErrorKind::PermissionDenied.into(),
             ));
         }
-        let scan = self.scan(None, self.identity(root))?;
+        let scan = self.scan(None, self.identity(root, self.request.keep))?;
         scan.count(&stat);
         let mut worker = Worker::new(&scan, writer.packer());
         let entry = worker.root_entry(&dir, &name, &stat)?;

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use bstr::BString;
 
 use super::content::store_reader;
-use super::{About, Outcome, Place, Request};
+use super::{About, Keep, Outcome, Place, Request};
 use crate::error::{Error, Result};
 use crate::object::{Entry, Metadata, Node, ObjectKind, Snapshot, Totals, TreeBuilder};
 use crate::progress::{Phase, Progress};
@@ -21,11 +21,7 @@ pub fn take_stream(
     progress: &Progress,
 ) -> Result<Outcome> {
     progress.set_phase(Phase::Reading);
-    let writer = if request.dry_run {
-        place.store.dry_writer()
-    } else {
-        place.store.writer()?
-    };
+    let writer = super::writer(place, request)?;
     let mut packer = writer.packer();
     let mut counted = Counted { reader, progress };
     let stored = store_reader(&mut packer, request.chunk, &mut counted);
@@ -49,7 +45,8 @@ pub fn take_stream(
         bytes,
         ..Totals::default()
     };
-    let snapshot = about(request.about.clone(), tree, totals);
+    let mut snapshot = about(request.about.clone(), tree, totals);
+    snapshot.set_ghosts_only(request.keep == Keep::Ghosts);
     progress.add(1, 0);
     progress.set_phase(Phase::Finishing);
     let (id, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode())?;

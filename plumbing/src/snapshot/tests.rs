@@ -56,6 +56,7 @@ impl World {
             rules_text: Vec::new(),
             trust_hash: false,
             dry_run: false,
+            keep: Keep::Everything,
             threads: 3,
             chunk: chunk::Params::default(),
             xattrs: true,
@@ -77,7 +78,7 @@ impl World {
         let store = self.store();
         let place = Place {
             disk: &*self.disk,
-            ghost_dir: "/g".into(),
+            ghost_dir: Some("/g".into()),
             uuid: [7; 16],
             store: &store,
         };
@@ -228,4 +229,74 @@ fn a_sparse_file_is_runs_and_a_large_one_is_the_same_as_read_at_once() {
     };
     hashed("large", &bytes);
     hashed("sparse", &fs::read(world.path("sparse")).unwrap());
+}
+
+#[test]
+fn a_snapshot_of_ghosts_has_the_tree_of_a_full_one_and_never_stands_for_it() {
+    let place = World::new();
+    let noise: Vec<u8> = (0..300_000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    fs::write(place.path("long"), &noise).unwrap();
+    fs::write(place.path("short"), b"short").unwrap();
+    fs::write(place.path("empty"), b"").unwrap();
+    let ghosts = |request: &mut Request| request.keep = Keep::Ghosts;
+    let blocks = |tree| {
+        let store = place.store();
+        Entries::new(&store, tree)
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let Node::File { content, .. } = &entry.node else {
+                    panic!("only files")
+                };
+                crate::content::copy_to(&store, content, &mut std::io::sink()).is_ok()
+            })
+            .collect::<Vec<bool>>()
+    };
+    let described = place.take(ghosts);
+    assert!(described.snapshot.is_ghosts_only());
+    assert_eq!(described.counters.described_bytes.into_inner(), 300_005);
+    assert_eq!(blocks(described.snapshot.tree), [true, false, false]);
+    // The files look as they did, and yet they are read and stored.
+    let full = place.take(|request| request.unless_same_as = Some(described.id));
+    assert_ne!(full.id, described.id);
+    assert!(!full.snapshot.is_ghosts_only());
+    assert_eq!(full.snapshot.tree, described.snapshot.tree);
+    assert_eq!(blocks(full.snapshot.tree), [true, true, true]);
+    // What is stored stays stored: after a full one there is nothing that one of ghosts would tell.
+    let again = place.take(|request| {
+        ghosts(request);
+        request.unless_same_as = Some(full.id);
+    });
+    assert_eq!((again.id, again.snapshot.tree), (full.id, full.snapshot.tree));
+    let afresh = place.take(|request| request.trust_hash = true);
+    assert_eq!(
+        afresh.counters.new_bytes.into_inner(),
+        afresh.snapshot.encode().len() as u64
+    );
+}
+
+#[test]
+fn without_a_folder_nothing_is_remembered() {
+    let place = World::new();
+    fs::write(place.path("short"), b"short").unwrap();
+    let full = place.take(|_| {});
+    let caches = || place.disk.list(Path::new("/g/cache")).unwrap().len();
+    assert_eq!(caches(), 1);
+    place.take(|request| request.keep = Keep::Ghosts);
+    assert_eq!(caches(), 2);
+    let store = place.store();
+    let at = Place {
+        disk: &*place.disk,
+        ghost_dir: None,
+        uuid: [7; 16],
+        store: &store,
+    };
+    let taken = place.take(|request| {
+        request.rules_text = vec!["another cache".to_owned()];
+        let outcome = take(&at, request, &Progress::default()).unwrap();
+        assert_eq!(outcome.snapshot.tree, full.snapshot.tree);
+        assert_eq!(caches(), 2);
+    });
+    assert_eq!(taken.snapshot.tree, full.snapshot.tree);
 }

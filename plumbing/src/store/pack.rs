@@ -97,6 +97,9 @@ impl<'w> Packer<'w> {
             let problem = format!("{} bytes, the limit is {BLOCK_BYTES_MAX}", bytes.len());
             return Err(Error::invalid("block", id, problem));
         }
+        if self.writer.leaves_out(kind, bytes.len()) {
+            return Ok(Added::Existing);
+        }
         if !self.writer.claim(&id)? {
             self.writer.counters.known(bytes.len());
             return Ok(Added::Existing);

@@ -22,7 +22,7 @@ use super::{Layout, Location, Store};
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::limits::FRAME_RAW_BYTES_MAX;
-use crate::object::ObjectId;
+use crate::object::{ObjectId, ObjectKind};
 
 /// A group is committed when it has grown to this many bytes.
 const GROUP_BYTES: u64 = 64 << 20;
@@ -40,6 +40,10 @@ pub struct Counters {
     pub existing_objects: AtomicU64,
     /// Their bytes.
     pub existing_bytes: AtomicU64,
+    /// Objects that were hashed and left out, where data is not kept; some of them may be there.
+    pub described_objects: AtomicU64,
+    /// Their bytes.
+    pub described_bytes: AtomicU64,
     /// Bytes appended to data files.
     pub stored_bytes: AtomicU64,
 }
@@ -76,6 +80,8 @@ pub struct Writer<'s> {
     leans: AtomicBool,
     /// Nothing is appended.
     is_dry: bool,
+    /// Blocks are added, not only what describes.
+    keeps_data: bool,
     /// What was added and what was there.
     pub counters: Counters,
 }
@@ -88,6 +94,7 @@ impl<'s> Writer<'s> {
             appending,
             leans: AtomicBool::new(false),
             is_dry,
+            keeps_data: true,
             counters: Counters::default(),
         }
     }
@@ -95,6 +102,21 @@ impl<'s> Writer<'s> {
     /// Whether objects are only counted.
     pub(super) fn is_dry(&self) -> bool {
         self.is_dry
+    }
+
+    /// Whether blocks are added, which they are unless this says otherwise, or left out and counted.
+    pub fn set_keeps_data(&mut self, keeps_data: bool) {
+        self.keeps_data = keeps_data;
+    }
+
+    /// Whether this block is left out. One without bytes is kept: it takes no room, and then nothing of it is missing.
+    pub(super) fn leaves_out(&self, kind: ObjectKind, bytes: usize) -> bool {
+        let left_out = !self.keeps_data && kind == ObjectKind::Block && bytes > 0;
+        if left_out {
+            self.counters.described_objects.fetch_add(1, Ordering::Relaxed);
+            self.counters.described_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        left_out
     }
 
     /// The counters, at the end.

@@ -17,7 +17,7 @@ use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::{Expected, RefChange, Who, line_ref, short_name};
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::repository::config::{ChunkMethod, Settings, Trust};
-use ghost_plumbing::snapshot::{self, About, Outcome as Taken, Place, Request, is_same};
+use ghost_plumbing::snapshot::{self, About, Keep, Outcome as Taken, Place, Request, is_same};
 use ghost_plumbing::walk::{RuleOptions, Rules};
 use ghost_plumbing::{Error, Result, chunk};
 use serde::Serialize;
@@ -195,6 +195,7 @@ pub fn plain_request(app: &App, repository: &Repository, rules: RuleOptions) -> 
         rules: Rules::new(rules),
         trust_hash: settings.snapshot_trust == Trust::Hash,
         dry_run: false,
+        keep: Keep::Everything,
         threads: app.threads(settings),
         chunk: chunk_params(settings),
         xattrs: settings.snapshot_xattrs,
@@ -246,7 +247,7 @@ fn take(
 pub fn place(repository: &Repository) -> Place<'_> {
     Place {
         disk: &*repository.disk,
-        ghost_dir: repository.ghost_dir.clone(),
+        ghost_dir: Some(repository.ghost_dir.clone()),
         uuid: repository.format.uuid,
         store: &repository.store,
     }
