@@ -123,7 +123,7 @@ fn files(source: &dyn ObjectSource, tree: ObjectId) -> Vec<(String, Result<Vec<u
 fn what_is_added_can_be_read_from_the_bundle_alone() {
     let disk = disk();
     let store = repository(&disk);
-    let long: Vec<u8> = (0..40_000u32).map(|i| (i * i >> 7) as u8).collect();
+    let long: Vec<u8> = (0..40_000u32).map(|i| ((i * i) >> 7) as u8).collect();
     let first = put_tree(&store, &[("a", b"one"), ("long", &long)]);
     let second = put_tree(&store, &[("a", b"one"), ("b", b"two"), ("long", &long)]);
     let mut bundle = create(&disk);

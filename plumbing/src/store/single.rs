@@ -210,7 +210,7 @@ impl Store {
     }
 
     /// Whether the store is one file.
-    pub(super) fn is_single(&self) -> bool {
+    pub fn is_single(&self) -> bool {
         !matches!(self.layout, Layout::Repository { .. })
     }
 

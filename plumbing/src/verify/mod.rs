@@ -6,7 +6,9 @@
 //! 3. Reachability: from each snapshot every tree is read and every block must be there and not among the damaged
 //!    ([`reach`]). So damage is told by snapshot and path, and damage that no snapshot needs is told apart.
 //!
-//! Nothing is changed.
+//! Contents of which a snapshot of ghosts has no bytes are counted, and are no damage.
+//!
+//! A bundle is checked in the same way, as far as it has these parts. Nothing is changed.
 
 mod data;
 mod reach;
@@ -15,7 +17,7 @@ use bstr::BString;
 use hashbrown::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::object::ObjectId;
+use crate::object::{ObjectId, ObjectKind};
 use crate::progress::{Phase, Progress};
 use crate::refs::RefStore;
 use crate::store::{Location, Store};
@@ -32,13 +34,29 @@ pub enum Depth {
     Data,
 }
 
-/// A snapshot to check.
+/// A snapshot or tree to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// What to call it.
     pub name: String,
+    /// [`ObjectKind::Snapshot`] or [`ObjectKind::Tree`].
+    pub kind: ObjectKind,
     /// Its id.
     pub id: ObjectId,
+    /// Whether all bytes of files must be there; none where the snapshot itself says so.
+    pub needs_data: Option<bool>,
+}
+
+impl Target {
+    /// A snapshot of a repository.
+    pub fn snapshot(name: String, id: ObjectId) -> Self {
+        Self {
+            name,
+            kind: ObjectKind::Snapshot,
+            id,
+            needs_data: None,
+        }
+    }
 }
 
 /// What is to be checked.
@@ -80,6 +98,10 @@ pub struct Report {
     pub data_files: u64,
     /// Paths that are hurt.
     pub hurt: Vec<Hurt>,
+    /// Contents of snapshots of ghosts that are not stored, each counted once.
+    pub not_stored: u64,
+    /// Their bytes.
+    pub not_stored_bytes: u64,
     /// Damage of files of the repository, whether or not a snapshot needs what they held.
     pub damage: Vec<Error>,
     /// What can be made anew from the data files.
@@ -98,15 +120,19 @@ impl Report {
 /// Objects that do not read, with the copy that does not and the reason.
 type Bad = HashMap<ObjectId, Vec<(Location, String)>>;
 
-/// Checks a repository.
-pub fn run(store: &Store, refs: &RefStore, request: &Request, progress: &Progress) -> Result<Report> {
+/// Checks a repository; or a bundle, which has no refs.
+pub fn run(store: &Store, refs: Option<&RefStore>, request: &Request, progress: &Progress) -> Result<Report> {
     progress.set_phase(Phase::Checking);
     let mut report = Report::default();
-    report.damage.extend(store.take_problems());
+    if !store.is_single() {
+        // Of a bundle, the walk over its frames tells the same.
+        report.damage.extend(store.take_problems());
+    }
     report.damage.extend(store.missing_data());
     report.index_damage = store.verify_index()?;
-    let log = refs.verify()?;
-    report.damage.extend(log.problems);
+    if let Some(refs) = refs {
+        report.damage.extend(refs.verify()?.problems);
+    }
     let reads_all = request.depth == Depth::Data && request.everything;
     let heads = data::heads(store, &mut report)?;
     let readable: HashSet<(u32, u64)> = heads.iter().map(data::Work::place).collect();
@@ -140,6 +166,7 @@ pub fn run(store: &Store, refs: &RefStore, request: &Request, progress: &Progres
     };
     report.snapshots = request.targets.len() as u64;
     report.hurt = reached.hurt;
+    (report.not_stored, report.not_stored_bytes) = reached.not_stored;
     Ok(report)
 }
 

@@ -1,12 +1,13 @@
 //! What snapshots need: every tree is read, every block looked up.
 //!
 //! Trees that were found whole are remembered and not gone into again; a tree that is hurt, or holds what is hurt, is
-//! walked again for each path that leads to it, so that all of them are named.
+//! walked again for each path that leads to it, so that all of them are named. Snapshots of ghosts come last: what
+//! others need has been looked for by then, and what only they name may be missing.
 
 use std::collections::BTreeSet;
 
 use bstr::BString;
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::{Bad, Hurt, Target};
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ pub struct Reached {
     pub hurt: Vec<Hurt>,
     /// The frames that hold what was reached, if they were asked for.
     pub frames: Vec<(u32, u64)>,
+    /// Contents that are described only, and their bytes.
+    pub not_stored: (u64, u64),
 }
 
 /// Walks everything that the targets reach.
@@ -42,12 +45,23 @@ pub fn check(
         frames: note_frames.then(BTreeSet::new),
         snapshot: String::new(),
         hurt: Vec::new(),
+        may_lack: None,
     };
+    let mut lacking = Vec::new();
     for target in targets {
         walk.snapshot.clone_from(&target.name);
-        walk.target(target)?;
+        if let Some(tree) = walk.target(target, &mut lacking)? {
+            walk.tree(tree)?;
+        }
     }
+    walk.may_lack = Some(HashMap::new());
+    for (target, tree) in lacking {
+        walk.snapshot.clone_from(&target.name);
+        walk.tree(tree)?;
+    }
+    let described = walk.may_lack.unwrap_or_default();
     Ok(Reached {
+        not_stored: (described.len() as u64, described.values().sum()),
         hurt: walk.hurt,
         frames: walk.frames.unwrap_or_default().into_iter().collect(),
     })
@@ -64,6 +78,8 @@ struct Walk<'a> {
     frames: Option<BTreeSet<(u32, u64)>>,
     snapshot: String,
     hurt: Vec<Hurt>,
+    /// Where bytes may be missing: contents of which some are, with their lengths.
+    may_lack: Option<HashMap<ObjectId, u64>>,
 }
 
 /// A directory that is being walked.
@@ -107,20 +123,36 @@ impl Walk<'_> {
             .map(|(_, reason)| reason.clone()))
     }
 
-    fn target(&mut self, target: &Target) -> Result<()> {
+    /// The tree of a target, unless it is one that may lack bytes: those are put aside.
+    fn target<'t>(
+        &mut self,
+        target: &'t Target,
+        lacking: &mut Vec<(&'t Target, ObjectId)>,
+    ) -> Result<Option<ObjectId>> {
+        if target.kind == ObjectKind::Tree {
+            if target.needs_data == Some(false) {
+                lacking.push((target, target.id));
+                return Ok(None);
+            }
+            return Ok(Some(target.id));
+        }
         if let Some(fault) = self.fault(&target.id, ObjectKind::Snapshot)? {
             self.hurt(b"", target.id, fault);
-            return Ok(());
+            return Ok(None);
         }
         let read = self
             .store
             .object(ObjectKind::Snapshot, &target.id)
             .and_then(|bytes| Snapshot::decode(&bytes));
         match read {
-            Ok(snapshot) => self.tree(snapshot.tree),
+            Ok(snapshot) if target.needs_data.unwrap_or(!snapshot.is_ghosts_only()) => Ok(Some(snapshot.tree)),
+            Ok(snapshot) => {
+                lacking.push((target, snapshot.tree));
+                Ok(None)
+            }
             Err(e) if e.is_damage() => {
                 self.hurt(b"", target.id, e);
-                Ok(())
+                Ok(None)
             }
             Err(e) => Err(e),
         }
@@ -199,6 +231,16 @@ impl Walk<'_> {
             };
             let Some((kind, id)) = part.object() else { continue };
             if self.whole.contains(&id) {
+                continue;
+            }
+            if kind == ObjectKind::Block
+                && let Some(described) = &mut self.may_lack
+                && self.store.locate(&id)?.is_none()
+            {
+                let whole = content.object().map_or(id, |(_, id)| id);
+                if !content.is_empty() {
+                    described.insert(whole, content.len());
+                }
                 continue;
             }
             if let Some(fault) = self.fault(&id, kind)? {

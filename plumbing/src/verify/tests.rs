@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::*;
 use crate::disk::memory::MemoryDisk;
 use crate::disk::{Disk, OpenMode};
-use crate::object::{ContentRef, Entry, HashAlgo, Metadata, Node, ObjectKind, Snapshot, Totals, TreeBuilder};
+use crate::object::{
+    ContentRef, Entry, HashAlgo, Metadata, Node, ObjectKind, ObjectSource as _, Snapshot, Totals, TreeBuilder,
+};
 use crate::store::Options;
 use crate::time::Timestamp;
 
@@ -80,17 +82,14 @@ fn open(disk: &Arc<MemoryDisk>) -> Store {
 
 fn check(disk: &Arc<MemoryDisk>, id: ObjectId, everything: bool) -> Report {
     let refs = RefStore::open(disk.clone(), Path::new("/g/refs"), [7; 16]);
-    let targets = vec![Target {
-        name: "main".to_owned(),
-        id,
-    }];
+    let targets = vec![Target::snapshot("main".to_owned(), id)];
     let request = Request {
         targets,
         everything,
         depth: Depth::Data,
         threads: 2,
     };
-    run(&open(disk), &refs, &request, &Progress::default()).unwrap()
+    run(&open(disk), Some(&refs), &request, &Progress::default()).unwrap()
 }
 
 #[test]
@@ -128,4 +127,56 @@ fn a_whole_repository_is_clean_and_a_damaged_one_names_just_what_is_hurt() {
         file.write_all_at(&byte, at).unwrap();
     }
     assert!(hurt_once > 5, "most damage hurts some files only: {hurt_once}");
+}
+
+#[test]
+fn what_a_snapshot_of_ghosts_lacks_is_counted_and_no_damage() {
+    let (disk, id) = repository();
+    let store = open(&disk);
+    let full = Snapshot::decode(&store.object(ObjectKind::Snapshot, &id).unwrap()).unwrap();
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    let bytes = b"described, not stored";
+    let content = ContentRef::Block {
+        id: ObjectId::hash(HashAlgo::Sha256, bytes),
+        bytes: bytes.len() as u64,
+    };
+    let mut builder = TreeBuilder::new();
+    let mut put = |kind, bytes: Vec<u8>| packer.put(kind, &bytes).map(|(id, _)| id);
+    for name in ["first", "second"] {
+        let entry = Entry {
+            name: name.into(),
+            meta: Metadata::default(),
+            node: Node::File {
+                content: content.clone(),
+                fullhash: None,
+            },
+        };
+        builder.push(&entry, &mut put).unwrap();
+    }
+    let tree = builder.finish(&mut put).unwrap();
+    let mut ghosts = Snapshot { tree, ..full };
+    let mut targets = vec![Target::snapshot("main".to_owned(), id)];
+    for is_ghosts_only in [true, false] {
+        ghosts.set_ghosts_only(is_ghosts_only);
+        let (id, _) = packer.put(ObjectKind::Snapshot, &ghosts.encode()).unwrap();
+        targets.insert(0, Target::snapshot(format!("ghosts: {is_ghosts_only}"), id));
+    }
+    packer.flush().unwrap();
+    drop(packer);
+    writer.commit().unwrap();
+    let check = |targets: &[Target]| {
+        let request = Request {
+            targets: targets.to_vec(),
+            everything: true,
+            depth: Depth::Data,
+            threads: 2,
+        };
+        run(&open(&disk), None, &request, &Progress::default()).unwrap()
+    };
+    let report = check(&targets[1..]);
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!((report.not_stored, report.not_stored_bytes), (1, bytes.len() as u64));
+    let report = check(&targets);
+    assert_eq!(report.hurt.len(), 2, "a full one needs both: {report:?}");
 }

@@ -91,7 +91,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let progress = Arc::new(app.gentle(&repository));
     let report = {
         let _monitor = app.monitor(&progress, &repository.config)?;
-        verify::run(&repository.store, &repository.refs, &request, &progress)?
+        verify::run(&repository.store, Some(&repository.refs), &request, &progress)?
     };
     tell_damage(app, &report)?;
     if app.output.json() {
@@ -113,7 +113,7 @@ fn targets(app: &App, repository: &Repository, revisions: &[OsString]) -> Outcom
     for text in revisions {
         let (id, _) = app.snapshot(repository, text)?;
         let name = text.to_string_lossy().into_owned();
-        targets.push(Target { name, id });
+        targets.push(Target::snapshot(name, id));
     }
     Ok(targets)
 }
@@ -163,7 +163,7 @@ impl Targets<'_> {
                 0 => base.to_owned(),
                 distance => format!("{base}~{distance}"),
             };
-            self.found.push(Target { name, id });
+            self.found.push(Target::snapshot(name, id));
             let snapshot = match read_snapshot(&self.repository.store, &id) {
                 Ok(snapshot) => snapshot,
                 // The check names it; what is behind it cannot be known.
