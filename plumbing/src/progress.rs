@@ -101,11 +101,11 @@ pub struct Counters {
     pub bytes_done: u64,
     /// Bytes that the job is about; 0 if unknown.
     pub bytes_total: u64,
-    /// Blocks that the store did not have.
+    /// Objects (blocks, lists, trees) that the store did not have.
     pub new_blocks: u64,
     /// Bytes of these.
     pub new_bytes: u64,
-    /// Blocks that the store had already.
+    /// Objects that the store had already.
     pub known_blocks: u64,
     /// Bytes of these.
     pub known_bytes: u64,
@@ -144,16 +144,16 @@ impl Progress {
         }
     }
 
-    /// Adds blocks that the store did not have.
-    pub fn add_new(&self, blocks: u64, bytes: u64) {
-        self.new_blocks.fetch_add(blocks, Relaxed);
-        self.new_bytes.fetch_add(bytes, Relaxed);
+    /// Says how many objects the store did not have so far. Of several threads that say so, the highest count stands.
+    pub fn set_new(&self, blocks: u64, bytes: u64) {
+        self.new_blocks.fetch_max(blocks, Relaxed);
+        self.new_bytes.fetch_max(bytes, Relaxed);
     }
 
-    /// Adds blocks that the store had already.
-    pub fn add_known(&self, blocks: u64, bytes: u64) {
-        self.known_blocks.fetch_add(blocks, Relaxed);
-        self.known_bytes.fetch_add(bytes, Relaxed);
+    /// Says how many objects the store had already, so far; the highest count stands.
+    pub fn set_known(&self, blocks: u64, bytes: u64) {
+        self.known_blocks.fetch_max(blocks, Relaxed);
+        self.known_bytes.fetch_max(bytes, Relaxed);
     }
 
     /// Says how much there is to do.
@@ -218,8 +218,11 @@ mod tests {
         progress.set_totals(3, 10);
         progress.add_totals(1, 1);
         progress.add(2, 7);
-        progress.add_new(1, 4);
-        progress.add_known(2, 3);
+        progress.set_new(1, 4);
+        progress.set_known(2, 3);
+        // What a slower thread says late takes nothing back.
+        progress.set_new(0, 2);
+        progress.set_known(1, 1);
         for phase in [
             Phase::Scanning,
             Phase::Reading,

@@ -202,6 +202,7 @@ impl Worker<'_, '_> {
             let buffer = std::mem::replace(&mut reading.buffer, Vec::with_capacity(limit));
             reading.buffer.extend_from_slice(&rest);
             self.scan.progress.add(0, taken as u64);
+            self.packer.counters().tell(self.scan.progress);
             if !parts.is_empty() {
                 self.send(
                     listing,

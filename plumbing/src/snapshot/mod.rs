@@ -51,6 +51,7 @@ pub fn take(place: &Place<'_>, request: &Request, progress: &Progress) -> Result
     progress.set_phase(Phase::Finishing);
     let snapshot = describe(request, &taken);
     let id = put(&writer, request, &snapshot)?;
+    writer.counters.tell(progress);
     writer.commit()?;
     if !request.dry_run {
         for (records, path) in taken

@@ -4,11 +4,12 @@ use std::io::{self, Read};
 
 use bstr::BString;
 
-use super::content::store_reader;
+use super::content::{Sink, store_reader};
 use super::{About, Keep, Outcome, Place, Request};
 use crate::error::{Error, Result};
-use crate::object::{Entry, Metadata, Node, ObjectKind, Snapshot, Totals, TreeBuilder};
+use crate::object::{Entry, HashAlgo, Metadata, Node, ObjectId, ObjectKind, Snapshot, Totals, TreeBuilder};
 use crate::progress::{Phase, Progress};
+use crate::store::{Class, Packer};
 
 /// Stores all that `reader` gives as a file of this name and metadata, in a tree of that one entry, and makes it
 /// durable. Of `request`, the rules, the roots and the times that are kept do not matter.
@@ -24,7 +25,11 @@ pub fn take_stream(
     let writer = super::writer(place, request)?;
     let mut packer = writer.packer();
     let mut counted = Counted { reader, progress };
-    let stored = store_reader(&mut packer, request.chunk, &mut counted);
+    let mut sink = Telling {
+        packer: &mut packer,
+        progress,
+    };
+    let stored = store_reader(&mut sink, request.chunk, &mut counted);
     if progress.should_stop() {
         packer.flush()?;
         drop(packer);
@@ -50,6 +55,7 @@ pub fn take_stream(
     progress.add(1, 0);
     progress.set_phase(Phase::Finishing);
     let (id, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode())?;
+    packer.counters().tell(progress);
     packer.flush()?;
     drop(packer);
     writer.commit()?;
@@ -64,7 +70,7 @@ pub fn take_stream(
 }
 
 /// The snapshot object; it has no roots, since nothing on a disk is behind it.
-fn about(about: About, tree: crate::object::ObjectId, totals: Totals) -> Snapshot {
+fn about(about: About, tree: ObjectId, totals: Totals) -> Snapshot {
     let mut tags = about.tags;
     tags.sort();
     tags.dedup();
@@ -81,6 +87,24 @@ fn about(about: About, tree: crate::object::ObjectId, totals: Totals) -> Snapsho
         rules: Vec::new(),
         totals,
         extra: Vec::new(),
+    }
+}
+
+/// Tells the progress of what is stored.
+struct Telling<'a, 'w> {
+    packer: &'a mut Packer<'w>,
+    progress: &'a Progress,
+}
+
+impl Sink for Telling<'_, '_> {
+    fn algo(&self) -> HashAlgo {
+        Sink::algo(self.packer)
+    }
+
+    fn put_hashed(&mut self, class: Class, kind: ObjectKind, id: ObjectId, bytes: &[u8]) -> Result<()> {
+        self.packer.put_in(class, kind, id, bytes)?;
+        self.packer.counters().tell(self.progress);
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -82,8 +82,15 @@ impl World {
             uuid: [7; 16],
             store: &store,
         };
-        let outcome = take(&place, &request, &Progress::default()).unwrap();
+        let progress = Progress::default();
+        let outcome = take(&place, &request, &progress).unwrap();
         assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
+        let (told, counters) = (progress.counters(), &outcome.counters);
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        assert_eq!(told.new_blocks, get(&counters.new_objects));
+        assert_eq!(told.new_bytes, get(&counters.new_bytes));
+        assert_eq!(told.known_blocks, get(&counters.existing_objects));
+        assert_eq!(told.known_bytes, get(&counters.existing_bytes));
         outcome
     }
 

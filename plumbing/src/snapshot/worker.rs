@@ -63,6 +63,7 @@ impl<'s, 'w> Worker<'s, 'w> {
         while let Some(task) = self.scan.queue.pop() {
             let result = self.scan.progress.check().and_then(|()| self.work(task));
             self.scan.queue.done();
+            self.packer.counters().tell(self.scan.progress);
             if let Err(error) = result {
                 // The others end at their next look.
                 self.scan.fail();

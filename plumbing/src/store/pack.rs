@@ -10,7 +10,7 @@ use zstd::zstd_safe::{self, CCtx, CParameter};
 
 use super::data::format::{Codec, Row};
 use super::data::write::Sealed;
-use super::writer::Writer;
+use super::writer::{Counters, Writer};
 use super::{Added, Options, Store};
 use crate::error::{Error, Result};
 use crate::limits::{BLOCK_BYTES_MAX, FRAME_OBJECTS_MAX, FRAME_RAW_BYTES_MAX};
@@ -73,6 +73,11 @@ impl<'w> Packer<'w> {
     /// The store that is written to.
     pub fn store(&self) -> &Store {
         self.writer.store()
+    }
+
+    /// What this packer and those beside it added and found.
+    pub fn counters(&self) -> &Counters {
+        &self.writer.counters
     }
 
     /// Hashes and adds an object.

@@ -23,6 +23,7 @@ use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::limits::FRAME_RAW_BYTES_MAX;
 use crate::object::{ObjectId, ObjectKind};
+use crate::progress::Progress;
 
 /// A group is committed when it has grown to this many bytes.
 const GROUP_BYTES: u64 = 64 << 20;
@@ -57,6 +58,13 @@ impl Counters {
     pub(super) fn known(&self, bytes: usize) {
         self.existing_objects.fetch_add(1, Ordering::Relaxed);
         self.existing_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Shows the counts so far as those of a job.
+    pub fn tell(&self, progress: &Progress) {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        progress.set_new(get(&self.new_objects), get(&self.new_bytes));
+        progress.set_known(get(&self.existing_objects), get(&self.existing_bytes));
     }
 }
 

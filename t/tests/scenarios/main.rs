@@ -18,5 +18,6 @@ mod t3_walk;
 mod t4_trees;
 mod t7_porcelain;
 mod t7_readme;
+mod t7_signals;
 mod t8_damage;
 mod t9_formats;

@@ -224,6 +224,16 @@ impl Run<'_> {
             .unwrap()
     }
 
+    /// Starts it and leaves it running, with a pipe for each of its streams but standard output, which is thrown away.
+    pub fn start(mut self) -> Child {
+        self.command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
     /// Runs it to its end.
     pub fn run(mut self) -> Done {
         let mut child = self
