@@ -21,6 +21,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use crate::cli::Global;
 use crate::environment::Environment;
 use crate::error::{DONE, Failure, INTERRUPTED, Outcome, Report};
+use crate::ui::journal::Journal;
 use crate::ui::output::Manner;
 use crate::ui::progress::{Monitor, Show, TEMPLATE};
 use crate::ui::{ColorChoice, Output, show};
@@ -51,7 +52,7 @@ pub struct App {
 
 impl App {
     /// From the global options.
-    pub fn new(global: &Global, environment: Environment) -> Self {
+    pub fn new(global: &Global, environment: Environment, journal: Journal) -> Self {
         let manner = Manner {
             color: global.color.enabled(environment.stdout_is_terminal, environment.plain),
             color_errors: global.color.enabled(environment.stderr_is_terminal, environment.plain),
@@ -61,7 +62,7 @@ impl App {
         };
         Self {
             environment,
-            output: Output::new(manner),
+            output: Output::new(manner, journal),
             interrupt: Arc::default(),
             repo: global.repo.clone(),
             overrides: global.config.clone(),
@@ -139,7 +140,9 @@ impl App {
             user_config,
             overrides: self.override_layers(),
         };
-        Repository::open(self.disk.clone(), ghost_dir, &options)
+        let repository = Repository::open(self.disk.clone(), ghost_dir, &options)?;
+        self.output.journal.attach(ghost_dir, repository.settings());
+        Ok(repository)
     }
 
     /// The settings: those of the repository, if there is one, with those of the user and of this run.
@@ -309,13 +312,15 @@ impl App {
             Err(error) if result.is_ok() => Err(Failure::Output(error)),
             _ => result,
         };
-        match result {
-            Ok(()) => ExitCode::from(DONE),
+        let code = match result {
+            Ok(()) => DONE,
             Err(failure) => {
                 let report = Report::of(&failure);
                 self.output.error(&report);
-                ExitCode::from(report.code)
+                report.code
             }
-        }
+        };
+        self.output.journal.end(code);
+        ExitCode::from(code)
     }
 }

@@ -32,13 +32,19 @@ use clap::FromArgMatches as _;
 use crate::app::App;
 use crate::cli::Cli;
 use crate::environment::Environment;
+use crate::ui::journal::Journal;
+
+/// The commands that change a repository: its log tells when they began and ended.
+const JOBS: &[&str] = &["init", "snapshot", "mksnapshot", "mktree", "update-ref", "index-data"];
 
 /// Runs `ghost` with the words of a command line, the name of the program first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let parsed = cli::command()
-        .try_get_matches_from(args)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let parsed = cli::command().try_get_matches_from(&args).and_then(|matches| {
+        let name = matches.subcommand_name().unwrap_or_default().to_owned();
+        Ok((name, Cli::from_arg_matches(&matches)?))
+    });
+    let (name, cli) = match parsed {
         Ok(cli) => cli,
         // Help and version go to standard output with code 0, wrong usage to standard error with code 2.
         Err(error) => {
@@ -49,7 +55,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let environment = Environment::of_process();
-    let mut app = App::new(&cli.global, environment);
+    let job = JOBS.contains(&name.as_str()).then(|| spelled(&args));
+    let journal = Journal::new(name, job, environment.time);
+    let mut app = App::new(&cli.global, environment, journal);
     let result = app.enter(&cli.global).and_then(|()| cli.command.run(&mut app));
     app.finish(result)
+}
+
+/// A command line as one would type it, for the log.
+fn spelled(args: &[OsString]) -> String {
+    let rest = args.iter().skip(1).map(|word| word.to_string_lossy());
+    std::iter::once("ghost".into())
+        .chain(rest)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -108,6 +108,9 @@ Variables:
 Configuration is read in this order, later ones win: defaults, the user's file, the repository's file .ghost/config,
 -c KEY=VALUE. `ghost config dump` shows every value and where it came from.
 
+Errors, warnings and the jobs that change a repository are also told to its log, .ghost/log (log.level, log.max-size,
+log.max-age and log.keep in the configuration); a log that cannot be written fails no command.
+
 Signals:
 
   SIGINT, SIGTERM  end cleanly: what was stored is kept; a second one ends at once

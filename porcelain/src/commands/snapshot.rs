@@ -16,7 +16,7 @@ use ghost_plumbing::object::{Metadata, ObjectId, ObjectKind, Snapshot};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::{Expected, RefChange, Who, line_ref, short_name};
 use ghost_plumbing::repository::Repository;
-use ghost_plumbing::repository::config::{ChunkMethod, Settings, Trust};
+use ghost_plumbing::repository::config::{ChunkMethod, LogLevel, Settings, Trust};
 use ghost_plumbing::snapshot::{self, About, Keep, Outcome as Taken, Place, Request, is_same};
 use ghost_plumbing::walk::{RuleOptions, Rules};
 use ghost_plumbing::{Error, Result, chunk};
@@ -323,6 +323,7 @@ fn tell(app: &mut App, repository: &Repository, arguments: &Arguments, taken: &T
         }
         app.output.failed_path(&problem.path, &problem.error);
     }
+    journal(app, taken, done);
     if app.output.json() {
         return tell_json(app, arguments, taken, done);
     }
@@ -356,6 +357,26 @@ fn tell(app: &mut App, repository: &Repository, arguments: &Arguments, taken: &T
         }
     }
     Ok(())
+}
+
+/// A line of the repository's log about what came of it.
+fn journal(app: &App, taken: &Taken, done: &Done) {
+    let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let what = match done.id {
+        Some(id) => format!("snapshot {id} on {}", done.line),
+        None => "no snapshot was recorded".to_owned(),
+    };
+    let text = format!(
+        "{what}: {}; new: {} bytes in {} objects, {} bytes on disk; known: {} bytes in {} objects; {} problems",
+        log::holds(&taken.snapshot),
+        get(&taken.counters.new_bytes),
+        get(&taken.counters.new_objects),
+        get(&taken.counters.stored_bytes),
+        get(&taken.counters.existing_bytes),
+        get(&taken.counters.existing_objects),
+        taken.problems.len(),
+    );
+    app.output.journal.write(LogLevel::Info, &text);
 }
 
 fn tell_counts(app: &mut App, arguments: &Arguments, taken: &Taken, done: &Done) -> Outcome {

@@ -1,6 +1,8 @@
-//! What a person sees: lines on standard output, notes and progress on standard error, sizes and times in words.
+//! What a person sees: lines on standard output, notes and progress on standard error, sizes and times in words; and
+//! the log of a repository.
 
 pub mod color;
+pub mod journal;
 pub mod output;
 pub mod progress;
 pub mod show;

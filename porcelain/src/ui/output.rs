@@ -7,9 +7,11 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, Write as _};
 
 use bstr::ByteSlice as _;
+use ghost_plumbing::repository::config::LogLevel;
 use serde::Serialize;
 
 use crate::error::Report;
+use crate::ui::journal::Journal;
 use crate::ui::{Style, show};
 
 /// How much is said, and how.
@@ -32,14 +34,17 @@ pub struct Manner {
 pub struct Output {
     out: BufWriter<io::Stdout>,
     manner: Manner,
+    /// What complaints go to as well.
+    pub journal: Journal,
 }
 
 impl Output {
     /// The streams of this process.
-    pub fn new(manner: Manner) -> Self {
+    pub fn new(manner: Manner, journal: Journal) -> Self {
         Self {
             out: BufWriter::with_capacity(64 << 10, io::stdout()),
             manner,
+            journal,
         }
     }
 
@@ -100,6 +105,7 @@ impl Output {
 
     /// A detail on standard error, from `-v` on (`level` 1) or `-vv` (2).
     pub fn note(&mut self, level: u8, text: impl Display) {
+        self.journal.write(LogLevel::Debug, &text.to_string());
         if self.manner.verbosity >= level {
             self.complain(format_args!("{text}"));
         }
@@ -107,6 +113,7 @@ impl Output {
 
     /// A warning on standard error.
     pub fn warn(&mut self, text: impl Display) {
+        self.journal.write(LogLevel::Warn, &text.to_string());
         let word = Style::Hint.paint("warning:", self.manner.color_errors);
         self.complain(format_args!("{word} {text}"));
     }
@@ -115,6 +122,7 @@ impl Output {
     pub fn error(&mut self, report: &Report) {
         let Some(message) = &report.message else { return };
         if self.manner.json {
+            self.journal.write(LogLevel::Error, message);
             let record = ErrorRecord {
                 message,
                 hints: &report.hints,
@@ -132,6 +140,7 @@ impl Output {
 
     /// One thing that failed, of a job that goes on.
     pub fn problem(&mut self, message: &str) {
+        self.journal.write(LogLevel::Error, message);
         let word = Style::Deleted.paint("error:", self.manner.color_errors);
         self.complain(format_args!("{word} {}", show::lines(message)));
     }

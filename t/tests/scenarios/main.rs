@@ -16,6 +16,7 @@ mod t1_objects;
 mod t2_store;
 mod t3_walk;
 mod t4_trees;
+mod t7_log;
 mod t7_porcelain;
 mod t7_readme;
 mod t7_signals;

@@ -38,6 +38,22 @@ choice! {
     }
 }
 
+choice! {
+    /// What goes to the log of a repository: messages of this level and those before it.
+    LogLevel {
+        /// Nothing.
+        Off = "off",
+        /// What failed.
+        Error = "error",
+        /// What was done otherwise than asked for.
+        Warn = "warn",
+        /// That a job began and how it ended.
+        Info = "info",
+        /// Details.
+        Debug = "debug",
+    }
+}
+
 /// A setting that may be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -163,6 +179,15 @@ settings! {
     "io.read-limit" io_read_limit_bytes: u64 = 0, Kind::Bytes { min: 0, max: NO_LIMIT }, Any;
     /// Whether snapshot and verify run at the lowest priority, for the processor and with it for the disk.
     "io.idle" io_idle: bool = false, ON_OFF, Any;
+
+    /// What is written to the log of the repository, .ghost/log: messages of this level and above.
+    "log.level" log_level: LogLevel = LogLevel::Info, Kind::Choice(LogLevel::NAMES), Any;
+    /// A log of this many bytes is put aside and a new one begun; 0 is no limit.
+    "log.max-size" log_size_bytes_max: u64 = 1 << 20, Kind::Bytes { min: 0, max: NO_LIMIT }, Any;
+    /// A log that began so many days ago is put aside; 0 is no limit.
+    "log.max-age" log_age_days_max: u64 = 90, Kind::Count { min: 0, max: 36_500 }, Any;
+    /// Logs that are kept beside the current one, as .ghost/log.1 and so on; the oldest goes first.
+    "log.keep" log_keep: u64 = 4, Kind::Count { min: 0, max: 100 }, Any;
 }
 
 impl Settings {

@@ -10,7 +10,7 @@ pub mod value;
 
 use std::collections::BTreeMap;
 
-pub use keys::{ChunkMethod, KEYS, Key, Settings, Trust, When};
+pub use keys::{ChunkMethod, KEYS, Key, LogLevel, Settings, Trust, When};
 pub use layers::{Layer, Origin, get, set, unset};
 pub use value::{Kind, Scope, Value, bytes_text, parse_bytes};
 
