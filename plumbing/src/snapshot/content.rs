@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::limits::BLOCK_BYTES_MAX;
 use crate::object::sha256x2::hash_all;
 use crate::object::{ContentRef, HashAlgo, Hasher, IndirectBuilder, ObjectId, ObjectKind, ObjectSource};
-use crate::store::{Class, LARGE_FILE_BYTES, Packer};
+use crate::store::{Class, HUGE_FILE_BYTES, LARGE_FILE_BYTES, Packer};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 4 << 20;
@@ -55,7 +55,9 @@ impl Sink for HashOnly {
 
 /// The class of a file's blocks.
 pub fn class_of(file_bytes: u64) -> Class {
-    if file_bytes >= LARGE_FILE_BYTES {
+    if file_bytes >= HUGE_FILE_BYTES {
+        Class::Huge
+    } else if file_bytes >= LARGE_FILE_BYTES {
         Class::Large
     } else {
         Class::Small
@@ -128,21 +130,33 @@ pub fn store_many(sink: &mut dyn Sink, params: Params, contents: &[&[u8]]) -> Re
 
 /// Stores the parts of a buffer and gives their refs.
 pub fn store_parts(sink: &mut dyn Sink, class: Class, buffer: &[u8], parts: &[Part]) -> Result<Vec<ContentRef>> {
-    let blocks: Vec<&[u8]> = parts.iter().filter_map(|part| data_of(buffer, part)).collect();
-    let mut ids = hash_all(sink.algo(), &blocks).into_iter();
-    let mut refs = Vec::with_capacity(parts.len());
-    for part in parts {
-        refs.push(match *part {
-            Part::Zeros { bytes } => ContentRef::Run { byte: 0, bytes },
-            Part::Data { start, bytes, .. } => {
-                let id = ids
-                    .next()
-                    .ok_or_else(|| Error::invalid("content", "hashes", "fewer than blocks"))?;
-                put_block(sink, class, id, &buffer[start..start + bytes])?
-            }
-        });
-    }
+    let refs = name_parts(sink.algo(), buffer, parts);
+    put_parts(sink, class, buffer, parts, &refs)?;
     Ok(refs)
+}
+
+/// The refs of the parts of a buffer.
+pub fn name_parts(algo: HashAlgo, buffer: &[u8], parts: &[Part]) -> Vec<ContentRef> {
+    let blocks: Vec<&[u8]> = parts.iter().filter_map(|part| data_of(buffer, part)).collect();
+    let mut ids = hash_all(algo, &blocks).into_iter();
+    let name = |part: &Part| match *part {
+        Part::Zeros { bytes } => Some(ContentRef::Run { byte: 0, bytes }),
+        Part::Data { bytes, .. } => ids.next().map(|id| ContentRef::Block {
+            id,
+            bytes: bytes as u64,
+        }),
+    };
+    parts.iter().filter_map(name).collect()
+}
+
+/// Stores the parts of a buffer under the names that [`name_parts`] gave them.
+pub fn put_parts(sink: &mut dyn Sink, class: Class, buffer: &[u8], parts: &[Part], refs: &[ContentRef]) -> Result<()> {
+    for (part, name) in parts.iter().zip(refs) {
+        if let (Some(bytes), ContentRef::Block { id, .. }) = (data_of(buffer, part), name) {
+            sink.put_hashed(class, ObjectKind::Block, *id, bytes)?;
+        }
+    }
+    Ok(())
 }
 
 fn data_of<'b>(buffer: &'b [u8], part: &Part) -> Option<&'b [u8]> {

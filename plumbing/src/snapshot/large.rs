@@ -1,10 +1,11 @@
 //! Storing one large file with all threads.
 //!
 //! 1. One thread reads and cuts; it hands on batches of whole parts and goes on.
-//! 2. Any thread hashes and stores the parts of a batch. The hash of the whole file goes from batch to batch in order:
-//!    who finds that the next one is at hand does it, so that it keeps no thread to itself.
-//! 3. The reading thread lists the parts, in order, as batches are done. When [`BATCHES_MAX`] are on their way it
-//!    works on one itself, which bounds the memory.
+//! 2. Any thread takes a batch, the oldest first, and names its parts. The hash of the whole file goes from batch to
+//!    batch in order: who finds that the next one is at hand does it, so that it keeps no thread to itself. Only then
+//!    are the parts stored: now and then that means to compress a frame, for which nobody should have to wait.
+//! 3. The reading thread lists the parts, in order, as batches are named. When [`BATCHES_MAX`] are on their way, not
+//!    named or not in the hash of the whole, it works on one itself, which bounds the memory.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -12,8 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::content::{Sink, Stored, class_of, hash_run, store_parts, stored};
-use super::queue::Task;
+use super::content::{Sink, Stored, class_of, hash_run, name_parts, put_parts, stored};
 use super::worker::Worker;
 use crate::chunk::{Chunker, Follows, Part, RUN_BYTES_MIN};
 use crate::error::Result;
@@ -21,10 +21,10 @@ use crate::object::{ContentRef, Hasher, IndirectBuilder};
 use crate::store::Class;
 use crate::walk::{Stat, hole_map};
 
-/// Bytes read into one batch.
-const BATCH_BYTES: usize = 2 << 20;
-/// Batches on their way.
-const BATCHES_MAX: usize = 4;
+/// Bytes read into one batch: with few and long ones the threads wait for each other.
+const BATCH_BYTES: usize = 1 << 20;
+/// Batches on their way: more than a frame takes, so that one thread has enough to do while another compresses one.
+const BATCHES_MAX: usize = 20;
 
 /// A part of a file on its way.
 pub struct Batch {
@@ -43,21 +43,24 @@ pub struct Large {
 
 #[derive(Default)]
 struct State {
-    /// Refs of batches that are done and not listed yet.
-    done: BTreeMap<usize, Result<Vec<ContentRef>>>,
+    /// Refs of batches that are named and not listed yet.
+    named: BTreeMap<usize, Vec<ContentRef>>,
     /// Batches that wait for their turn with the hash of the whole.
     to_hash: BTreeMap<usize, Arc<Batch>>,
+    /// How many are in the hash of the whole.
     hashed: usize,
     hasher: Option<Hasher>,
 }
 
 impl Batch {
-    /// Hashes and stores the parts, then does what is at hand of the hash of the whole.
-    pub fn run(self: Arc<Self>, sink: &mut dyn Sink) {
-        let refs = store_parts(sink, self.class, &self.buffer, &self.parts);
+    /// Names the parts, does what is at hand of the hash of the whole, and stores the parts.
+    pub fn run(self: Arc<Self>, sink: &mut dyn Sink) -> Result<()> {
+        let refs = name_parts(sink.algo(), &self.buffer, &self.parts);
         let file = self.file.clone();
         let mut state = file.state.lock();
+        state.named.insert(self.index, refs.clone());
         state.to_hash.insert(self.index, self.clone());
+        file.changed.notify_all();
         // Taking the hasher out makes this thread the one that hashes; the others leave their batches to it.
         while let Some(mut hasher) = state.hasher.take() {
             let next = state.hashed;
@@ -71,9 +74,15 @@ impl Batch {
             state = file.state.lock();
             state.hashed += 1;
             state.hasher = Some(hasher);
+            file.changed.notify_all();
         }
-        state.done.insert(self.index, refs);
-        file.changed.notify_all();
+        drop(state);
+        put_parts(sink, self.class, &self.buffer, &self.parts, &refs)
+    }
+
+    /// Whether both are parts of one file.
+    pub fn is_of_file_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.file, &other.file)
     }
 
     fn hash_into(&self, hasher: &mut Hasher) {
@@ -147,6 +156,7 @@ impl Worker<'_, '_> {
             builder: IndirectBuilder::new(algo),
             sent: 0,
             listed: 0,
+            hashed: 0,
         };
         let mut failed = None;
         for (data_end, hole) in ranges(fd, stat) {
@@ -155,7 +165,7 @@ impl Worker<'_, '_> {
                 break;
             }
         }
-        while listing.listed < listing.sent {
+        while listing.on_the_way() > 0 {
             self.help(&mut listing)?;
         }
         if let Some(error) = failed {
@@ -179,7 +189,7 @@ impl Worker<'_, '_> {
         class: Class,
     ) -> Result<std::io::Result<()>> {
         loop {
-            self.scan.progress.check()?;
+            self.scan.check()?;
             let there = match reading.fill(data_end, limit) {
                 Ok(there) => there,
                 Err(e) => return Ok(Err(e)),
@@ -224,9 +234,9 @@ impl Worker<'_, '_> {
 
     fn send(&mut self, listing: &mut Listing, batch: Batch) -> Result<()> {
         listing.sent += 1;
-        self.scan.queue.push([Task::Batch(Arc::new(batch))]);
-        self.list_done(listing)?;
-        while listing.sent - listing.listed >= BATCHES_MAX {
+        self.scan.queue.push_batch(Arc::new(batch));
+        self.list_named(listing)?;
+        while listing.on_the_way() >= BATCHES_MAX {
             self.help(listing)?;
         }
         Ok(())
@@ -235,24 +245,29 @@ impl Worker<'_, '_> {
     /// Works on a batch, or waits for one.
     fn help(&mut self, listing: &mut Listing) -> Result<()> {
         if let Some(batch) = self.scan.queue.pop_batch() {
-            batch.run(&mut self.packer);
+            let stored = batch.run(&mut self.packer);
             self.scan.queue.done();
+            stored?;
         } else {
             let mut state = listing.file.state.lock();
-            if !state.done.contains_key(&listing.listed) {
+            if !state.named.contains_key(&listing.listed) && state.hashed == listing.hashed {
                 listing.file.changed.wait(&mut state);
             }
         }
-        self.list_done(listing)
+        self.list_named(listing)
     }
 
-    /// Lists what is done, in order.
-    fn list_done(&mut self, listing: &mut Listing) -> Result<()> {
+    /// Lists what is named, in order.
+    fn list_named(&mut self, listing: &mut Listing) -> Result<()> {
         loop {
-            let refs = listing.file.state.lock().done.remove(&listing.listed);
+            let refs = {
+                let mut state = listing.file.state.lock();
+                listing.hashed = state.hashed;
+                state.named.remove(&listing.listed)
+            };
             let Some(refs) = refs else { return Ok(()) };
             listing.listed += 1;
-            for part in refs? {
+            for part in refs {
                 let packer = &mut self.packer;
                 listing
                     .builder
@@ -267,6 +282,15 @@ struct Listing {
     builder: IndirectBuilder,
     sent: usize,
     listed: usize,
+    /// How many were in the hash of the whole at the last look.
+    hashed: usize,
+}
+
+impl Listing {
+    /// Batches that are not named and listed, or not in the hash of the whole.
+    fn on_the_way(&self) -> usize {
+        self.sent - self.listed.min(self.hashed)
+    }
 }
 
 /// Ends of data with the length of the hole behind each; nothing is behind the last.

@@ -53,6 +53,18 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// Adds a part of a large file, which is done after the parts before it and before all else.
+    pub fn push_batch(&self, batch: Arc<Batch>) {
+        let mut state = self.state.lock();
+        let is_before = |task: &&Task| matches!(task, Task::Batch(other) if other.is_of_file_of(&batch));
+        let before = state.tasks.iter().rev().take_while(is_before).count();
+        let at = state.tasks.len() - before;
+        state.tasks.insert(at, Task::Batch(batch));
+        state.open += 1;
+        drop(state);
+        self.changed.notify_one();
+    }
+
     /// Counts a task that was not pushed.
     pub fn enter(&self) {
         self.state.lock().open += 1;
@@ -93,11 +105,12 @@ impl Queue {
         }
     }
 
-    /// Throws away what waits.
+    /// Throws away what waits, but for parts of large files: somebody waits for them.
     pub fn clear(&self) {
         let mut state = self.state.lock();
-        state.open -= state.tasks.len();
-        state.tasks.clear();
+        let before = state.tasks.len();
+        state.tasks.retain(|task| matches!(task, Task::Batch(_)));
+        state.open -= before - state.tasks.len();
         self.changed.notify_all();
     }
 }

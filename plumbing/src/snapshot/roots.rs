@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::directory::{Dir, Inner};
 use super::links::Links;
 use super::queue::Queue;
-use super::scan::{Scan, run};
+use super::scan::{Scan, run, with_threads};
 use super::worker::Worker;
 use super::{Keep, Place, Problem, Request};
 use crate::disk::Disk;
@@ -280,8 +280,11 @@ impl<'a> Roots<'a> {
         let scan = self.scan(None, self.identity(root, self.request.keep))?;
         scan.count(&stat);
         let mut worker = Worker::new(&scan, writer.packer());
-        let entry = worker.root_entry(&dir, &name, &stat)?;
-        worker.packer.flush()?;
+        let entry = with_threads(&scan, writer, &mut worker, |worker| {
+            worker.root_entry(&dir, &name, &stat)
+        });
+        // Also after an interruption: what was read need not be read again.
+        let entry = worker.packer.flush().and(entry)?;
         drop(worker);
         totals.files += scan.files.load(Ordering::Relaxed);
         totals.others += scan.others.load(Ordering::Relaxed);

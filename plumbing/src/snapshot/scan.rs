@@ -50,6 +50,14 @@ impl Scan<'_> {
         self.failed.store(true, Ordering::Relaxed);
     }
 
+    /// Fails where the job is to stop: the caller asked for it, or another thread failed.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        self.progress.check()
+    }
+
     pub(super) fn count(&self, stat: &Stat) {
         let counter = match stat.kind {
             Kind::File => {
@@ -88,30 +96,7 @@ impl Scan<'_> {
 /// Runs the threads until the walk is over.
 pub(super) fn run<'s>(scan: &'s Scan<'s>, writer: &Writer<'_>, top: &Arc<Dir>) -> Result<()> {
     let mut first = Worker::new(scan, writer.packer());
-    let others = scan.request.threads.max(1) - 1;
-    let result = std::thread::scope(|threads| {
-        let spawn = |_| {
-            threads.spawn(|| {
-                let mut worker = Worker::new(scan, writer.packer());
-                let result = worker.run();
-                // Also after an interruption: what was read need not be read again.
-                worker.packer.flush().and(result)
-            })
-        };
-        scan.queue.enter();
-        let handles: Vec<_> = (0..others).map(spawn).collect();
-        let mut result = first.begin(top);
-        if result.is_err() {
-            scan.queue.clear();
-        }
-        scan.queue.done();
-        result = result.and(first.run());
-        for handle in handles {
-            let other = handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            result = result.and(other);
-        }
-        result
-    });
+    let result = with_threads(scan, writer, &mut first, |first| first.begin(top));
     let finished = result.and_then(|()| {
         for dir in scan.links.finish() {
             let mut next = first.finish(&dir)?;
@@ -122,4 +107,46 @@ pub(super) fn run<'s>(scan: &'s Scan<'s>, writer: &Writer<'_>, top: &Arc<Dir>) -
         Ok(())
     });
     first.packer.flush().and(finished)
+}
+
+/// Does `begin` in this thread and all tasks that come of it in all threads.
+pub(super) fn with_threads<'s, 'w, T>(
+    scan: &'s Scan<'s>,
+    writer: &'w Writer<'w>,
+    first: &mut Worker<'s, 'w>,
+    begin: impl FnOnce(&mut Worker<'s, 'w>) -> Result<T>,
+) -> Result<T> {
+    let others = scan.request.threads.max(1) - 1;
+    std::thread::scope(|threads| {
+        let spawn = |_| {
+            threads.spawn(|| {
+                let mut worker = Worker::new(scan, writer.packer());
+                let result = worker.run();
+                // Also after an interruption: what was read need not be read again.
+                worker.packer.flush().and(result)
+            })
+        };
+        scan.queue.enter();
+        let handles: Vec<_> = (0..others).map(spawn).collect();
+        let begun = begin(first);
+        if begun.is_err() {
+            scan.fail();
+            scan.queue.clear();
+        }
+        scan.queue.done();
+        let mut result = first.run();
+        for handle in handles {
+            let other = handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            result = cause(result, other);
+        }
+        cause(begun, result)
+    })
+}
+
+/// What one thread gave, unless it only stopped because another failed: then that failure.
+fn cause<T>(result: Result<T>, other: Result<()>) -> Result<T> {
+    match (result, other) {
+        (Ok(value), Ok(())) => Ok(value),
+        (Ok(_) | Err(Error::Interrupted), Err(error)) | (Err(error), _) => Err(error),
+    }
 }

@@ -61,7 +61,11 @@ impl<'s, 'w> Worker<'s, 'w> {
     /// Works until all is done.
     pub fn run(&mut self) -> Result<()> {
         while let Some(task) = self.scan.queue.pop() {
-            let result = self.scan.progress.check().and_then(|()| self.work(task));
+            let result = match task {
+                // The thread that reads the file waits for it, whatever else went wrong.
+                Task::Batch(batch) => batch.run(&mut self.packer),
+                task => self.scan.check().and_then(|()| self.work(task)),
+            };
             self.scan.queue.done();
             self.packer.counters().tell(self.scan.progress);
             if let Err(error) = result {
@@ -81,10 +85,7 @@ impl<'s, 'w> Worker<'s, 'w> {
                 self.read_files(&dir, &slots)?;
                 self.release(dir)
             }
-            Task::Batch(batch) => {
-                batch.run(&mut self.packer);
-                Ok(())
-            }
+            Task::Batch(batch) => batch.run(&mut self.packer),
         }
     }
 
@@ -193,7 +194,7 @@ impl<'s, 'w> Worker<'s, 'w> {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         for &slot in slots {
-            self.scan.progress.check()?;
+            self.scan.check()?;
             let (number, stat, link) = {
                 let inner = dir.inner.lock();
                 let item: &Item = &inner.window[slot];

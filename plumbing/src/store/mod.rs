@@ -36,7 +36,7 @@ pub use data::read::Frame;
 use data::read::{DataFile, Head, scan};
 use index::format::unpack;
 use index::read::Segment;
-pub use pack::{Class, LARGE_FILE_BYTES, Packer};
+pub use pack::{Class, HUGE_FILE_BYTES, LARGE_FILE_BYTES, Packer};
 use recent::{Recent, State as RecentState};
 pub use writer::{Counters, Writer};
 
@@ -67,7 +67,7 @@ pub struct Options {
     pub file_bytes_max: u64,
     /// Bytes of small files in one frame.
     pub frame_bytes: usize,
-    /// Bytes of large files in one frame.
+    /// Bytes of large files in one frame; of huge ones three quarters of it.
     pub large_frame_bytes: usize,
     /// Bytes of metadata in one frame.
     pub meta_frame_bytes: usize,

@@ -23,15 +23,20 @@ pub enum Class {
     Small,
     /// Chunks of large files.
     Large,
+    /// Chunks of files so long that the likeness which counts is within them, and that one file keeps all threads busy:
+    /// its frames are shorter, so that no thread waits long for one, and less is decompressed for a part of the file.
+    Huge,
     /// What does not compress.
     Dense,
     /// Trees, indirect blocks, snapshots.
     Meta,
 }
 
-const CLASSES: usize = 4;
+const CLASSES: usize = 5;
 /// A file of this many bytes or more is large.
 pub const LARGE_FILE_BYTES: u64 = 128 << 10;
+/// A file of this many bytes or more is huge.
+pub const HUGE_FILE_BYTES: u64 = 64 << 20;
 /// Bytes that are looked at to tell whether an object compresses.
 const SAMPLE_BYTES: usize = 4096;
 
@@ -138,7 +143,7 @@ impl<'w> Packer<'w> {
 
     /// Hands what is grouped to the appender.
     pub fn flush(&mut self) -> Result<()> {
-        for class in [Class::Small, Class::Large, Class::Dense, Class::Meta] {
+        for class in [Class::Small, Class::Large, Class::Huge, Class::Dense, Class::Meta] {
             if !self.groups[class as usize].ids.is_empty() {
                 self.seal(class)?;
             }
@@ -196,6 +201,7 @@ fn frame_bytes(class: Class, options: &Options) -> usize {
     match class {
         Class::Small | Class::Dense => options.frame_bytes,
         Class::Large => options.large_frame_bytes,
+        Class::Huge => options.large_frame_bytes / 4 * 3,
         Class::Meta => options.meta_frame_bytes,
     }
 }
@@ -213,7 +219,7 @@ pub(super) fn seal_record(payload: &[u8], level: i32) -> Result<Sealed> {
 /// Windows that span a frame: level 3 alone looks back 2 MiB.
 fn window_log(class: Class) -> Option<u32> {
     match class {
-        Class::Large => Some(24),
+        Class::Large | Class::Huge => Some(24),
         Class::Small => Some(22),
         Class::Dense | Class::Meta => None,
     }

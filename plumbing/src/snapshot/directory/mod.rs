@@ -241,7 +241,7 @@ impl Worker<'_, '_> {
                 inner.stats.push(stat);
             }
         }
-        self.scan.progress.check()
+        self.scan.check()
     }
 
     /// Takes the next entries, or ends the directory when there are none.
