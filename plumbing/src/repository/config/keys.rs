@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(nearest("chunk.averge"), Some("chunk.avg"));
         assert_eq!(nearest("snapshot.excludes"), Some("snapshot.exclude"));
         assert_eq!(nearest("snapshots.trust"), Some("snapshot.trust"));
-        assert_eq!(nearest("core.level"), Some("zstd.level"));
+        assert_eq!(nearest("zstd.levels"), Some("zstd.level"));
         assert_eq!(nearest("something.else"), None);
     }
 }
