@@ -52,3 +52,7 @@ pub const IGNORE_FILE_BYTES_MAX: usize = 4 << 20;
 pub const CONFIG_BYTES_MAX: usize = 1 << 20;
 /// Longest whole file content in bytes: offsets are signed 64-bit in every system call.
 pub const CONTENT_BYTES_MAX: u64 = i64::MAX as u64;
+/// Longest line of a descriptor file in bytes: a path of a megabyte whose every byte is escaped.
+pub const GHOST_LINE_BYTES_MAX: usize = 8 << 20;
+/// Most places of one ghost in a descriptor file: all of them are held in memory.
+pub const GHOST_PLACES_MAX: usize = 1 << 20;

@@ -5,12 +5,16 @@
 //! - [`fasthash`], [`digest`]: the sampled hash; both hashes of live files
 //! - [`catalogue`]: all ghosts of a repository, in a database that is a view: delete it, and snapshots and scans make it
 //!   anew
+//! - [`scan`]: finding what is on a file system, without storing any of it
+//! - [`check`]: proving again that files are what they were seen to be
+//! - [`text`]: descriptions as `.ghostdesc` files
 //! - [`forest`]: the one algebra: a live directory ([`live`]), a stored tree ([`stored`]) and a bundle answer the same
 //!   three questions. What compares, copies or acts is written once, over it
 //! - [`recall`]: what a catalogue knows of live files, read by folder, and what is learnt of them
 //! - [`dup`]: groups of equal files
 
 pub mod catalogue;
+pub mod check;
 pub mod digest;
 pub mod dup;
 pub mod fasthash;
@@ -19,8 +23,10 @@ pub mod ghost;
 mod hashing;
 pub mod live;
 pub mod recall;
+pub mod scan;
 pub mod stored;
 mod table;
+pub mod text;
 
 #[cfg(test)]
 mod tests;

@@ -6,12 +6,18 @@
 //!    with what they see; a question for each file would cost more than looking at it.
 //! 3. Writers hand in what they saw of many directories ([`Catalogue::record`]): one short transaction.
 //!
+//! 4. Before questions about what was, [`catch_up`] adds what snapshots hold that were taken since: taking one writes
+//!    nothing here, and costs nothing.
+//!
 //! Invariants: a fact about a content is in its own row only; `place` holds what is there as far as is known, `past` what
 //! was; the stat values of a place are kept only where they prove that its content is unchanged.
 //!
 //! It is a view: nothing durable depends on it, so SQLite reaches its files by itself and not through [`crate::disk`].
 //! The seam is there to test what must survive a crash; this need not, and SQLite's own locks and log do.
 
+mod absorb;
+mod due;
+mod learn;
 mod open;
 mod read;
 mod schema;
@@ -31,6 +37,8 @@ use crate::object::ObjectId;
 use crate::time::Timestamp;
 use crate::walk::Stat;
 
+pub use self::absorb::catch_up;
+pub use self::due::{Due, Position, Scope};
 pub use self::open::Opened;
 pub use self::read::Listing;
 pub use self::write::{Facts, FileSeen, Look, Recorded};
@@ -81,8 +89,8 @@ pub struct Row {
     pub fasthash: Option<FastHash>,
     /// Length in bytes.
     pub size: u64,
-    /// Last change of the content.
-    pub mtime: Timestamp,
+    /// Last change of the content, where whoever told of the file knew it.
+    pub mtime: Option<Timestamp>,
     /// What a later look is compared with beside size and mtime; none where stat values prove nothing.
     pub settled: Option<Settled>,
     /// When the content was first seen there.
@@ -104,7 +112,7 @@ impl Row {
     /// Whether a file that looks so now still has this content.
     pub fn is_unchanged(&self, stat: &Stat) -> bool {
         self.size == stat.size
-            && self.mtime == stat.mtime
+            && self.mtime == Some(stat.mtime)
             && self
                 .settled
                 .is_some_and(|settled| settled.ctime == stat.ctime && settled.ino == stat.ino)

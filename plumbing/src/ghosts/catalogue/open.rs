@@ -48,6 +48,11 @@ impl Catalogue {
         }
     }
 
+    /// Moves a catalogue that turned out to be damaged aside; gives its new name. This one is of no use any more.
+    pub fn abandon(&self, now: Timestamp) -> Result<PathBuf> {
+        move_aside(&self.path, now)
+    }
+
     /// A second connection to the same catalogue, for another thread.
     pub fn again(&self) -> Result<Self> {
         Self::try_open(&self.path)

@@ -1,15 +1,21 @@
 //! Questions to a catalogue.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
 use bstr::BString;
+use hashbrown::HashSet;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, Row as SqlRow, params};
 
 use super::schema::Nanos;
+use super::write::below;
 use super::{Catalogue, Content, ContentId, Row, Settled, join_path, split_path};
 use crate::error::Result;
 use crate::ghosts::fasthash::FastHash;
 use crate::ghosts::ghost::{Ghost, Place, Places};
 use crate::object::{HashAlgo, IdPrefix, ObjectId};
+use crate::repository::config::Trust;
 use crate::time::Timestamp;
 
 /// A query for files; [`take_row`] says which column is what.
@@ -24,7 +30,8 @@ macro_rules! files_where {
         )
     };
 }
-const DIRECTORY: &str = files_where!(" ORDER BY p.name");
+const FILES_AFTER: &str = files_where!(" AND p.name > ?3 ORDER BY p.name");
+const FILES_BETWEEN: &str = files_where!(" AND p.name > ?3 AND p.name <= ?4 ORDER BY p.name");
 const ONE_FILE: &str = files_where!(" AND p.name = ?3");
 
 /// A query for contents; [`take_content`] says which column is what.
@@ -94,10 +101,32 @@ impl Listing {
 impl Catalogue {
     /// Reads what is known to be in the directory `path` of a machine into `listing`; nothing where it was never seen.
     pub fn list(&self, host: &str, path: &[u8], listing: &mut Listing) -> Result<()> {
+        self.list_between(host, path, b"", None, listing)
+    }
+
+    /// As [`list`](Self::list), of the names behind `after` up to `to` only: very large directories are read in parts.
+    pub fn list_between(
+        &self,
+        host: &str,
+        path: &[u8],
+        after: &[u8],
+        to: Option<&[u8]>,
+        listing: &mut Listing,
+    ) -> Result<()> {
         listing.clear();
         let mut fill = || -> rusqlite::Result<()> {
-            let mut statement = self.connection.prepare_cached(DIRECTORY)?;
-            let mut rows = statement.query(params![host, path])?;
+            let mut after_only;
+            let mut between;
+            let mut rows = match to {
+                None => {
+                    after_only = self.connection.prepare_cached(FILES_AFTER)?;
+                    after_only.query(params![host, path, after])?
+                }
+                Some(to) => {
+                    between = self.connection.prepare_cached(FILES_BETWEEN)?;
+                    between.query(params![host, path, after, to])?
+                }
+            };
             while let Some(row) = rows.next()? {
                 listing.push(row.get_ref(0)?.as_blob()?, take_row(row)?);
             }
@@ -194,6 +223,69 @@ impl Catalogue {
         self.contents(contents_where!("size = ?1 AND fasthash = ?2 ORDER BY id"), sought)
     }
 
+    /// The content with the next number; all of them come one after the other.
+    pub fn content_after(&self, last: Option<ContentId>) -> Result<Option<Content>> {
+        let last = last.map_or(i64::MIN, |last| last.0);
+        Ok(self
+            .contents(contents_where!("id > ?1 ORDER BY id LIMIT 1"), params![last])?
+            .pop())
+    }
+
+    /// The contents that are or were at a path: what is there first, then the last that was.
+    pub fn ever_at(&self, host: &str, path: &[u8]) -> Result<Vec<Content>> {
+        let (folder, name) = split_path(path);
+        let sql = contents_where!(
+            "id IN (SELECT p.content FROM host h JOIN directory d ON d.host = h.id JOIN place p ON p.directory = d.id \
+             WHERE h.name = ?1 AND d.path = ?2 AND p.name = ?3 \
+             UNION SELECT p.content FROM host h JOIN directory d ON d.host = h.id JOIN past p ON p.directory = d.id \
+             WHERE h.name = ?1 AND d.path = ?2 AND p.name = ?3) ORDER BY found_last DESC, id"
+        );
+        self.contents(sql, params![host, folder, name])
+    }
+
+    /// The contents that are at or below a path, each once, in the order of places.
+    pub fn contents_below(&self, host: &str, path: &[u8]) -> Result<Vec<ContentId>> {
+        let ((folder, name), (low, high)) = (split_path(path), below(path));
+        let find = || -> rusqlite::Result<Vec<ContentId>> {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT p.content FROM host h JOIN directory d ON d.host = h.id JOIN place p ON p.directory = d.id \
+                 WHERE h.name = ?1 AND p.content IS NOT NULL AND (d.path = ?2 AND p.name = ?3 \
+                 OR d.path = ?4 OR d.path >= ?5 AND d.path < ?6) ORDER BY d.path, p.name",
+            )?;
+            let sought = params![host, folder, name, path, low.as_slice(), high.as_slice()];
+            let mut seen = HashSet::new();
+            let mut found = Vec::new();
+            let mut rows = statement.query(sought)?;
+            while let Some(row) = rows.next()? {
+                let id = ContentId(row.get(0)?);
+                if seen.insert(id) {
+                    found.push(id);
+                }
+            }
+            Ok(found)
+        };
+        find().map_err(self.failed("read"))
+    }
+
+    /// How far the innermost tree that was scanned and holds `path` is trusted.
+    pub fn trust(&self, host: &str, path: &Path) -> Result<Option<Trust>> {
+        let find = || -> rusqlite::Result<Option<Trust>> {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT r.trust FROM root r JOIN host h ON h.id = r.host WHERE h.name = ?1 AND r.path = ?2 \
+                 AND r.scanned IS NOT NULL",
+            )?;
+            for root in path.ancestors() {
+                let sought = params![host, root.as_os_str().as_bytes()];
+                let found: Option<String> = statement.query_row(sought, |row| row.get(0)).optional()?;
+                if let Some(found) = found {
+                    return Ok(Some(if found == "hash" { Trust::Hash } else { Trust::Stat }));
+                }
+            }
+            Ok(None)
+        };
+        find().map_err(self.failed("read"))
+    }
+
     fn contents(&self, sql: &'static str, sought: &[&dyn rusqlite::ToSql]) -> Result<Vec<Content>> {
         let find = || -> rusqlite::Result<Vec<Content>> {
             let mut statement = self.connection.prepare_cached(sql)?;
@@ -269,13 +361,13 @@ pub(super) fn id_bytes(id: &ObjectId) -> Vec<u8> {
     bytes
 }
 
-fn take_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
+pub(super) fn take_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     let (ctime, inode): (Option<Nanos>, Option<i64>) = (row.get(5)?, row.get(6)?);
     Ok(Row {
         content: row.get::<_, Option<i64>>(1)?.map(ContentId),
         fasthash: take_fast(row, 2)?,
         size: row.get::<_, i64>(3)?.cast_unsigned(),
-        mtime: row.get::<_, Nanos>(4)?.into(),
+        mtime: row.get::<_, Option<Nanos>>(4)?.map(Into::into),
         settled: ctime.zip(inode).map(|(ctime, inode)| Settled {
             ctime: ctime.into(),
             ino: inode.cast_unsigned(),

@@ -48,11 +48,13 @@ CREATE TABLE place (
     content INTEGER REFERENCES content,
     fasthash BLOB,
     size INTEGER NOT NULL,
-    mtime INTEGER NOT NULL,
+    mtime INTEGER,
     ctime INTEGER,
     inode INTEGER,
     seen_first INTEGER NOT NULL,
     seen_last INTEGER NOT NULL,
+    verified_full INTEGER,
+    verified_fast INTEGER,
     PRIMARY KEY (directory, name)
 ) WITHOUT ROWID;
 CREATE INDEX place_content ON place (content) WHERE content IS NOT NULL;

@@ -2,14 +2,15 @@
 
 use bstr::BString;
 use hashbrown::{HashMap, HashSet};
-use rusqlite::{CachedStatement, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::read::id_bytes;
 use super::schema::Nanos;
-use super::{Catalogue, split_path};
+use super::{Catalogue, ContentId, join_path, split_path};
 use crate::error::Result;
 use crate::ghosts::fasthash::FastHash;
 use crate::object::ObjectId;
+use crate::repository::config::Trust;
 use crate::time::Timestamp;
 use crate::walk::Stat;
 
@@ -44,6 +45,8 @@ pub struct FileSeen {
 /// What was computed of a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Facts {
+    /// The sampled hash, which is still that of the content that is known to be there.
+    Same(ContentId, FastHash),
     /// Both hashes, or the full one alone.
     Full(ObjectId, Option<FastHash>),
     /// The sampled one alone: which content it is stays open.
@@ -64,70 +67,161 @@ pub struct Recorded {
 impl Catalogue {
     /// Adds what was seen on a machine, all of it or nothing.
     pub fn record(&mut self, host: &str, looks: &[Look]) -> Result<Recorded> {
-        let path = self.path.clone();
-        let mut write = || -> rusqlite::Result<Recorded> {
-            let transaction = self
-                .connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let recorded = Writer::new(&transaction, host)?.looks(looks)?;
+        self.write(host, |writer| looks.iter().try_for_each(|look| writer.look(look)))
+    }
+
+    /// Remembers that a tree was scanned, and how far its stat values were trusted.
+    pub fn keep_root(&mut self, host: &str, path: &[u8], trust: Trust, scanned: Timestamp) -> Result<()> {
+        let trust = match trust {
+            Trust::Stat => "stat",
+            Trust::Hash => "hash",
+        };
+        self.write(host, |writer| {
+            writer
+                .statement(
+                    "INSERT INTO root (host, path, trust, scanned) VALUES (?1, ?2, ?3, ?4) \
+                     ON CONFLICT DO UPDATE SET trust = excluded.trust, scanned = excluded.scanned",
+                )?
+                .execute(params![writer.host, path, trust, Nanos::from(scanned)])?;
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// The directories at and below `root` that hold files as far as is known, and were not looked at since.
+    pub fn not_seen_since(&self, host: &str, root: &[u8], since: Timestamp) -> Result<Vec<BString>> {
+        let (low, high) = below(root);
+        let find = || -> rusqlite::Result<Vec<BString>> {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT d.path FROM host h JOIN directory d ON d.host = h.id \
+                 WHERE h.name = ?1 AND (d.path = ?2 OR d.path >= ?3 AND d.path < ?4) AND d.seen < ?5 \
+                 AND EXISTS (SELECT 1 FROM place p WHERE p.directory = d.id AND p.seen_last < ?5)",
+            )?;
+            let sought = params![host, root, low.as_slice(), high.as_slice(), Nanos::from(since)];
+            statement
+                .query_map(sought, |row| Ok(row.get_ref(0)?.as_blob()?.into()))?
+                .collect()
+        };
+        find().map_err(self.failed("read"))
+    }
+
+    /// Moves all files of a directory that is gone to the past; gives how many there were.
+    pub fn lose_folder(&mut self, host: &str, path: &[u8], looked: Timestamp) -> Result<u64> {
+        let looked = Nanos::from(looked);
+        let recorded = self.write(host, |writer| {
+            let Some(directory) = writer.directory(&path.into())? else {
+                return Ok(());
+            };
+            writer.recorded.gone += writer.all_gone(directory, looked)?;
+            writer.forget_trees(&path.into())
+        })?;
+        Ok(recorded.gone)
+    }
+
+    /// One transaction: all that `change` does, or nothing.
+    pub(super) fn write(
+        &mut self,
+        host: &str,
+        change: impl FnOnce(&mut Writer<'_>) -> rusqlite::Result<()>,
+    ) -> Result<Recorded> {
+        let path = &self.path;
+        let connection = &mut self.connection;
+        let run = || -> rusqlite::Result<Recorded> {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut writer = Writer::new(&transaction, host)?;
+            change(&mut writer)?;
+            let recorded = writer.recorded;
+            drop(writer);
             transaction.commit()?;
             Ok(recorded)
         };
-        write().map_err(super::open::failed("write", &path))
+        run().map_err(super::open::failed("write", path))
     }
 }
 
-/// A directory that was never looked at as a whole.
-const NEVER: Nanos = Nanos(i64::MIN);
+/// The bounds of all paths below a directory: the lower one is in, the upper one is not.
+pub(super) fn below(path: &[u8]) -> (BString, BString) {
+    let low = join_path(path, b"");
+    let mut high = low.clone();
+    // The slash is always there, and what follows it in the order of bytes is 0.
+    if let Some(last) = high.last_mut() {
+        *last = b'0';
+    }
+    (low, high)
+}
 
-/// One transaction.
+/// A directory that was never looked at as a whole.
+pub(super) const NEVER: Nanos = Nanos(i64::MIN);
+
+impl std::ops::AddAssign for Recorded {
+    fn add_assign(&mut self, other: Self) {
+        self.new_contents += other.new_contents;
+        self.new_places += other.new_places;
+        self.gone += other.gone;
+    }
+}
+
+/// What one transaction does.
 pub(super) struct Writer<'c> {
-    transaction: &'c Transaction<'c>,
-    host: i64,
+    pub(super) connection: &'c Connection,
+    pub(super) host: i64,
     directories: HashMap<BString, i64>,
     /// Directories that are known to be no longer those of a stored tree.
     forgotten: HashSet<BString>,
-    recorded: Recorded,
+    pub(super) recorded: Recorded,
 }
 
 /// What a place held before.
-struct Before {
-    content: Option<i64>,
-    mtime: Nanos,
-    seen_first: Nanos,
-    seen_last: Nanos,
+pub(super) struct Before {
+    pub(super) content: Option<i64>,
+    pub(super) mtime: Option<Nanos>,
+    pub(super) seen_first: Nanos,
+    pub(super) seen_last: Nanos,
+}
+
+/// What is said of a content.
+pub(super) struct ContentFacts {
+    pub(super) fullhash: ObjectId,
+    pub(super) size: u64,
+    pub(super) fasthash: Option<FastHash>,
+    pub(super) lastmod: Option<Nanos>,
+    pub(super) verified_full: Option<Nanos>,
+    pub(super) verified_fast: Option<Nanos>,
+    pub(super) found_first: Nanos,
+    pub(super) found_last: Nanos,
 }
 
 impl<'c> Writer<'c> {
-    pub(super) fn new(transaction: &'c Transaction<'c>, host: &str) -> rusqlite::Result<Self> {
-        let found = transaction
+    pub(super) fn new(connection: &'c Connection, host: &str) -> rusqlite::Result<Self> {
+        let found = connection
             .query_row("SELECT id FROM host WHERE name = ?1", [host], |row| row.get(0))
             .optional()?;
         let host = match found {
             Some(id) => id,
             None => {
-                transaction.execute("INSERT INTO host (name) VALUES (?1)", [host])?;
-                transaction.last_insert_rowid()
+                connection.execute("INSERT INTO host (name) VALUES (?1)", [host])?;
+                connection.last_insert_rowid()
             }
         };
         Ok(Self {
-            transaction,
             host,
-            directories: HashMap::new(),
-            forgotten: HashSet::new(),
-            recorded: Recorded::default(),
+            ..Self::nowhere(connection)
         })
     }
 
-    fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
-        self.transaction.prepare_cached(sql)
+    /// For what belongs to no machine.
+    pub(super) fn nowhere(connection: &'c Connection) -> Self {
+        Self {
+            connection,
+            host: 0,
+            directories: HashMap::new(),
+            forgotten: HashSet::new(),
+            recorded: Recorded::default(),
+        }
     }
 
-    fn looks(mut self, looks: &[Look]) -> rusqlite::Result<Recorded> {
-        for look in looks {
-            self.look(look)?;
-        }
-        Ok(self.recorded)
+    pub(super) fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
+        self.connection.prepare_cached(sql)
     }
 
     fn look(&mut self, look: &Look) -> rusqlite::Result<()> {
@@ -176,13 +270,13 @@ impl<'c> Writer<'c> {
     pub(super) fn new_directory(&mut self, path: &BString, seen: Nanos) -> rusqlite::Result<i64> {
         self.statement("INSERT INTO directory (host, path, seen) VALUES (?1, ?2, ?3)")?
             .execute(params![self.host, path.as_slice(), seen])?;
-        let id = self.transaction.last_insert_rowid();
+        let id = self.connection.last_insert_rowid();
         self.directories.insert(path.clone(), id);
         self.forget_trees(path)?;
         Ok(id)
     }
 
-    fn before(&self, directory: i64, name: &[u8]) -> rusqlite::Result<Option<Before>> {
+    pub(super) fn before(&self, directory: i64, name: &[u8]) -> rusqlite::Result<Option<Before>> {
         self.statement(
             "SELECT p.content, p.mtime, p.seen_first, max(p.seen_last, d.seen) \
              FROM place p JOIN directory d ON d.id = p.directory WHERE p.directory = ?1 AND p.name = ?2",
@@ -208,12 +302,10 @@ impl<'c> Writer<'c> {
         may_have_been: bool,
     ) -> rusqlite::Result<()> {
         let mtime = Nanos::from(file.stat.mtime);
-        let (content, fasthash) = match &file.facts {
-            Facts::Full(fullhash, fasthash) => (
-                Some(self.content(fullhash, file.stat.size, *fasthash, mtime, looked)?),
-                None,
-            ),
-            Facts::Fast(fasthash) => (None, Some(fasthash.to_bytes())),
+        let (content, fasthash) = self.facts(file, mtime, looked)?;
+        let (verified_full, verified_fast) = match file.facts {
+            Facts::Full(..) => (Some(looked), Some(looked)),
+            Facts::Same(..) | Facts::Fast(_) => (None, Some(looked)),
         };
         let same = before.as_ref().filter(|before| before.content == content);
         let mut seen_first = same.map_or(looked, |before| before.seen_first);
@@ -231,11 +323,13 @@ impl<'c> Writer<'c> {
         let exact = [file.stat.mtime, file.stat.ctime].into_iter().all(Nanos::is_exact);
         let settled = (file.settled && exact).then(|| (Nanos::from(file.stat.ctime), file.stat.ino.cast_signed()));
         self.statement(
-            "INSERT INTO place (directory, name, content, fasthash, size, mtime, ctime, inode, seen_first, seen_last) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+            "INSERT INTO place (directory, name, content, fasthash, size, mtime, ctime, inode, seen_first, seen_last, \
+             verified_full, verified_fast) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
              ON CONFLICT DO UPDATE SET content = excluded.content, fasthash = excluded.fasthash, size = excluded.size, \
              mtime = excluded.mtime, ctime = excluded.ctime, inode = excluded.inode, \
-             seen_first = excluded.seen_first, seen_last = excluded.seen_last",
+             seen_first = excluded.seen_first, seen_last = excluded.seen_last, \
+             verified_full = iif(content IS excluded.content, coalesce(excluded.verified_full, verified_full), \
+             excluded.verified_full), verified_fast = excluded.verified_fast",
         )?
         .execute(params![
             directory,
@@ -248,44 +342,80 @@ impl<'c> Writer<'c> {
             settled.map(|settled| settled.1),
             seen_first,
             looked,
+            verified_full,
+            verified_fast,
         ])?;
         Ok(())
     }
 
-    /// A content that was read; gives its number.
-    fn content(
+    /// The number of a file's content, or, where that is not known, its fast hash.
+    fn facts(
         &mut self,
-        fullhash: &ObjectId,
-        size: u64,
-        fasthash: Option<FastHash>,
+        file: &FileSeen,
         mtime: Nanos,
         looked: Nanos,
-    ) -> rusqlite::Result<i64> {
-        let fast = fasthash.map(FastHash::to_bytes);
-        let updated: Option<i64> = self
+    ) -> rusqlite::Result<(Option<i64>, Option<[u8; 17]>)> {
+        let (fullhash, fasthash) = match &file.facts {
+            Facts::Full(fullhash, fasthash) => (fullhash, fasthash),
+            Facts::Fast(fasthash) => return Ok((None, Some(fasthash.to_bytes()))),
+            Facts::Same(content, fasthash) => {
+                self.statement(
+                    "UPDATE content SET fasthash = coalesce(fasthash, ?2), found_last = max(found_last, ?3), \
+                     verified_fast = max(coalesce(verified_fast, ?3), ?3) WHERE id = ?1",
+                )?
+                .execute(params![content.0, fasthash.to_bytes(), looked])?;
+                return Ok((Some(content.0), None));
+            }
+        };
+        let facts = ContentFacts {
+            fullhash: *fullhash,
+            size: file.stat.size,
+            fasthash: *fasthash,
+            lastmod: Some(mtime),
+            verified_full: Some(looked),
+            verified_fast: fasthash.map(|_| looked),
+            found_first: looked,
+            found_last: looked,
+        };
+        Ok((Some(self.content(&facts)?), None))
+    }
+
+    /// Adds what is known of a content; gives its number.
+    pub(super) fn content(&mut self, facts: &ContentFacts) -> rusqlite::Result<i64> {
+        let values = params![
+            id_bytes(&facts.fullhash),
+            facts.size.cast_signed(),
+            facts.fasthash.map(FastHash::to_bytes),
+            facts.lastmod,
+            facts.verified_full,
+            facts.verified_fast,
+            facts.found_first,
+            facts.found_last,
+        ];
+        let added = self
             .statement(
-                "UPDATE content SET fasthash = coalesce(?2, fasthash), lastmod = min(coalesce(lastmod, ?3), ?3), \
-                 verified_full = max(coalesce(verified_full, ?4), ?4), \
-                 verified_fast = iif(?2 IS NULL, verified_fast, max(coalesce(verified_fast, ?4), ?4)), \
-                 found_first = min(found_first, ?4), found_last = max(found_last, ?4) \
-                 WHERE fullhash = ?1 RETURNING id",
+                "INSERT INTO content (fullhash, size, fasthash, lastmod, verified_full, verified_fast, found_first, \
+                 found_last) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
             )?
-            .query_row(params![id_bytes(fullhash), fast, mtime, looked], |row| row.get(0))
-            .optional()?;
-        if let Some(id) = updated {
-            return Ok(id);
+            .execute(values)?;
+        if added > 0 {
+            self.recorded.new_contents += 1;
+            return Ok(self.connection.last_insert_rowid());
         }
+        // max and min of anything and NULL are NULL.
         self.statement(
-            "INSERT INTO content (fullhash, size, fasthash, lastmod, verified_full, verified_fast, found_first, \
-             found_last) VALUES (?1, ?5, ?2, ?3, ?4, iif(?2 IS NULL, NULL, ?4), ?4, ?4)",
+            "UPDATE content SET fasthash = coalesce(max(fasthash, ?3), fasthash, ?3), \
+             lastmod = coalesce(min(lastmod, ?4), lastmod, ?4), \
+             verified_full = coalesce(max(verified_full, ?5), verified_full, ?5), \
+             verified_fast = coalesce(max(verified_fast, ?6), verified_fast, ?6), \
+             found_first = min(found_first, ?7), found_last = max(found_last, ?8) \
+             WHERE fullhash = ?1 AND size = ?2 RETURNING id",
         )?
-        .execute(params![id_bytes(fullhash), fast, mtime, looked, size.cast_signed()])?;
-        self.recorded.new_contents += 1;
-        Ok(self.transaction.last_insert_rowid())
+        .query_row(values, |row| row.get(0))
     }
 
     /// Moves a file that is no longer there to the past.
-    fn gone(&mut self, directory: i64, name: &[u8], looked: Nanos) -> rusqlite::Result<()> {
+    pub(super) fn gone(&mut self, directory: i64, name: &[u8], looked: Nanos) -> rusqlite::Result<()> {
         let Some(before) = self.before(directory, name)? else {
             return Ok(());
         };
@@ -296,7 +426,23 @@ impl<'c> Writer<'c> {
         Ok(())
     }
 
-    fn past(&self, directory: i64, name: &[u8], before: &Before, looked: Nanos) -> rusqlite::Result<()> {
+    /// Moves all files of a directory to the past; gives how many there were.
+    fn all_gone(&self, directory: i64, looked: Nanos) -> rusqlite::Result<u64> {
+        self.statement(
+            "INSERT INTO past (content, directory, name, mtime, seen_first, seen_last, looked) \
+             SELECT p.content, p.directory, p.name, p.mtime, p.seen_first, max(p.seen_last, d.seen), ?2 \
+             FROM place p JOIN directory d ON d.id = p.directory WHERE p.directory = ?1 AND p.content IS NOT NULL \
+             ON CONFLICT DO UPDATE SET mtime = iif(excluded.seen_last < seen_last, mtime, excluded.mtime), seen_first = min(seen_first, excluded.seen_first), \
+             seen_last = max(seen_last, excluded.seen_last), looked = max(looked, excluded.looked)",
+        )?
+        .execute(params![directory, looked])?;
+        let gone = self
+            .statement("DELETE FROM place WHERE directory = ?1")?
+            .execute([directory])?;
+        Ok(gone as u64)
+    }
+
+    pub(super) fn past(&self, directory: i64, name: &[u8], before: &Before, looked: Nanos) -> rusqlite::Result<()> {
         let Some(content) = before.content else {
             // Which content it was is not known, so there is nothing to remember.
             return Ok(());
@@ -304,7 +450,7 @@ impl<'c> Writer<'c> {
         self.statement(
             "INSERT INTO past (content, directory, name, mtime, seen_first, seen_last, looked) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-             ON CONFLICT DO UPDATE SET mtime = excluded.mtime, seen_first = min(seen_first, excluded.seen_first), \
+             ON CONFLICT DO UPDATE SET mtime = iif(excluded.seen_last < seen_last, mtime, excluded.mtime), seen_first = min(seen_first, excluded.seen_first), \
              seen_last = max(seen_last, excluded.seen_last), looked = max(looked, excluded.looked)",
         )?
         .execute(params![
@@ -320,14 +466,14 @@ impl<'c> Writer<'c> {
     }
 
     /// Takes a content out of the past of a place; gives when it was first seen there.
-    fn unpast(&self, directory: i64, name: &[u8], content: i64) -> rusqlite::Result<Option<Nanos>> {
+    pub(super) fn unpast(&self, directory: i64, name: &[u8], content: i64) -> rusqlite::Result<Option<Nanos>> {
         self.statement("DELETE FROM past WHERE content = ?1 AND directory = ?2 AND name = ?3 RETURNING seen_first")?
             .query_row(params![content, directory, name], |row| row.get(0))
             .optional()
     }
 
     /// What is here is no longer what a stored tree says, neither here nor in the directories above.
-    fn forget_trees(&mut self, path: &BString) -> rusqlite::Result<()> {
+    pub(super) fn forget_trees(&mut self, path: &BString) -> rusqlite::Result<()> {
         let mut path: &[u8] = path;
         while self.forgotten.insert(path.into()) {
             self.statement("UPDATE directory SET tree = NULL WHERE host = ?1 AND path = ?2 AND tree IS NOT NULL")?

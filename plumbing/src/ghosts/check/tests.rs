@@ -1,0 +1,241 @@
+use std::fs;
+use std::fs::{File, FileTimes};
+
+use super::*;
+use crate::ghosts::catalogue::Facts;
+use crate::ghosts::catalogue::{FileSeen, Look};
+use crate::walk::DirHandle;
+
+struct World {
+    folder: tempfile::TempDir,
+    catalogue: Catalogue,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("t/sub")).unwrap();
+        let path = folder.path().join("c.db");
+        let catalogue = Catalogue::open(&path, Timestamp::default()).unwrap().catalogue;
+        Self { folder, catalogue }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join("t")
+    }
+
+    fn put(&self, name: &str, content: &str) {
+        fs::write(self.root().join(name), content).unwrap();
+    }
+
+    /// Changes a file so that its size and mtime do not tell.
+    fn rot(&self, name: &str, content: &str) {
+        let path = self.root().join(name);
+        let mtime = fs::metadata(&path).unwrap().modified().unwrap();
+        fs::write(&path, content).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_times(FileTimes::new().set_modified(mtime)).unwrap();
+    }
+
+    fn scan(&mut self, seconds: i64) {
+        let request = scan::Request {
+            roots: vec![self.root()],
+            rules: Rules::new(RuleOptions::default()),
+            trust_hash: false,
+            host: "h".to_owned(),
+            algo: HashAlgo::Sha256,
+            threads: 2,
+            now: Timestamp::new(seconds, 0),
+            began: Timestamp::new(i64::from(u32::MAX), 0),
+            coarse: Duration::ZERO,
+        };
+        let report = scan::scan(&mut self.catalogue, &request, &Progress::default()).unwrap();
+        assert!(report.problems.is_empty());
+    }
+
+    fn request(&self, seconds: i64) -> Request {
+        Request {
+            root: self.root(),
+            fast: false,
+            before: None,
+            time_max: None,
+            host: "h".to_owned(),
+            algo: HashAlgo::Sha256,
+            threads: 2,
+            now: Timestamp::new(seconds, 0),
+            began: Timestamp::new(i64::from(u32::MAX), 0),
+            coarse: Duration::ZERO,
+        }
+    }
+
+    fn check(&mut self, request: &Request) -> Report {
+        let report = check(&mut self.catalogue, request, &Progress::default()).unwrap();
+        assert!(report.problems.is_empty(), "{report:?}");
+        self.catalogue.check().unwrap();
+        report
+    }
+
+    fn states(&self, report: &Report) -> Vec<(String, State)> {
+        let root = self.root().display().to_string();
+        let short = |finding: &Finding| {
+            let path = finding.path.to_string();
+            (path[root.len() + 1..].to_owned(), finding.state.clone())
+        };
+        report.findings.iter().map(short).collect()
+    }
+
+    fn verified(&self, text: &str) -> Option<i64> {
+        let id = ObjectId::hash(HashAlgo::Sha256, text.as_bytes());
+        let content = self.catalogue.by_fullhash(&id).unwrap().unwrap();
+        content.verified_full.map(|time| time.seconds)
+    }
+}
+
+#[test]
+fn each_file_is_what_it_was_or_it_is_told_what_became_of_it() {
+    let mut world = World::new();
+    for name in ["changed", "gone", "rotten", "sound", "sub/lost", "touched"] {
+        world.put(name, name);
+    }
+    world.scan(100);
+    let report = world.check(&world.request(200));
+    assert_eq!((report.files, report.sound, report.findings.len()), (6, 6, 0));
+    assert_eq!(world.verified("sound"), Some(200));
+    world.put("changed", "something else");
+    world.rot("rotten", "rott3n");
+    fs::remove_file(world.root().join("gone")).unwrap();
+    fs::remove_dir_all(world.root().join("sub")).unwrap();
+    world.put("touched", "touched");
+    for _ in 0..2 {
+        let found = world.check(&world.request(300));
+        let rotten = ("rotten".to_owned(), State::Rotten { ctime_moved: true });
+        let states = world.states(&found);
+        assert!(states.contains(&rotten), "rot is told every time: {states:?}");
+        assert!(found.is_rotten());
+        if states.len() > 1 {
+            let others = [
+                ("changed".to_owned(), State::Changed),
+                ("gone".to_owned(), State::Vanished),
+                rotten,
+                ("sub/lost".to_owned(), State::Vanished),
+            ];
+            assert_eq!((states.as_slice(), found.sound), (&others[..], 2));
+        } else {
+            assert_eq!(found.sound, 3);
+        }
+    }
+    assert_eq!(world.verified("rotten"), Some(200), "nothing proved it since");
+    world.put("gone", "gone");
+    world.rot("rotten", "rotten");
+    let found = world.check(&world.request(400));
+    assert_eq!(world.states(&found), [("gone".to_owned(), State::FoundAgain)]);
+    assert_eq!(
+        (world.verified("rotten"), world.verified("gone")),
+        (Some(400), Some(400))
+    );
+}
+
+#[test]
+fn a_fast_check_reads_samples_and_proves_no_more_than_they_do() {
+    let mut world = World::new();
+    let long = "x".repeat(100_000);
+    world.put("a", &long);
+    world.scan(100);
+    let request = Request {
+        fast: true,
+        ..world.request(200)
+    };
+    let report = world.check(&request);
+    assert_eq!((report.sound, report.bytes), (1, 0));
+    let content = world.catalogue.by_size(100_000).unwrap().remove(0);
+    assert_eq!(content.verified_fast.unwrap().seconds, 200);
+    assert_eq!(content.verified_full.unwrap().seconds, 100);
+    // Between the samples: only a full check sees it.
+    let mut other = long.clone().into_bytes();
+    other[30_000] = b'y';
+    world.rot("a", std::str::from_utf8(&other).unwrap());
+    assert_eq!(world.check(&request).sound, 1);
+    assert!(world.check(&world.request(300)).is_rotten());
+    other[0] = b'y';
+    world.rot("a", std::str::from_utf8(&other).unwrap());
+    assert!(world.check(&request).is_rotten());
+}
+
+#[test]
+fn a_sound_copy_hides_no_rotten_one_and_what_is_fresh_is_passed_over() {
+    let mut world = World::new();
+    world.put("a", "same");
+    world.put("sub/b", "same");
+    world.scan(100);
+    let only_a = Request {
+        root: world.root().join("a"),
+        ..world.request(200)
+    };
+    assert_eq!(world.check(&only_a).files, 1);
+    world.rot("sub/b", "s4me");
+    let stale = Request {
+        before: Some(Timestamp::new(150, 0)),
+        ..world.request(300)
+    };
+    let report = world.check(&stale);
+    assert_eq!((report.files, report.is_rotten()), (1, true));
+    let unknown = Request {
+        root: world.root().join("none"),
+        ..world.request(300)
+    };
+    let error = check(&mut world.catalogue, &unknown, &Progress::default()).unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+}
+
+#[test]
+fn what_was_not_come_to_is_first_the_next_time() {
+    let mut world = World::new();
+    for at in 0..5 {
+        fs::create_dir(world.root().join(format!("d{at}"))).unwrap();
+        world.put(&format!("d{at}/f"), &at.to_string());
+    }
+    world.scan(100);
+    let third = Request {
+        root: world.root().join("d3"),
+        ..world.request(50)
+    };
+    // Proofs of different age: d3 was seen by another look before.
+    let stat = DirHandle::open_root(&third.root).unwrap().stat("f").unwrap();
+    let look = Look {
+        path: third.root.as_os_str().as_bytes().into(),
+        looked: Timestamp::new(300, 0),
+        files: vec![FileSeen {
+            name: "f".into(),
+            stat,
+            settled: true,
+            facts: Facts::Full(ObjectId::hash(HashAlgo::Sha256, b"3"), None),
+        }],
+        ..Look::default()
+    };
+    world.catalogue.record("h", &[look]).unwrap();
+    let scope = Scope {
+        host: "h".to_owned(),
+        root: world.root().as_os_str().as_bytes().into(),
+        fast: false,
+        before: None,
+    };
+    let order = world.catalogue.due_folders(&scope).unwrap();
+    assert!(order.len() == 5 && order[4].ends_with(b"/d3"), "{order:?}");
+    let hasty = Request {
+        time_max: Some(Duration::ZERO),
+        ..world.request(400)
+    };
+    let report = world.check(&hasty);
+    assert_eq!((report.files, report.left), (0, 5));
+    let (page, next) = world.catalogue.due(&scope, &order[0], None, 1).unwrap();
+    assert_eq!(page.len(), 1);
+    assert_eq!(
+        world
+            .catalogue
+            .due(&scope, &order[0], next.as_ref(), 1)
+            .unwrap()
+            .0
+            .len(),
+        0
+    );
+}
