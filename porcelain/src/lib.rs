@@ -17,6 +17,7 @@ pub mod cli;
 pub mod commands;
 pub mod environment;
 pub mod error;
+pub mod ghosts;
 pub mod history;
 pub mod records;
 pub mod rules;

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use clap::ValueHint;
 use ghost_plumbing::Result;
 use ghost_plumbing::object::{ObjectId, ObjectKind};
 use ghost_plumbing::refs::revision::read_snapshot;
@@ -14,29 +16,45 @@ use ghost_plumbing::verify::{self, Depth, Hurt, Report, Request, Target};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::commands::verify_path::{self, PathOptions};
 use crate::error::{DAMAGE, Failure, Outcome};
 use crate::records::PathField;
+use crate::tree_argument::{self, TreeArgument};
 use crate::ui::Style;
 use crate::ui::show::{self, short_id};
 use crate::ui::size::{Size, counted};
 use crate::ui::time::Length;
 
-/// Check that everything stored is there and as it was written
+/// Check that everything stored is there and as it was written, or that files are as they were seen
 ///
-/// Reads the headers of all data files, the index, the ref log and every tree; each block must be there. With --data
+/// Without arguments, or of a snapshot: reads the headers of all data files, the index, the ref log and every tree; each block must be there. With --data
 /// also every stored byte is read and its hash compared; with --quick no tree is read. Every path that is damaged is
 /// named, once a snapshot. Nothing is changed. Ends with code 4 where there is damage.
+///
+/// Of a PATH: reads again the files at and below it that are known, from a scan or a snapshot, those first that were
+/// checked longest ago. One whose bytes differ though its size and mtime do not is rotten (code 4); others have changed,
+/// vanished, or are found again. The catalogue keeps the dates. A text that begins with . or / is a path; any other is
+/// one if something is there, else a revision; --path and --rev decide for all.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Check only what these snapshots need [default: all snapshots behind all refs]
-    #[arg(value_name = "REV")]
+    /// Check only what these snapshots need, or these files [default: all snapshots behind all refs]
+    #[arg(value_name = "REV|PATH", value_hint = ValueHint::AnyPath)]
     pub revisions: Vec<OsString>,
+    /// Take all arguments for paths
+    #[arg(long, conflicts_with = "rev", requires = "revisions")]
+    pub path: bool,
+    /// Take all arguments for revisions
+    #[arg(long)]
+    pub rev: bool,
     /// Do not read trees
     #[arg(long, conflicts_with = "data")]
     pub quick: bool,
     /// Read every stored byte
     #[arg(long)]
     pub data: bool,
+    /// How files are checked
+    #[command(flatten)]
+    pub files: PathOptions,
 }
 
 #[derive(Serialize)]
@@ -76,6 +94,10 @@ struct Summary {
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let begun = Instant::now();
+    if let Some(paths) = paths(app, arguments)? {
+        let repository = app.repository()?;
+        return verify_path::run(app, &repository, &paths, &arguments.files);
+    }
     let repository = app.repository()?;
     let depth = match (arguments.quick, arguments.data) {
         (true, _) => Depth::Quick,
@@ -105,6 +127,42 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     }
 }
 
+/// The files that are meant, if files are meant.
+fn paths(app: &App, arguments: &Arguments) -> Outcome<Option<Vec<PathBuf>>> {
+    let mut paths = Vec::new();
+    for text in &arguments.revisions {
+        if arguments.path {
+            paths.push(text.into());
+        } else if !arguments.rev
+            && let TreeArgument::Live(path) = tree_argument::parse(app, text)?
+        {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() && arguments.files.any() {
+        let message = "--fast, --max-age and --max-time are for files";
+        return Err(Failure::usage(message, "name a path: `ghost verify --fast .`"));
+    }
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    if paths.len() < arguments.revisions.len() {
+        let message = "paths and revisions cannot be checked in one run";
+        return Err(Failure::usage(
+            message,
+            "run it once for each; --path or --rev decides for all arguments",
+        ));
+    }
+    if arguments.quick || arguments.data {
+        let message = "--quick and --data are for what is stored";
+        return Err(Failure::usage(
+            message,
+            "leave them out: files are read in full unless --fast is given",
+        ));
+    }
+    Ok(Some(paths))
+}
+
 fn targets(app: &App, repository: &Repository, revisions: &[OsString]) -> Outcome<Vec<Target>> {
     if revisions.is_empty() {
         return Ok(all_targets(app, repository)?);
@@ -119,7 +177,7 @@ fn targets(app: &App, repository: &Repository, revisions: &[OsString]) -> Outcom
 }
 
 /// All snapshots behind all refs, named as people would: `main`, `main~1`, and by id behind other parents.
-fn all_targets(app: &App, repository: &Repository) -> Result<Vec<Target>> {
+pub fn all_targets(app: &App, repository: &Repository) -> Result<Vec<Target>> {
     let refs = match repository.refs.list("refs/") {
         Ok(refs) => refs,
         // The check of the log tells of it.
