@@ -45,8 +45,13 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "diff" -d 'Show what dif
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "ls" -d 'List what is in a snapshot or a folder of it'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat" -d 'Write the contents of files in snapshots to standard output'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "reconstruct" -d 'Fill a folder with what a snapshot holds'
-complete -c ghost -n "__fish_ghost_needs_command" -f -a "verify" -d 'Check that everything stored is there and as it was written'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "verify" -d 'Check that everything stored is there and as it was written, or that files are as they were seen'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "stats" -d 'Count what the repository holds and how much room it takes'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "scan" -d 'Find what is on a file system, without storing any of it'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "describe" -d 'Show what is known of a file, of what a path once held, or of a content by its hash'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "where" -d 'Find every place where a content is or was'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "export-desc" -d 'Write descriptions of contents to a file, to be read by another catalogue'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "import-desc" -d 'Read descriptions that `ghost export-desc` wrote'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "config" -d 'Show and change settings'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "complete-revision" -d 'List the revisions that begin with a word, for completion scripts'
@@ -214,14 +219,19 @@ complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s v -l verbose
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l max-age -d 'Pass over files that were checked within AGE, such as 30d or 12h' -r
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l max-time -d 'Begin with no further file after TIME, such as 10m; the next run goes on there' -r
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -s c -d 'Set a configuration value for this run only; may be given again' -r
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l path -d 'Take all arguments for paths'
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l rev -d 'Take all arguments for revisions'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l quick -d 'Do not read trees'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l data -d 'Read every stored byte'
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l fast -d 'Compare sampled hashes where they are known: a few pages of each file'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -s v -l verbose -d 'Say more; twice for details'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l json -d 'Print one JSON object a line, the summary last'
@@ -238,6 +248,72 @@ complete -c ghost -n "__fish_ghost_using_subcommand stats" -s v -l verbose -d 'S
 complete -c ghost -n "__fish_ghost_using_subcommand stats" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand stats" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l trust -d 'What proves that a file did not change: its stat values, or only its bytes; kept for the next scan of PATH' -r -f -a "stat\t''
+hash\t''"
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l exclude -d 'Leave out what GLOB matches, as a line of .gitignore would; ! in front brings back' -r
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l exclude-from -d 'Leave out what the patterns in FILE match' -r -F
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l exclude-if-present -d 'Leave out what is in folders that hold NAME' -r
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l exclude-larger-than -d 'Leave out files of more than SIZE bytes, such as 500M' -r
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l exclude-caches -d 'Leave out what is in folders that a CACHEDIR.TAG marks as caches'
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l one-file-system -d 'Leave out what is mounted below'
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l no-ignore-files -d 'Do not look at .ghostignore files'
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand scan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand describe" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand describe" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand describe" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand describe" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand describe" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand describe" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand describe" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand describe" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand describe" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand where" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand where" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand where" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand where" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand where" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand where" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand where" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand where" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand where" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand export-desc" -s o -l output -d 'The file to write, in place of one that is there' -r -F
+complete -c ghost -n "__fish_ghost_using_subcommand export-desc" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand export-desc" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand export-desc" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand export-desc" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand export-desc" -l all -d 'Everything that is known'
+complete -c ghost -n "__fish_ghost_using_subcommand export-desc" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand export-desc" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand export-desc" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand export-desc" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand export-desc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -s c -d 'Set a configuration value for this run only; may be given again' -r

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ghost_plumbing::Error;
@@ -88,6 +88,14 @@ pub fn scan_request(app: &App, repository: &Repository, roots: Vec<PathBuf>, rul
         now: app.environment.now(),
         began: app.environment.clock(),
         coarse: COARSE,
+    }
+}
+
+/// A place for people: on this machine as [`App::shown`] has it, on others with the machine in front.
+pub fn shown(app: &App, host: &str, place: &Place) -> String {
+    match place.host == host && place.path.starts_with(b"/") {
+        true => app.shown(Path::new(OsStr::from_bytes(&place.path))),
+        false => format!("{}:{}", show::text(&place.host), show::bytes(&place.path)),
     }
 }
 

@@ -13,9 +13,9 @@ use ghost_plumbing::walk::RuleOptions;
 use crate::app::App;
 use crate::error::{Failure, Outcome, PARTIAL};
 use crate::ghosts::{self, GhostRecord};
+use crate::ui::Style;
 use crate::ui::size::{Count, Size};
 use crate::ui::time::local;
-use crate::ui::{Style, show};
 
 /// Show what is known of a file, of what a path once held, or of a content by its hash
 ///
@@ -32,12 +32,13 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let repository = app.repository()?;
+    let host = app.host(repository.settings());
     let mut partial = false;
     let mut is_first = true;
     ghosts::with_catalogue(app, &repository, |app, catalogue| {
         for target in &arguments.targets {
             partial |= each_ghost(app, &repository, catalogue, target, &mut |app, ghost| {
-                tell(app, &ghost, std::mem::take(&mut is_first))
+                tell(app, &host, &ghost, std::mem::take(&mut is_first))
             })?;
         }
         Ok(())
@@ -84,7 +85,7 @@ pub fn each_ghost(
     Ok(!report.problems.is_empty())
 }
 
-fn tell(app: &mut App, ghost: &Ghost, is_first: bool) -> Outcome {
+fn tell(app: &mut App, host: &str, ghost: &Ghost, is_first: bool) -> Outcome {
     if app.output.json() {
         return Ok(app.output.record(&GhostRecord::new(ghost))?);
     }
@@ -117,12 +118,12 @@ fn tell(app: &mut App, ghost: &Ghost, is_first: bool) -> Outcome {
         false => app.output.line(format_args!("found      {first} to {last}"))?,
     }
     for place in &ghost.places {
-        let (host, path) = (show::text(&place.host), show::bytes(&place.path));
+        let path = ghosts::shown(app, host, place);
         match place.present {
-            true => app.output.line(format_args!("at         {host}:{path}"))?,
+            true => app.output.line(format_args!("at         {path}"))?,
             false => {
                 let last = local(place.seen_last);
-                app.output.line(format_args!("was at     {host}:{path} until {last}"))?;
+                app.output.line(format_args!("was at     {path} until {last}"))?;
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `ghost verify PATH`: files as they are now, against what is known of them.
 
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,9 @@ use crate::commands::snapshot::COARSE;
 use crate::error::{DAMAGE, Failure, Outcome, PARTIAL};
 use crate::ghosts;
 use crate::records::PathField;
+use crate::ui::Style;
 use crate::ui::size::{Count, Size, counted};
 use crate::ui::time::Length;
-use crate::ui::{Style, show};
 
 /// How files are checked.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -109,7 +110,7 @@ pub fn run(app: &mut App, repository: &Repository, paths: &[PathBuf], options: &
     }
 }
 
-fn request(app: &App, repository: &Repository, path: &PathBuf, options: &PathOptions, begun: Instant) -> Request {
+fn request(app: &App, repository: &Repository, path: &Path, options: &PathOptions, begun: Instant) -> Request {
     let settings = repository.settings();
     let now = app.environment.now();
     Request {
@@ -180,7 +181,7 @@ fn tell_finding(app: &mut App, finding: &Finding) -> Outcome {
         })?);
     }
     let word = app.output.paint(style, word).to_string();
-    let path = show::bytes(&finding.path);
+    let path = app.shown(Path::new(std::ffi::OsStr::from_bytes(&finding.path)));
     let more = match ctime_moved {
         None => String::new(),
         Some(false) => format!(" should be {}", finding.expected),

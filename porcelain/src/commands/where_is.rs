@@ -160,8 +160,9 @@ fn one(app: &mut App, repository: &Repository, catalogue: &mut Catalogue, fullha
     }
     let id = app.output.paint(Style::Id, fullhash).to_string();
     app.output.line(format_args!("{id}  {}", Size(ghost.size)))?;
+    let host = app.host(repository.settings());
     for place in &ghost.places {
-        tell_place(app, place)?;
+        tell_place(app, &host, place)?;
     }
     for held in &held {
         let id = app.output.paint(Style::Id, short_id(&held.id)).to_string();
@@ -178,12 +179,12 @@ fn one(app: &mut App, repository: &Repository, catalogue: &mut Catalogue, fullha
     Ok(())
 }
 
-fn tell_place(app: &mut App, place: &Place) -> Outcome {
-    let (host, path) = (show::text(&place.host), show::bytes(&place.path));
+fn tell_place(app: &mut App, host: &str, place: &Place) -> Outcome {
+    let path = ghosts::shown(app, host, place);
     let (first, last) = (local(place.seen_first), local(place.seen_last));
     let line = match place.present {
-        true => format!("at         {host}:{path}, since {first}, seen {last}"),
-        false => format!("was at     {host}:{path}, {first} to {last}"),
+        true => format!("at         {path}, since {first}, seen {last}"),
+        false => format!("was at     {path}, {first} to {last}"),
     };
     Ok(app.output.line(line)?)
 }
