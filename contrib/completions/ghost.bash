@@ -1248,7 +1248,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__reconstruct)
-            opts="-C -c -q -v -h --test --delete --overwrite --sparse --reflink --numeric-owner --privileged --repo --quiet --verbose --color --json --progress --help"
+            opts="-C -c -q -v -h --test --delete --overwrite --sparse --reflink --source --symlink --relative --hardlink --explain --numeric-owner --privileged --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1260,6 +1260,13 @@ _ghost() {
                     ;;
                 --reflink)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --source)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
                     return 0
                     ;;
                 -C)

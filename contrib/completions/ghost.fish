@@ -200,9 +200,10 @@ complete -c ghost -n "__fish_ghost_using_subcommand cat" -s h -l help -d 'Print 
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l overwrite -d 'When a file that is there is written again' -r -f -a "always\t'When its content differs, which is found by reading it'
 if-changed\t'When its size differs, or its time and then its content'
 never\t'Never: what is there stays as it is'"
-complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l reflink -d 'Whether files of equal content share their blocks on disk' -r -f -a "auto\t'Where the file system can'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l reflink -d 'Whether files of equal content share their blocks on disk; without WHEN, always' -r -f -a "auto\t'Where the file system can'
 always\t'Always; a file that cannot is a problem'
 never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l source -d 'Look for content in this tree, too: a directory, or a revision, snap:FILE or gfs:FILE; may be given again' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -212,6 +213,10 @@ never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l test -d 'Write nothing; name what would be created, changed or deleted'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l delete -d 'Remove what the snapshot does not have'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l sparse -d 'Make holes of zeros, also where the source had none'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l symlink -d 'Make symbolic links to files that are found elsewhere; what is not comes from the repository'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l relative -d 'Make relative links'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l hardlink -d 'Make hard links to files that are found elsewhere on the same device, and copies of others'
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l explain -d 'Say of each file where its content came from, and why other sources were passed over'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l numeric-owner -d 'Restore owners by number, not by name'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l privileged -d 'Restore also setuid and setgid bits, devices, security.* and trusted.* attributes'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s q -l quiet -d 'Say nothing but errors and what was asked for'

@@ -26,7 +26,7 @@ mod index_data;
 mod live_entry;
 mod ls_tree;
 mod mksnapshot;
-mod mktree;
+pub mod mktree;
 mod ref_log;
 mod rev_list;
 mod rev_parse;

@@ -126,6 +126,7 @@ impl<'j> Link<'j> {
             Ok(()) => {
                 count_made(context, self.replaces, 0);
                 context.report.add(Count::Files, self.is_file.into());
+                context.report.add(Count::FurtherNames, self.is_file.into());
                 context.progress.add(1, *bytes);
             }
             Err(error) => context.report.problem(dir.path_of(name), error),

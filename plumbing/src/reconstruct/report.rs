@@ -48,6 +48,8 @@ pub struct Report {
     pub sourced: u64,
     /// Of these, those that became links to files elsewhere.
     pub linked: u64,
+    /// Of these, those that are further names of files of the tree.
+    pub further_names: u64,
     /// Files whose content was found nowhere, so that they are not there or are as they were.
     pub not_located: u64,
     /// Directories of sources that could not be read, so that nothing in them was found; no problem of the target.
@@ -84,6 +86,7 @@ pub(super) enum Count {
     Files,
     Sourced,
     Linked,
+    FurtherNames,
     NotLocated,
 }
 
@@ -145,6 +148,7 @@ impl Recorder {
             files: get(Count::Files),
             sourced: get(Count::Sourced),
             linked: get(Count::Linked),
+            further_names: get(Count::FurtherNames),
             not_located: get(Count::NotLocated),
             unread_sources: self.unread_sources.into_inner(),
             problems: Vec::new(),

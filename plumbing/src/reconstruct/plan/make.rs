@@ -66,11 +66,12 @@ impl<'j> Planner<'j, '_> {
             if let Some(elsewhere) = elsewhere
                 && !known
             {
-                let error = match elsewhere.links_files() {
+                let is_link = elsewhere.links_files() && size > 0;
+                let error = match is_link {
                     true => None,
                     false => sources::check_stored(self.context.store, content).err(),
                 };
-                if elsewhere.links_files() || error.is_some() {
+                if is_link || error.is_some() {
                     self.batch.add_weight(size_of::<Lost<'_>>() + item.entry.name.len());
                     self.lose(item, group, replaces, error);
                     return self.hand_on_if_full();
@@ -78,6 +79,7 @@ impl<'j> Planner<'j, '_> {
                 elsewhere.explain(&item.dir, &item.entry, Outcome::Store);
             }
             self.context.report.one(Count::Files);
+            self.context.report.add(Count::FurtherNames, known.into());
             bytes = if known { 0 } else { size };
         }
         files::count_made(self.context, replaces, bytes);
@@ -106,7 +108,7 @@ impl<'j> Planner<'j, '_> {
         let content = content.clone();
         let name = item.entry.name.clone();
         let elsewhere = self.context.elsewhere.as_ref();
-        if elsewhere.is_some_and(Elsewhere::links_files) {
+        if elsewhere.is_some_and(Elsewhere::links_files) && !content.is_empty() {
             self.lose(item, group, replaces, None);
             return self.hand_on_if_full();
         }

@@ -16,10 +16,11 @@ use bstr::BString;
 use rustix::fs::{Mode, OFlags};
 
 use super::index::{Group, Index, Number};
-use super::open::{Opened, hash_with, is_unchanged, open_beneath};
+use super::open::{Opened, hash_with, is_unchanged, open_beneath, read_exact_at};
 use super::take::{Mode as TakeMode, Refused, Taker};
 use super::{Elsewhere, How, Lost, Outcome, PassedOver, Why, not_located};
 use crate::error::{Error, Result};
+use crate::ghosts::fasthash::{self, FastHash, WHOLE_BYTES_MAX};
 use crate::object::ObjectId;
 use crate::reconstruct::Context;
 use crate::reconstruct::made::Made;
@@ -34,6 +35,8 @@ struct Search<'s, 'j> {
     index: &'s Index,
     taker: Taker<'s, 'j>,
     id: ObjectId,
+    /// The sampled hash, where it is known and saves reading.
+    fast: Option<FastHash>,
     bytes: u64,
     path: BString,
     passed_over: Vec<PassedOver>,
@@ -59,6 +62,9 @@ pub(super) fn settle<'j>(
             index,
             taker: Taker::new(context, elsewhere, made, &lost),
             id,
+            fast: (lost.entry.size() > WHOLE_BYTES_MAX)
+                .then(|| elsewhere.sources.known.fast_hash(&id))
+                .flatten(),
             bytes: lost.entry.size(),
             path: lost.dir.relative(&lost.entry.name),
             passed_over: Vec::new(),
@@ -104,12 +110,19 @@ impl Search<'_, '_> {
         while let Some(number) = group.take_namesake(self.index, &self.path) {
             if self.is_for_later(number) {
                 self.later.push(number);
-            } else if let Some(found) = self.try_unknown(group, number)? {
+            } else if !self.is_other(group, number)
+                && let Some(found) = self.try_unknown(group, number)?
+            {
                 return Ok(Some(found));
             }
         }
         if let Some(found) = self.known_places()? {
             return Ok(Some(found));
+        }
+        while let Some(number) = group.take_sampled(self.fast) {
+            if let Some(found) = self.hash_unknown(group, number)? {
+                return Ok(Some(found));
+            }
         }
         while let Some(number) = group.take_any() {
             self.context.progress.check()?;
@@ -117,16 +130,10 @@ impl Search<'_, '_> {
                 self.later.push(number);
                 continue;
             }
-            match self.hash(number) {
-                Ok(id) => {
-                    group.note(number, id);
-                    if id == self.id
-                        && let Some(found) = self.known_candidates(group, false)?
-                    {
-                        return Ok(Some(found));
-                    }
-                }
-                Err(why) => self.pass_over(self.index.path(number), why),
+            if !self.is_other(group, number)
+                && let Some(found) = self.hash_unknown(group, number)?
+            {
+                return Ok(Some(found));
             }
         }
         self.files_of_the_target(group)
@@ -184,6 +191,41 @@ impl Search<'_, '_> {
                 None
             }
         })
+    }
+
+    /// Hashes a candidate, and takes it if it has the content.
+    fn hash_unknown(&mut self, group: &mut Group, number: Number) -> Result<Found> {
+        self.context.progress.check()?;
+        match self.hash(number) {
+            Ok(id) => {
+                group.note(number, id);
+                if id == self.id {
+                    return self.known_candidates(group, false);
+                }
+            }
+            Err(why) => self.pass_over(self.index.path(number), why),
+        }
+        Ok(None)
+    }
+
+    /// Whether a few samples tell that a candidate has another content; they are noted.
+    fn is_other(&mut self, group: &mut Group, number: Number) -> bool {
+        let Some(fast) = self.fast else { return false };
+        let found = self.index.open(number).and_then(|opened| {
+            fasthash::of_parts(self.bytes, |offset, buffer| read_exact_at(&opened.file, buffer, offset))
+        });
+        match found {
+            Ok(found) if found == fast => false,
+            Ok(found) => {
+                group.note_sampled(number, found);
+                self.pass_over(self.index.path(number), Why::OtherContent);
+                true
+            }
+            Err(why) => {
+                self.pass_over(self.index.path(number), why);
+                true
+            }
+        }
     }
 
     /// Tries where the content was seen before.

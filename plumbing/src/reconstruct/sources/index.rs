@@ -26,6 +26,7 @@ use super::Elsewhere;
 use super::Why;
 use super::open::{Opened, open_beneath};
 use crate::error::{Error, Result};
+use crate::ghosts::fasthash::FastHash;
 use crate::object::tree::Entries;
 use crate::object::{Kind, Node, ObjectId};
 use crate::reconstruct::Context;
@@ -75,6 +76,8 @@ pub(super) struct Group {
     early: HashSet<usize>,
     /// Those handed out and given back, not hashed.
     pub postponed: Vec<Number>,
+    /// Those of which only the sampled hash is known.
+    sampled: Vec<(Number, FastHash)>,
     /// By what they were hashed to, in the order in which that was done.
     known: HashMap<ObjectId, Vec<Number>>,
 }
@@ -284,6 +287,7 @@ impl Index {
                 next: from,
                 early: HashSet::new(),
                 postponed: Vec::new(),
+                sampled: Vec::new(),
                 known: HashMap::new(),
             }))
         });
@@ -329,6 +333,18 @@ impl Group {
                 return u32::try_from(at).ok().map(Number);
             }
         }
+    }
+
+    /// One of which only the sampled hash is known, if it may be this; any where nothing is asked.
+    pub fn take_sampled(&mut self, fast: Option<FastHash>) -> Option<Number> {
+        let fits = |(_, found): &(Number, FastHash)| fast.is_none_or(|fast| fast == *found);
+        let at = self.sampled.iter().position(fits)?;
+        Some(self.sampled.swap_remove(at).0)
+    }
+
+    /// Notes the sampled hash of a candidate.
+    pub fn note_sampled(&mut self, number: Number, fast: FastHash) {
+        self.sampled.push((number, fast));
     }
 
     /// Notes what a candidate was hashed to.

@@ -6,7 +6,8 @@
 //!    the paths of files of a wanted size are kept. Nothing is read for it.
 //! 3. For each lost file [`find`] tries, cheapest first: what has been hashed and fits, files of the same path or name,
 //!    places where the content was seen before, then every other file of its size. A file is hashed at most once to
-//!    find out what it is, and only if its size is wanted by a file that is lost.
+//!    find out what it is, only if its size is wanted by a file that is lost, and only if its sampled hash fits, where
+//!    that of the content is known.
 //! 4. [`take`] copies, clones or links what was found, and hashes it again while it does.
 //!
 //! Invariants:
@@ -45,6 +46,7 @@ use super::report::Count;
 use super::target::Dir;
 use crate::content::{Pieces, Source};
 use crate::error::{Error, Result};
+use crate::ghosts::fasthash::FastHash;
 use crate::object::{ContentRef, Entry, Kind, ObjectId};
 use crate::store::Store;
 use crate::walk::stat_fd;
@@ -71,6 +73,11 @@ pub trait Known: Sync {
     /// Absolute paths on this machine at which a file of `bytes` bytes with this FULLHASH, or the file at `path` of the
     /// tree, was seen, most promising first. They need not be right.
     fn places(&self, fullhash: &ObjectId, bytes: u64, path: &[u8]) -> Vec<PathBuf>;
+
+    /// The sampled hash of a content, where it is known: it tells without much reading that a file has another.
+    fn fast_hash(&self, _fullhash: &ObjectId) -> Option<FastHash> {
+        None
+    }
 }
 
 /// Knows no place.

@@ -84,7 +84,7 @@ pub(super) fn errno_of(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
 }
 
-/// What a file is asked for while it is read: whether to go on.
+/// What gets each stretch of data, and says whether to go on.
 pub(super) type Step<'s, E> = &'s mut dyn FnMut(&[u8], u64) -> Result<(), E>;
 
 /// Hashes the first `bytes` bytes of a file and hands each stretch of data on with its offset; holes are hashed and not
@@ -121,6 +121,22 @@ pub(super) fn hash_with<E: From<Why>>(
     }
     hash_zeros(&mut hasher, bytes - at);
     Ok(hasher.finish())
+}
+
+/// Fills a buffer from an offset.
+pub(super) fn read_exact_at(file: &OwnedFd, mut buffer: &mut [u8], mut offset: u64) -> Result<(), Why> {
+    while !buffer.is_empty() {
+        match rustix::io::pread(file, &mut *buffer, offset) {
+            Ok(0) => return Err(Why::Changed),
+            Ok(count) => {
+                buffer = &mut buffer[count..];
+                offset += count as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Why::Unreadable(errno)),
+        }
+    }
+    Ok(())
 }
 
 fn hash_zeros(hasher: &mut Hasher, mut bytes: u64) {

@@ -1,0 +1,163 @@
+//! Where content may come from beside the repository, as the options and the snapshot say.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use bstr::BString;
+use ghost_plumbing::Error;
+use ghost_plumbing::ghosts::catalogue::{self, Catalogue};
+use ghost_plumbing::ghosts::fasthash::FastHash;
+use ghost_plumbing::object::{ObjectId, Snapshot};
+use ghost_plumbing::reconstruct::sources::Known;
+use ghost_plumbing::repository::Repository;
+use ghost_plumbing::time::Timestamp;
+use parking_lot::Mutex;
+
+use crate::app::App;
+use crate::error::{Failure, Outcome};
+use crate::tree_argument::{self, TreeArgument};
+use crate::ui::show;
+
+/// The directories that `--source` names. Contents of revisions and bundles become readable through the repository.
+pub fn trees(app: &App, repository: &Repository, sources: &[OsString]) -> Outcome<Vec<PathBuf>> {
+    let mut trees = Vec::new();
+    for text in sources {
+        match tree_argument::parse(app, text)? {
+            TreeArgument::Live(path) => trees.push(folder(app, &path)?),
+            TreeArgument::Revision(revision) => drop(app.resolve(repository, &revision)?),
+            TreeArgument::SnapshotFile(_) | TreeArgument::Bundle(_) => drop(app.resolve(repository, text)?),
+        }
+    }
+    Ok(trees)
+}
+
+fn folder(app: &App, path: &Path) -> Outcome<PathBuf> {
+    let absolute = app.environment.absolute(path);
+    let found = fs_err::canonicalize(&absolute).map_err(Error::io("open the source", &absolute))?;
+    if !found.is_dir() {
+        let shown = show::bytes(path.as_os_str().as_bytes());
+        return Err(Failure::usage(
+            format!("the source {shown} is not a directory"),
+            "name the directory that the file is in",
+        ));
+    }
+    Ok(found)
+}
+
+/// A directory of this machine that a snapshot was taken of.
+struct Root {
+    /// Where it was.
+    path: PathBuf,
+    /// What paths of the tree begin with that were in it.
+    prefix: BString,
+}
+
+/// What is known of places on this machine: where the snapshot was taken, and what the catalogue has seen.
+pub struct Places {
+    host: String,
+    roots: Vec<Root>,
+    /// The path of what is reconstructed, in the tree of its snapshot.
+    inside: BString,
+    file: PathBuf,
+    now: Timestamp,
+    catalogue: OnceLock<Option<Mutex<Catalogue>>>,
+    problem: OnceLock<Error>,
+}
+
+impl Places {
+    /// Places of the contents of `snapshot`, if there is one, of which the directory at `inside` is wanted.
+    pub fn new(app: &App, repository: &Repository, snapshot: Option<&Snapshot>, inside: BString) -> Self {
+        let host = app.host(repository.settings());
+        let taken_here = snapshot.filter(|snapshot| snapshot.host == host);
+        let roots = taken_here
+            .map_or(&[][..], |snapshot| &snapshot.roots)
+            .iter()
+            .map(|root| {
+                let path = PathBuf::from(OsString::from_vec(root.path.to_vec()));
+                // A root with metadata of its own is the tree; else the tree has an entry of its name.
+                let prefix = match (&root.meta, path.file_name()) {
+                    (None, Some(name)) => BString::from(name.as_bytes()),
+                    _ => BString::default(),
+                };
+                Root { path, prefix }
+            });
+        Self {
+            host,
+            roots: roots.collect(),
+            inside,
+            file: repository.ghost_dir.join(catalogue::FILE),
+            now: app.environment.clock(),
+            catalogue: OnceLock::new(),
+            problem: OnceLock::new(),
+        }
+    }
+
+    /// Why the catalogue could not be asked, if it could not.
+    pub fn take_problem(&mut self) -> Option<Error> {
+        self.problem.take()
+    }
+
+    /// The catalogue, opened when it is first asked: most jobs never do.
+    fn ask<T>(&self, question: impl FnOnce(&Catalogue) -> Result<T, Error>) -> Option<T> {
+        let open = || {
+            if !self.file.is_file() {
+                return None;
+            }
+            match Catalogue::open(&self.file, self.now) {
+                Ok(opened) => Some(Mutex::new(opened.catalogue)),
+                Err(error) => {
+                    let _ = self.problem.set(error);
+                    None
+                }
+            }
+        };
+        let catalogue = self.catalogue.get_or_init(open).as_ref()?;
+        match question(&catalogue.lock()) {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                let _ = self.problem.set(error);
+                None
+            }
+        }
+    }
+
+    /// Where the file of the tree was when the snapshot was taken.
+    fn origins(&self, path: &[u8]) -> impl Iterator<Item = PathBuf> {
+        let whole: BString = match self.inside.is_empty() {
+            true => path.into(),
+            false => bstr::join("/", [&self.inside, path]).into(),
+        };
+        self.roots.iter().filter_map(move |root| {
+            let rest = match root.prefix.is_empty() {
+                true => whole.as_slice(),
+                false => whole.strip_prefix(root.prefix.as_slice())?.strip_prefix(b"/")?,
+            };
+            Some(root.path.join(std::ffi::OsStr::from_bytes(rest)))
+        })
+    }
+}
+
+impl Known for Places {
+    fn places(&self, fullhash: &ObjectId, _: u64, path: &[u8]) -> Vec<PathBuf> {
+        let mut places: Vec<PathBuf> = self.origins(path).collect();
+        if let Some(Some(ghost)) = self.ask(|catalogue| catalogue.ghost(fullhash)) {
+            // Where it was last seen to be comes before where it was once.
+            let mut seen: Vec<_> = ghost.places.iter().filter(|place| place.host == self.host).collect();
+            seen.sort_by_key(|place| (!place.present, std::cmp::Reverse(place.seen_last)));
+            places.extend(
+                seen.into_iter()
+                    .map(|place| PathBuf::from(OsString::from_vec(place.path.to_vec()))),
+            );
+        }
+        places.retain(|path| path.is_absolute());
+        let mut told = std::collections::HashSet::new();
+        places.retain(|path| told.insert(path.clone()));
+        places
+    }
+
+    fn fast_hash(&self, fullhash: &ObjectId) -> Option<FastHash> {
+        self.ask(|catalogue| catalogue.by_fullhash(fullhash))??.fasthash
+    }
+}
