@@ -18,6 +18,16 @@ pub struct MemoryDisk {
     counter: Arc<AtomicU64>,
 }
 
+impl MemoryDisk {
+    /// An empty disk whose random bytes are not those of others.
+    pub fn with_seed(seed: u64) -> Self {
+        Self {
+            counter: Arc::new(AtomicU64::new(seed)),
+            ..Self::default()
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     files: BTreeMap<PathBuf, Arc<Content>>,

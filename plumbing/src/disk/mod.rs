@@ -9,6 +9,7 @@
 
 pub mod memory;
 pub mod real;
+pub mod simulated;
 
 use std::ffi::OsString;
 use std::fmt::Debug;

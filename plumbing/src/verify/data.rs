@@ -8,7 +8,7 @@ use super::{Bad, Report};
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::progress::Progress;
-use crate::store::data::read::{DataFile, Head};
+use crate::store::data::read::{DataFile, Head, scan};
 use crate::store::data::verify::{Finding, walk};
 use crate::store::{Frame, Location, Store};
 
@@ -37,32 +37,79 @@ pub fn heads(store: &Store, report: &mut Report) -> Result<Vec<Work>> {
     let mut work = Vec::new();
     for (number, (file, committed)) in (0..).zip(store.data_files()) {
         report.data_files += 1;
-        let mut end = 0;
+        let mut found = FileFindings::default();
         walk(&file, &mut |finding| {
             match finding {
                 Finding::Frame(head) => {
                     let raw_bytes = u64::from(head.header.raw_bytes);
-                    work.push(Work {
+                    found.work.push(Work {
                         file: file.clone(),
                         number,
                         offset: head.offset,
                         raw_bytes,
                     });
                 }
-                Finding::Commit(head) => end = head.end(),
-                Finding::Damage(error) => report.damage.push(error),
-                Finding::Tail { bytes, .. } => report.unfinished_bytes += bytes,
+                Finding::Commit(head) => found.commits.push(head.end()),
+                Finding::Damage(error) => found.damage.push(error),
+                Finding::Tail { bytes, .. } => found.tail_bytes = bytes,
             }
             Ok(())
         })?;
-        if end < committed && committed > crate::store::data::format::FILE_HEADER_BYTES {
-            let expected = format!("commit records up to offset {committed}, as the index says");
-            report
-                .damage
-                .push(Error::damaged(&file.path, end, expected, "none that fits"));
-        }
+        found.tell(&file, committed, report)?;
+        work.append(&mut found.work);
     }
     Ok(work)
+}
+
+/// What the walk over one data file found.
+#[derive(Default)]
+struct FileFindings {
+    work: Vec<Work>,
+    /// Ends of commit records.
+    commits: Vec<u64>,
+    damage: Vec<Error>,
+    /// Bytes at the end that no commit record closes.
+    tail_bytes: u64,
+}
+
+impl FileFindings {
+    /// Reports damage, and what an interrupted job left behind the last group that is known to be `committed`.
+    ///
+    /// A writer writes a commit record only after the group before it is durable. So of what a power cut tore there is at
+    /// most one commit record, the last one; nothing was acknowledged that leans on it, and the store does not read it.
+    /// Where more follow, or where the index knows of them, the same findings are damage.
+    fn tell(&mut self, file: &DataFile, committed: u64, report: &mut Report) -> Result<()> {
+        let begun = committed > crate::store::data::format::FILE_HEADER_BYTES;
+        if begun && self.commits.last().is_none_or(|end| *end < committed) {
+            let expected = format!("commit records up to offset {committed}, as the index says");
+            let end = self.commits.last().copied().unwrap_or(0);
+            let error = Error::damaged(&file.path, end, expected, "none that fits");
+            report.damage.push(error);
+        }
+        let behind = self.commits.iter().filter(|end| **end > committed).count();
+        if behind <= 1 && !store_reads(file, committed)? {
+            let length = file.file.len().map_err(Error::io("stat", &file.path))?;
+            report.unfinished_bytes += length.saturating_sub(committed);
+            self.work.retain(|work| work.offset < committed);
+            self.damage.retain(|error| offset_of(error) < committed);
+        } else {
+            report.unfinished_bytes += self.tail_bytes;
+        }
+        report.damage.append(&mut self.damage);
+        Ok(())
+    }
+}
+
+/// Whether a reader that opens the file now takes what is behind `committed`: another process may have written it.
+fn store_reads(file: &DataFile, committed: u64) -> Result<bool> {
+    Ok(scan(file, committed, committed, &mut |_| {})?.committed > committed)
+}
+
+fn offset_of(error: &Error) -> u64 {
+    match error {
+        Error::Damaged { offset, .. } => *offset,
+        _ => 0,
+    }
 }
 
 /// The frames that hold these objects.

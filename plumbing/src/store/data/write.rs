@@ -15,7 +15,7 @@ use super::format::{
 };
 use super::read::{DataFile, Head, hex, scan};
 use super::verify::next_frame;
-use crate::disk::{Disk, LockKind, OpenMode};
+use crate::disk::{Disk, DiskFile, LockKind, OpenMode};
 use crate::error::{Error, Result};
 use crate::object::HashAlgo;
 
@@ -99,21 +99,39 @@ impl Appender {
         Self::create_file(disk, path.to_owned(), header)
     }
 
+    /// The file gets its name when its header is durable: whatever ends the process, a data file without a header is
+    /// damage and not something left behind.
     fn create_file(disk: &dyn Disk, path: PathBuf, header: FileHeader) -> Result<Self> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".tmp");
+        let temporary = path.with_file_name(name);
         let file = disk
-            .open(&path, OpenMode::CreateNew)
-            .map_err(Error::io("create", &path))?;
-        if !file.try_lock(LockKind::Exclusive).map_err(Error::io("lock", &path))? {
-            return Err(Error::invalid(
-                "lock",
-                path.display(),
-                "a new file is locked by another process",
-            ));
+            .open(&temporary, OpenMode::CreateNew)
+            .map_err(Error::io("create", &temporary))?;
+        let named = Self::begin_file(disk, &*file, (&temporary, &path), &header);
+        if named.is_err() {
+            // The error that led here is the one to tell.
+            let _ = disk.remove(&temporary);
         }
-        file.write_all_at(&header.encode(), 0)
-            .map_err(Error::io("write", &path))?;
+        named?;
         let file = DataFile { path, header, file };
         Ok(Self::at(file, FILE_HEADER_BYTES, true))
+    }
+
+    fn begin_file(
+        disk: &dyn Disk,
+        file: &dyn DiskFile,
+        (temporary, path): (&Path, &Path),
+        header: &FileHeader,
+    ) -> Result<()> {
+        if !file.try_lock(LockKind::Exclusive).map_err(Error::io("lock", path))? {
+            let problem = "a new file is locked by another process";
+            return Err(Error::invalid("lock", path.display(), problem));
+        }
+        file.write_all_at(&header.encode(), 0)
+            .map_err(Error::io("write", temporary))?;
+        file.sync_data().map_err(Error::io("sync", temporary))?;
+        disk.rename_new(temporary, path).map_err(Error::io("create", path))
     }
 
     /// Locks the existing data file at `path`, if no other process writes to it and it has room for a frame.
@@ -164,6 +182,7 @@ impl Appender {
         let scanned = scan(&file, vouched.max(FILE_HEADER_BYTES), vouched, &mut |_| {})?;
         let mut appender = Self::at(file.clone(), scanned.committed, false);
         let mut payload = Vec::new();
+        let mut adopted = 0;
         for head in &scanned.tail {
             if head.header.group != scanned.committed || file.stored_checked(head, &mut payload).is_err() {
                 break;
@@ -172,7 +191,7 @@ impl Appender {
             appender.frames += 1;
             appender.objects += head.rows.len() as u64;
             appender.end = head.end();
-            adopt(head);
+            adopted += 1;
         }
         if appender.end < length {
             // A torn frame may have left a whole header; what it announces is searched behind that.
@@ -187,6 +206,8 @@ impl Appender {
                 .set_len(appender.end)
                 .map_err(Error::io("cut the torn tail of", path))?;
         }
+        // Not before it is sure that the next commit record closes them.
+        scanned.tail[..adopted].iter().for_each(adopt);
         Ok(Some(appender))
     }
 
