@@ -1040,7 +1040,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__log)
-            opts="-n -C -c -q -v -h --max-count --oneline --all --repo --quiet --verbose --color --json --progress --help"
+            opts="-n -p -C -c -q -v -h --max-count --oneline --all --path --follow --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1051,6 +1051,14 @@ _ghost() {
                     return 0
                     ;;
                 -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -129,6 +129,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand status" -l json -d 'Print on
 complete -c ghost -n "__fish_ghost_using_subcommand status" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand log" -s n -l max-count -d 'List at most COUNT snapshots' -r
+complete -c ghost -n "__fish_ghost_using_subcommand log" -s p -l path -d 'List only snapshots in which PATH changed, with what became of it; may be given again' -r
 complete -c ghost -n "__fish_ghost_using_subcommand log" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand log" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand log" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -137,6 +138,7 @@ always\t'Always'
 never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand log" -l oneline -d 'One line a snapshot'
 complete -c ghost -n "__fish_ghost_using_subcommand log" -l all -d 'Begin with the snapshots that any ref names'
+complete -c ghost -n "__fish_ghost_using_subcommand log" -l follow -d 'Where PATH was moved to its place, go on with the place that it came from'
 complete -c ghost -n "__fish_ghost_using_subcommand log" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand log" -s v -l verbose -d 'Say more; twice for details'
 complete -c ghost -n "__fish_ghost_using_subcommand log" -l json -d 'Print one JSON object a line, the summary last'

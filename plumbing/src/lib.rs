@@ -23,6 +23,7 @@
 //! 9. [`ghosts`]: what was seen; questions over trees, live or stored
 //! 10. [`bundle`]: a store in one file
 //! 11. [`snapshot`], [`reconstruct`], [`verify`], [`compare`]: the jobs
+//! 12. [`history`]: questions over many snapshots
 //!
 //! Nothing here prints, reads the environment or asks for the time: the caller hands it what it needs.
 //! Every byte on disk is described in `object-format.md`.
@@ -34,6 +35,7 @@ pub mod content;
 pub mod disk;
 pub mod error;
 pub mod ghosts;
+pub mod history;
 pub mod limits;
 pub mod object;
 pub mod progress;

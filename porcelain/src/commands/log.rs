@@ -2,7 +2,10 @@
 
 use std::ffi::OsString;
 
+use bstr::{BString, ByteSlice as _};
+use ghost_plumbing::history::{PathChange, path_change};
 use ghost_plumbing::object::{ObjectId, ObjectKind, Snapshot};
+use ghost_plumbing::refs::revision::read_snapshot;
 use ghost_plumbing::refs::short_name;
 use ghost_plumbing::repository::Repository;
 use serde::Serialize;
@@ -10,7 +13,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::error::{Failure, Outcome};
 use crate::history::{self, History};
-use crate::records::SnapshotRecord;
+use crate::records::{PathField, SnapshotRecord};
 use crate::ui::Style;
 use crate::ui::show::{self, short_id};
 use crate::ui::size::{Size, counted};
@@ -28,6 +31,12 @@ pub struct Arguments {
     /// Begin with the snapshots that any ref names
     #[arg(long, conflicts_with = "revisions")]
     pub all: bool,
+    /// List only snapshots in which PATH changed, with what became of it; may be given again
+    #[arg(short, long = "path", value_name = "PATH")]
+    pub paths: Vec<OsString>,
+    /// Where PATH was moved to its place, go on with the place that it came from
+    #[arg(long, requires = "paths")]
+    pub follow: bool,
     /// Where to begin [default: the newest snapshot of the current line]
     #[arg(value_name = "REV")]
     pub revisions: Vec<OsString>,
@@ -51,15 +60,24 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
             .say("There is no snapshot yet; `ghost snapshot DIR` takes one.")?);
     }
     let limit = arguments.max_count.unwrap_or(u64::MAX);
+    let mut paths: Vec<BString> = arguments.paths.iter().map(trimmed).collect();
     let mut count = 0;
     let mut snapshots = History::new(&repository.store, tips)?;
     while count < limit
         && let Some(next) = snapshots.next()
     {
         let (id, snapshot) = next?;
+        app.check_interrupt()?;
+        let changes = path_changes(&repository, &snapshot, &mut paths, arguments.follow)?;
+        if !paths.is_empty() && changes.is_empty() {
+            continue;
+        }
         let refs = names.get(&id).cloned().unwrap_or_default();
         if app.output.json() {
             app.output.record(&SnapshotRecord::new(&id, &snapshot, refs))?;
+            for (path, change) in &changes {
+                app.output.record(&PathRecord::new(&id, path, change))?;
+            }
         } else if arguments.oneline {
             one_line(app, &id, &snapshot, &refs)?;
         } else {
@@ -68,8 +86,10 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
             }
             paragraph(app, &id, &snapshot, &refs)?;
         }
+        if !app.output.json() {
+            tell_changes(app, &changes)?;
+        }
         count += 1;
-        app.check_interrupt()?;
     }
     if app.output.json() {
         app.output.record(&Summary {
@@ -80,15 +100,83 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
+/// What became of a path in a snapshot.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "path-change")]
+struct PathRecord {
+    snapshot: String,
+    #[serde(flatten)]
+    path: PathField,
+    change: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+}
+
+impl PathRecord {
+    fn new(id: &ObjectId, path: &BString, change: &PathChange) -> Self {
+        let from = match change {
+            PathChange::Moved { from } => Some(from.to_string()),
+            _ => None,
+        };
+        Self {
+            snapshot: id.to_string(),
+            path: PathField::new(path),
+            change: change.name(),
+            from,
+        }
+    }
+}
+
+/// A path as trees have it: no slashes at its ends.
+fn trimmed(path: &OsString) -> BString {
+    path.as_encoded_bytes().trim_with(|letter| letter == '/').into()
+}
+
+/// What became of the paths since the first parent of a snapshot; paths that were moved go by their old place from here
+/// on, if that is asked for.
+fn path_changes(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    paths: &mut [BString],
+    follow: bool,
+) -> Outcome<Vec<(BString, PathChange)>> {
+    let store = &repository.store;
+    let mut changes = Vec::new();
+    if paths.is_empty() {
+        return Ok(changes);
+    }
+    let before = match snapshot.parents.first() {
+        Some(parent) => Some(read_snapshot(store, parent)?.tree),
+        None => None,
+    };
+    for path in paths {
+        let Some(change) = path_change(store, before, snapshot.tree, path.as_bstr(), follow)? else {
+            continue;
+        };
+        let was = match &change {
+            PathChange::Moved { from } => std::mem::replace(path, from.clone()),
+            _ => path.clone(),
+        };
+        changes.push((was, change));
+    }
+    Ok(changes)
+}
+
+fn tell_changes(app: &mut App, changes: &[(BString, PathChange)]) -> Outcome {
+    for (path, change) in changes {
+        let from = match change {
+            PathChange::Moved { from } => format!(" from {}", show::bytes(from)),
+            _ => String::new(),
+        };
+        app.output
+            .line(format_args!("Path:    {} {}{from}", show::bytes(path), change.name()))?;
+    }
+    Ok(())
+}
+
 fn tips(app: &App, repository: &Repository, arguments: &Arguments) -> Outcome<Vec<ObjectId>> {
     if arguments.all {
-        let mut tips = Vec::new();
-        for (_, id) in repository.refs.list("refs/")? {
-            if repository.store.kind_of(&id)? == Some(ObjectKind::Snapshot) {
-                tips.push(id);
-            }
-        }
-        return Ok(tips);
+        return all_tips(repository);
     }
     if arguments.revisions.is_empty() {
         let newest = history::newest(repository, &repository.settings().core_line)?;
@@ -96,6 +184,17 @@ fn tips(app: &App, repository: &Repository, arguments: &Arguments) -> Outcome<Ve
     }
     let resolved = arguments.revisions.iter().map(|text| app.snapshot(repository, text));
     resolved.map(|found| Ok(found?.0)).collect::<Result<_, Failure>>()
+}
+
+/// The snapshots that any ref names.
+pub fn all_tips(repository: &Repository) -> Outcome<Vec<ObjectId>> {
+    let mut tips = Vec::new();
+    for (_, id) in repository.refs.list("refs/")? {
+        if repository.store.kind_of(&id)? == Some(ObjectKind::Snapshot) {
+            tips.push(id);
+        }
+    }
+    Ok(tips)
 }
 
 fn shown_refs(refs: &[String]) -> String {

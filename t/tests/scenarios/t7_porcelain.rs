@@ -159,6 +159,36 @@ fn history_is_shown_newest_first() {
     world.ghost(["stats"]).ok();
 }
 
+#[test]
+fn the_history_of_a_path_follows_moves() {
+    let world = world_with_history();
+    fs::rename(world.path("tree/README"), world.path("tree/MANUAL")).unwrap();
+    world.ghost(["snapshot", "tree", "-m", "third"]).ok();
+    let log = |arguments: &[&str]| world.ghost([&["log", "--oneline"], arguments].concat()).ok().out();
+    assert_eq!(log(&["--path", "deep"]).lines().count(), 0);
+    let gone = log(&["--path", "README"]);
+    for words in [
+        "third\nPath:    README removed",
+        "second\nPath:    README modified",
+        "first\nPath:    README added",
+    ] {
+        assert!(gone.contains(words), "{words:?} is not in\n{gone}");
+    }
+    let alone = log(&["--path", "MANUAL"]);
+    assert!(alone.contains("MANUAL added") && !alone.contains("second"), "{alone}");
+    let followed = log(&["--path", "MANUAL", "--follow"]);
+    for words in [
+        "third\nPath:    MANUAL moved from README",
+        "README modified",
+        "README added",
+    ] {
+        assert!(followed.contains(words), "{words:?} is not in\n{followed}");
+    }
+    let records = world.ghost(["--json", "log", "--path", "src/main.c"]).ok().json_lines();
+    let changes: Vec<_> = records.iter().filter_map(|record| record["change"].as_str()).collect();
+    assert_eq!(changes, ["removed", "added"]);
+}
+
 fn repository_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }

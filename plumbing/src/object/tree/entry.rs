@@ -99,7 +99,7 @@ pub struct Metadata {
 }
 
 /// The kind of an entry and what only that kind has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
     /// A regular file.
     File {
