@@ -131,12 +131,12 @@ pub enum ReflinkChoice {
 }
 
 /// What is to be reconstructed.
-struct Wish {
+struct Wish<'r> {
     tree: ObjectId,
     /// The metadata of its top folder, where that is known.
     root: Option<Metadata>,
     /// Where contents were seen before.
-    places: Places,
+    places: Places<'r>,
     /// The bytes were not stored with the tree.
     unstored: bool,
 }
@@ -145,7 +145,7 @@ struct Wish {
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let begun = Instant::now();
     let repository = app.repository()?;
-    let mut wish = wish(app, &repository, arguments)?;
+    let wish = wish(app, &repository, arguments)?;
     let target = app.environment.absolute(&arguments.directory);
     let options = options(app, &repository, arguments)?;
     let trees = sources::trees(app, &repository, &arguments.sources)?;
@@ -171,7 +171,13 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let progress = Arc::new(Progress::new(app.interrupt.clone()));
     let report = {
         let _monitor = app.monitor(&progress, &repository.config)?;
-        let teller = Teller::new(&mut app.output, &mut orphans, &repository.store, arguments.explain);
+        let teller = Teller::new(
+            &mut app.output,
+            &mut orphans,
+            &repository.store,
+            &wish.places,
+            arguments.explain,
+        );
         let sources = Sources {
             trees,
             known: &wish.places,
@@ -187,7 +193,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         teller.finish()?;
         report
     };
-    if let Some(problem) = wish.places.take_problem() {
+    if let Some(problem) = wish.places.problem() {
         app.output.warn(format_args!("the catalogue was not asked: {problem}"));
     }
     let done = Done {
@@ -218,7 +224,7 @@ fn take(arguments: &Arguments) -> Take {
 }
 
 /// What the argument names: a revision, or what an earlier run did not locate.
-fn wish(app: &App, repository: &Repository, arguments: &Arguments) -> Outcome<Wish> {
+fn wish<'r>(app: &App, repository: &'r Repository, arguments: &Arguments) -> Outcome<Wish<'r>> {
     let path = app.environment.absolute(Path::new(&arguments.revision));
     if orphans::is_orphan_file(&path) {
         if arguments.delete {
@@ -229,10 +235,12 @@ fn wish(app: &App, repository: &Repository, arguments: &Arguments) -> Outcome<Wi
         }
         let missing = orphans::read(&path)?;
         repository.store.attach(&missing.store)?;
+        let mut places = Places::new(app, repository, None, BString::default());
+        places.describe(missing.ghosts);
         return Ok(Wish {
             tree: missing.tree,
             root: missing.root,
-            places: Places::new(app, repository, None, BString::default()),
+            places,
             unstored: true,
         });
     }

@@ -17,8 +17,9 @@ use fs_err::{File, OpenOptions};
 use ghost_plumbing::Error;
 use ghost_plumbing::disk::Disk as _;
 use ghost_plumbing::disk::memory::MemoryDisk;
+use ghost_plumbing::ghosts::{self, Ghost};
 use ghost_plumbing::object::tree::lookup;
-use ghost_plumbing::object::{Entry, Kind, Metadata, Node, ObjectId};
+use ghost_plumbing::object::{Entry, HashAlgo, Kind, Metadata, Node, ObjectId};
 use ghost_plumbing::reconstruct::sources::{PassedOver, Told};
 use ghost_plumbing::store::{Options, Store};
 use ghost_plumbing_commands::entry_line::EntryLine;
@@ -63,7 +64,7 @@ impl Orphans {
     }
 
     /// Adds a file that was not located.
-    pub fn add(&mut self, store: &Store, told: &Told<'_>) -> Result<(), Error> {
+    pub fn add(&mut self, store: &Store, told: &Told<'_>, ghost: Option<&Ghost>) -> Result<(), Error> {
         let mut text = Vec::new();
         if self.out.is_none() {
             self.out = Some(self.create()?);
@@ -79,6 +80,7 @@ impl Orphans {
         self.add_folders(store, told.path, &mut text)?;
         let entry = Entry::clone(told.entry);
         EntryLine::new(told.path.into(), entry).write(&mut text, false, Termination::Line);
+        ghost.into_iter().for_each(|ghost| put_ghost(ghost, &mut text));
         for PassedOver { path, why } in told.passed_over {
             let path = show::bytes(path.as_os_str().as_encoded_bytes());
             text.extend(format!("#   {path}: {why}\n").bytes());
@@ -141,6 +143,30 @@ impl Orphans {
     }
 }
 
+/// Appends what is known of a content: the lines of a file of descriptions, but its first and last, with a blank in
+/// front.
+fn put_ghost(ghost: &Ghost, text: &mut Vec<u8>) {
+    let described = ghosts::text::encode([ghost]);
+    let mut lines: Vec<&[u8]> = described.lines().skip(1).collect();
+    lines.pop();
+    for line in lines {
+        text.push(b' ');
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+}
+
+/// Reads such lines of any number of contents, without the blanks.
+fn parse_ghosts(path: &Path, lines: &[u8]) -> Result<Vec<Ghost>, Error> {
+    let mut text = ghosts::text::encode([]);
+    text.truncate(text.find_byte(b'\n').map_or(0, |end| end + 1));
+    text.extend_from_slice(lines);
+    // Such a file ends with a check of the whole of it; here lines may be taken out.
+    let check = ObjectId::hash(HashAlgo::Blake3, &text);
+    text.extend(format!("check\t{check}\n").bytes());
+    ghosts::text::decode(path, &text)
+}
+
 fn folder_line(path: &[u8], meta: Metadata) -> EntryLine {
     EntryLine {
         path: path.into(),
@@ -159,6 +185,8 @@ pub struct Missing {
     pub tree: ObjectId,
     /// The metadata of the target.
     pub root: Option<Metadata>,
+    /// What was known of the contents.
+    pub ghosts: Vec<Ghost>,
 }
 
 /// Whether there is an orphan file at a path.
@@ -192,11 +220,16 @@ pub fn read(path: &Path) -> Result<Missing, Error> {
         return Err(bad(1, "expected \"ghost orphans 1\"; a newer ghost may read it"));
     }
     let (mut lines, mut root) = (Vec::new(), None);
+    let mut described = Vec::new();
     let mut number = 1;
     while next(&mut line)? {
         number += 1;
         match line.first() {
             None | Some(b'#') => {}
+            Some(b' ') => {
+                described.extend_from_slice(&line[1..]);
+                described.push(b'\n');
+            }
             Some(_) => {
                 let entry = EntryLine::parse(&line, Termination::Line).map_err(|problem| bad(number, &problem))?;
                 match entry.kind {
@@ -207,8 +240,14 @@ pub fn read(path: &Path) -> Result<Missing, Error> {
             }
         }
     }
+    let ghosts = parse_ghosts(path, &described)?;
     let (store, tree) = build(lines)?;
-    Ok(Missing { store, tree, root })
+    Ok(Missing {
+        store,
+        tree,
+        root,
+        ghosts,
+    })
 }
 
 fn ends_with_newline(path: &Path) -> bool {
@@ -273,7 +312,13 @@ mod tests {
         let Node::Directory { tree } = folder.node else {
             panic!("{folder:?}")
         };
-        assert_eq!(lookup(&missing.store, tree, b"\xff").unwrap().unwrap().size(), 3);
+        let entry = lookup(&missing.store, tree, b"\xff").unwrap().unwrap();
+        assert_eq!(entry.size(), 3);
+        let ghost = &missing.ghosts[0];
+        assert_eq!((Some(ghost.fullhash), ghost.places.len()), (entry.fullhash(), 1));
+        let mut text = Vec::new();
+        put_ghost(ghost, &mut text);
+        assert!(example().contains(std::str::from_utf8(&text).unwrap()));
     }
 
     #[test]
@@ -283,9 +328,10 @@ mod tests {
             (lines.trim_end().to_owned(), "cut off"),
             (lines.replace("orphans 1", "orphans 2"), ":1\""),
             (lines.replace("040755 dir", "040755 dri"), ":4\""),
+            (lines.replace(" found\t2026", " found\tx026"), "orphans"),
             (lines.replace("\"a/\\377\"", "../x"), "unsafe name"),
             (lines.replace("\"a/\\377\"", "a/.ghost/x"), "unsafe name"),
-            (format!("{lines}010644 fifo -\tpipe\n"), ":7\""),
+            (format!("{lines}010644 fifo -\tpipe\n"), ":10\""),
         ] {
             let error = read_text(&bad).err().unwrap().to_string();
             assert!(error.contains(word), "{error}");

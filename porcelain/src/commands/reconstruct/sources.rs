@@ -1,15 +1,19 @@
 //! Where content may come from beside the repository, as the options and the snapshot say.
 
-use std::ffi::OsString;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use bstr::BString;
 use ghost_plumbing::Error;
-use ghost_plumbing::ghosts::catalogue::{self, Catalogue};
+use ghost_plumbing::ghosts::Ghost;
+use ghost_plumbing::ghosts::catalogue::{self, Catalogue, catch_up};
 use ghost_plumbing::ghosts::fasthash::FastHash;
 use ghost_plumbing::object::{ObjectId, Snapshot};
+use ghost_plumbing::progress::Progress;
 use ghost_plumbing::reconstruct::sources::Known;
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::time::Timestamp;
@@ -54,21 +58,23 @@ struct Root {
     prefix: BString,
 }
 
-/// What is known of places on this machine: where the snapshot was taken, and what the catalogue has seen.
-pub struct Places {
+/// What is known of places on this machine: where the snapshot was taken, what descriptions say that came with the tree,
+/// and what the catalogue has seen.
+pub struct Places<'r> {
+    repository: &'r Repository,
     host: String,
     roots: Vec<Root>,
     /// The path of what is reconstructed, in the tree of its snapshot.
     inside: BString,
-    file: PathBuf,
+    described: HashMap<ObjectId, Ghost>,
     now: Timestamp,
     catalogue: OnceLock<Option<Mutex<Catalogue>>>,
     problem: OnceLock<Error>,
 }
 
-impl Places {
+impl<'r> Places<'r> {
     /// Places of the contents of `snapshot`, if there is one, of which the directory at `inside` is wanted.
-    pub fn new(app: &App, repository: &Repository, snapshot: Option<&Snapshot>, inside: BString) -> Self {
+    pub fn new(app: &App, repository: &'r Repository, snapshot: Option<&Snapshot>, inside: BString) -> Self {
         let host = app.host(repository.settings());
         let taken_here = snapshot.filter(|snapshot| snapshot.host == host);
         let roots = taken_here
@@ -84,43 +90,70 @@ impl Places {
                 Root { path, prefix }
             });
         Self {
+            repository,
             host,
             roots: roots.collect(),
             inside,
-            file: repository.ghost_dir.join(catalogue::FILE),
+            described: HashMap::new(),
             now: app.environment.clock(),
             catalogue: OnceLock::new(),
             problem: OnceLock::new(),
         }
     }
 
-    /// Why the catalogue could not be asked, if it could not.
-    pub fn take_problem(&mut self) -> Option<Error> {
-        self.problem.take()
-    }
-
-    /// The catalogue, opened when it is first asked: most jobs never do.
-    fn ask<T>(&self, question: impl FnOnce(&Catalogue) -> Result<T, Error>) -> Option<T> {
-        let open = || {
-            if !self.file.is_file() {
-                return None;
-            }
-            match Catalogue::open(&self.file, self.now) {
-                Ok(opened) => Some(Mutex::new(opened.catalogue)),
-                Err(error) => {
-                    let _ = self.problem.set(error);
-                    None
-                }
-            }
-        };
-        let catalogue = self.catalogue.get_or_init(open).as_ref()?;
-        match question(&catalogue.lock()) {
-            Ok(answer) => Some(answer),
-            Err(error) => {
-                let _ = self.problem.set(error);
-                None
+    /// Adds descriptions that came with the tree. One that contradicts an earlier one of its content is left out.
+    pub fn describe(&mut self, ghosts: impl IntoIterator<Item = Ghost>) {
+        for ghost in ghosts {
+            match self.described.get_mut(&ghost.fullhash) {
+                Some(known) => drop(known.merge(&ghost)),
+                None => drop(self.described.insert(ghost.fullhash, ghost)),
             }
         }
+    }
+
+    /// Why the catalogue could not be asked, if it could not.
+    pub fn problem(&self) -> Option<&Error> {
+        self.problem.get()
+    }
+
+    /// All that is known of a content.
+    pub fn ghost(&self, fullhash: &ObjectId) -> Option<Ghost> {
+        let found = self.ask(|catalogue| catalogue.ghost(fullhash)).flatten();
+        match (found, self.described.get(fullhash)) {
+            (Some(mut found), Some(described)) => {
+                // Descriptions that contradict each other leave that of this repository.
+                let _ = found.merge(described);
+                Some(found)
+            }
+            (found, described) => found.or_else(|| described.cloned()),
+        }
+    }
+
+    /// Asks the catalogue, which is opened, and catches up with the snapshots, when it is first asked: most jobs never do.
+    fn ask<T>(&self, question: impl FnOnce(&Catalogue) -> Result<T, Error>) -> Option<T> {
+        let catalogue = self
+            .catalogue
+            .get_or_init(|| self.note(self.open()).flatten())
+            .as_ref()?;
+        self.note(question(&catalogue.lock()))
+    }
+
+    fn open(&self) -> Result<Option<Mutex<Catalogue>>, Error> {
+        let Repository {
+            ghost_dir, refs, store, ..
+        } = self.repository;
+        // A repository that only is in memory has none.
+        if !ghost_dir.is_dir() {
+            return Ok(None);
+        }
+        let mut catalogue = Catalogue::open(&ghost_dir.join(catalogue::FILE), self.now)?.catalogue;
+        // A snapshot that cannot be read knows no places.
+        catch_up(&mut catalogue, refs, store, &Progress::default())?;
+        Ok(Some(Mutex::new(catalogue)))
+    }
+
+    fn note<T>(&self, answer: Result<T, Error>) -> Option<T> {
+        answer.map_err(|error| self.problem.set(error)).ok()
     }
 
     /// Where the file of the tree was when the snapshot was taken.
@@ -134,30 +167,30 @@ impl Places {
                 true => whole.as_slice(),
                 false => whole.strip_prefix(root.prefix.as_slice())?.strip_prefix(b"/")?,
             };
-            Some(root.path.join(std::ffi::OsStr::from_bytes(rest)))
+            Some(root.path.join(OsStr::from_bytes(rest)))
         })
     }
 }
 
-impl Known for Places {
+impl Known for Places<'_> {
     fn places(&self, fullhash: &ObjectId, _: u64, path: &[u8]) -> Vec<PathBuf> {
         let mut places: Vec<PathBuf> = self.origins(path).collect();
-        if let Some(Some(ghost)) = self.ask(|catalogue| catalogue.ghost(fullhash)) {
-            // Where it was last seen to be comes before where it was once.
+        if let Some(ghost) = self.ghost(fullhash) {
             let mut seen: Vec<_> = ghost.places.iter().filter(|place| place.host == self.host).collect();
-            seen.sort_by_key(|place| (!place.present, std::cmp::Reverse(place.seen_last)));
+            // Where it was last seen to be comes before where it was once.
+            seen.sort_by_key(|place| (!place.present, Reverse(place.seen_last)));
             places.extend(
                 seen.into_iter()
-                    .map(|place| PathBuf::from(OsString::from_vec(place.path.to_vec()))),
+                    .map(|place| PathBuf::from(OsStr::from_bytes(&place.path))),
             );
         }
-        places.retain(|path| path.is_absolute());
-        let mut told = std::collections::HashSet::new();
-        places.retain(|path| told.insert(path.clone()));
+        let mut told = HashSet::new();
+        places.retain(|path| path.is_absolute() && told.insert(path.clone()));
         places
     }
 
     fn fast_hash(&self, fullhash: &ObjectId) -> Option<FastHash> {
-        self.ask(|catalogue| catalogue.by_fullhash(fullhash))??.fasthash
+        let described = self.described.get(fullhash).and_then(|ghost| ghost.fasthash);
+        described.or_else(|| self.ask(|catalogue| catalogue.by_fullhash(fullhash))??.fasthash)
     }
 }

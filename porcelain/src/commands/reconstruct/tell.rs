@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::orphans::Orphans;
+use super::sources::Places;
 use crate::app::App;
 use crate::error::{Failure, Outcome};
 use crate::records::{PathField, ProblemRecord};
@@ -23,6 +24,7 @@ use crate::ui::{Output, show};
 pub struct Teller<'a> {
     state: Mutex<State<'a>>,
     store: &'a Store,
+    places: &'a Places<'a>,
     explain: bool,
 }
 
@@ -52,8 +54,14 @@ struct PassedOverRecord {
 }
 
 impl<'a> Teller<'a> {
-    /// Explains every file on `output` if asked to; `store` has the tree.
-    pub fn new(output: &'a mut Output, orphans: &'a mut Orphans, store: &'a Store, explain: bool) -> Self {
+    /// Explains every file on `output` if asked to; `store` has the tree, `places` knows the contents.
+    pub fn new(
+        output: &'a mut Output,
+        orphans: &'a mut Orphans,
+        store: &'a Store,
+        places: &'a Places<'a>,
+        explain: bool,
+    ) -> Self {
         let failed = None;
         Self {
             state: Mutex::new(State {
@@ -62,6 +70,7 @@ impl<'a> Teller<'a> {
                 failed,
             }),
             store,
+            places,
             explain,
         }
     }
@@ -81,7 +90,8 @@ impl<'a> Teller<'a> {
 
     fn try_to_tell(&self, state: &mut State<'_>, told: &Told<'_>) -> Outcome {
         if told.outcome == Became::NotLocated {
-            state.orphans.add(self.store, told)?;
+            let ghost = told.entry.fullhash().and_then(|id| self.places.ghost(&id));
+            state.orphans.add(self.store, told, ghost.as_ref())?;
         }
         if !self.explain {
             return Ok(());
