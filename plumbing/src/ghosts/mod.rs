@@ -11,10 +11,13 @@
 //! - [`forest`]: the one algebra: a live directory ([`live`]), a stored tree ([`stored`]) and a bundle answer the same
 //!   three questions. What compares, copies or acts is written once, over it
 //! - [`recall`]: what a catalogue knows of live files, read by folder, and what is learnt of them
-//! - [`dup`]: groups of equal files
+//! - [`dup`]: groups of equal files; [`act`]: what becomes of them
+//! - [`overlap`]: what of one tree is in others; [`copy`]: bringing it there
 
+pub mod act;
 pub mod catalogue;
 pub mod check;
+pub mod copy;
 pub mod digest;
 pub mod dup;
 pub mod fasthash;
@@ -22,10 +25,11 @@ pub mod forest;
 pub mod ghost;
 mod hashing;
 pub mod live;
+pub mod overlap;
 pub mod recall;
 pub mod scan;
 pub mod stored;
-mod table;
+pub mod table;
 pub mod text;
 
 #[cfg(test)]

@@ -16,8 +16,10 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::catalogue::ContentId;
+use super::dup::Name;
 use super::fasthash::FastHash;
 use super::forest::{Folder, Forest, Leaf, Origin, each_folder};
+use super::hashing::Ask;
 use super::recall::Recall;
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, Kind, ObjectId};
@@ -75,7 +77,7 @@ impl Default for Select {
 }
 
 impl Select {
-    fn takes(&self, leaf: &Leaf) -> bool {
+    pub(super) fn takes(&self, leaf: &Leaf) -> bool {
         let wanted = |pattern: &BString| {
             let mode = gix_glob::wildmatch::Mode::empty();
             gix_glob::wildmatch(pattern.as_bstr(), leaf.name(), mode)
@@ -287,6 +289,12 @@ impl Table {
         start..start + rest.iter().position(|row| row.size != size).unwrap_or(rest.len())
     }
 
+    /// The rows of one size. The rows must be sorted.
+    pub(super) fn class_of(&self, size: u64) -> Range<usize> {
+        let start = self.rows.partition_point(|row| row.size > size);
+        start..start + self.rows[start..].partition_point(|row| row.size == size)
+    }
+
     /// The rows of the inode of the row `start`, from there on.
     pub(super) fn names_at(&self, start: usize) -> Range<usize> {
         let key = |row: &Row| (row.size, row.device, row.inode);
@@ -325,6 +333,32 @@ impl Table {
             true => name.into(),
             false => [folder.as_bytes(), b"/", name].concat().into(),
         }
+    }
+
+    /// Where the file is.
+    pub(super) fn full_name(&self, row: usize) -> Name {
+        Name {
+            forest: self.forest(row),
+            path: self.path(row),
+        }
+    }
+
+    /// The file, to be hashed.
+    pub(super) fn ask(&self, row: usize) -> Ask {
+        Ask {
+            forest: self.forest(row),
+            path: self.path(row),
+            size: self.size(row),
+        }
+    }
+
+    /// Notes the full hash of the names of an inode.
+    pub(super) fn learn(&mut self, names: Range<usize>, id: ObjectId) -> Result<()> {
+        let place = self.add_hash(id)?;
+        for row in &mut self.rows[names] {
+            row.hash = place;
+        }
+        Ok(())
     }
 
     /// The sampled hash of the file, where it is known.

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use bstr::BString;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::path::Arg;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -42,14 +42,33 @@ impl DirHandle {
     /// Opens the directory at a path of any length below this one; the empty path is this one. A link in any place of
     /// it is refused, as is every name that leads upward.
     pub fn open_below(&self, path: &[u8]) -> io::Result<Self> {
-        let mut dir = self.open_child(c".")?;
-        for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
-            if name == b"." || name == b".." {
-                return Err(io::Error::from(io::ErrorKind::InvalidInput));
-            }
-            dir = dir.open_child(name)?;
+        if path.is_empty() {
+            return self.open_child(c".");
         }
-        Ok(dir)
+        let names = || path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+        if names().any(|name| name == b"." || name == b"..") {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if let Some(fd) = self.open_at_once(path)? {
+            return Ok(Self { fd });
+        }
+        let mut dir = None;
+        for name in names() {
+            dir = Some(dir.as_ref().unwrap_or(self).open_child(name)?);
+        }
+        dir.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+
+    /// Opens a directory below in one call; none where the path is too long for that, or the system does not know the
+    /// call or forbids it.
+    fn open_at_once(&self, path: &[u8]) -> io::Result<Option<OwnedFd>> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let flags = DIRECTORY.union(OFlags::NOATIME);
+        match retry_on_intr(|| rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), resolve)) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN | Errno::NAMETOOLONG) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Opens the directory above, if it is still the one that `expected` shows.
@@ -190,6 +209,12 @@ mod tests {
             above.push(dir.stat_self().unwrap());
             dir = dir.open_child(name.as_str()).unwrap();
         }
+        let path = vec![name.as_str(); levels].join("/");
+        let again = DirHandle::open_root(folder.path())
+            .unwrap()
+            .open_below(path.as_bytes())
+            .unwrap();
+        assert_eq!(again.stat_self().unwrap().ino, dir.stat_self().unwrap().ino);
         rustix::fs::symlinkat("target", &dir, "link").unwrap();
         assert_eq!(dir.read_link("link").unwrap(), "target");
         assert_eq!(dir.read_names().unwrap().iter().collect::<Vec<_>>(), [b"link"]);

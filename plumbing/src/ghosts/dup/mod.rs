@@ -30,7 +30,7 @@ use crate::object::tree::compare_paths;
 use crate::progress::{Phase, Progress};
 
 /// Files of up to so many bytes are hashed as a whole: to read that much costs about what to read three samples does.
-const AT_ONCE_BYTES_MAX: u64 = 64 << 10;
+pub(super) const AT_ONCE_BYTES_MAX: u64 = 64 << 10;
 /// A round ends behind so many files.
 const ROUND_FILES: usize = 16 << 10;
 /// A round ends behind so many bytes of files.
@@ -71,7 +71,7 @@ pub struct Name {
 }
 
 impl Name {
-    fn in_order(&self, other: &Self) -> Ordering {
+    pub(super) fn in_order(&self, other: &Self) -> Ordering {
         let by_path = || compare_paths(&self.path, &other.path);
         self.forest.cmp(&other.forest).then_with(by_path)
     }

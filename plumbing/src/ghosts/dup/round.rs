@@ -91,14 +91,7 @@ impl Round {
     }
 
     fn asks(&self, table: &Table, chosen: &[usize]) -> Vec<Ask> {
-        let ask = |number: &usize| {
-            let row = self.files[*number].names.start;
-            Ask {
-                forest: table.forest(row),
-                path: table.path(row),
-                size: table.size(row),
-            }
-        };
+        let ask = |number: &usize| table.ask(self.files[*number].names.start);
         chosen.iter().map(ask).collect()
     }
 
@@ -138,11 +131,7 @@ impl Round {
 }
 
 fn twin(table: &Table, names: &Range<usize>) -> Twin {
-    let name = |row| Name {
-        forest: table.forest(row),
-        path: table.path(row),
-    };
-    let mut names: Vec<Name> = names.clone().map(name).collect();
+    let mut names: Vec<Name> = names.clone().map(|row| table.full_name(row)).collect();
     names.sort_unstable_by(Name::in_order);
     Twin { names }
 }

@@ -1,7 +1,10 @@
 //! What the parts have in common in their tests: a store in memory, a tree of files of many shapes.
 
+mod act;
+mod copy;
 mod dup;
 mod forest;
+mod overlap;
 mod recall;
 
 use std::collections::HashMap;
