@@ -42,6 +42,10 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "status" -d 'Show what c
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "log" -d 'List snapshots, newest first'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "show" -d 'Show a snapshot and what it changed, or a file or folder in one'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "diff" -d 'Show what differs between snapshots, folders in them and live folders'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "dup" -d 'Find files with the same bytes, and make one of them'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "overlap" -d 'Tell which files of one tree are in others, by their bytes'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "find-duplicate" -d 'Find all files with the bytes of one file, or with a hash'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "copy" -d 'Copy files of a tree into a folder, all of them or those that others have or lack'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "ls" -d 'List what is in a snapshot or a folder of it'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat" -d 'Write the contents of files in snapshots to standard output'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "reconstruct" -d 'Fill a folder with what a snapshot holds'
@@ -175,6 +179,79 @@ complete -c ghost -n "__fish_ghost_using_subcommand diff" -s v -l verbose -d 'Sa
 complete -c ghost -n "__fish_ghost_using_subcommand diff" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand diff" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l min-size -d 'Leave out smaller files, such as 4K or 1M; 0 finds empty files too' -r
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l max-size -d 'Leave out larger files' -r
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l name -d 'Look only at files with such a name; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l exclude -d 'Leave out what GLOB matches, as a line of .gitignore would; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l action -d 'What to do with all but one file of each group' -r -f -a "report\t'Only tell'
+hardlink\t'Make it another name of the file that stays'
+reflink\t'Let it share the blocks of the file that stays (btrfs, XFS)'
+symlink\t'Make it a symbolic link to the file that stays'
+remove\t'Remove it'"
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l keep -d 'Which file stays: first, last, oldest, newest, shortest, or in=DIR for all below DIR; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l trust -d 'What proves that a file did not change: its times and size (stat), or nothing but its bytes (hash)' -r -f -a "stat\t''
+hash\t''"
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l one-file-system -d 'Leave out what is mounted below'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -s 0 -l null -d 'End each path with NUL, and each group with one more'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l mix-owners -d 'Link files together also where owner, mode or attributes differ'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l yes -d 'Do it'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l trust -d 'What proves that a file did not change: its times and size (stat), or nothing but its bytes (hash)' -r -f -a "stat\t''
+hash\t''"
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l copy-to -d 'Copy what is printed of the first tree into DIR, under the same paths' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l only-in-a -d 'Tell only of files that are in no B'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l common -d 'Tell only of files that are in a B'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s 0 -l null -d 'End each path with NUL, and each file of A, with what was found of it, with one more'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l overwrite -d 'Replace files in DIR that have other bytes'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s 0 -l null -d 'End each path with NUL'
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l not-in -d 'Copy only files whose bytes are nowhere in OTHER; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l common-with -d 'Copy only files whose bytes are in OTHER; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l name -d 'Call it so, where TREE is one file' -r
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l overwrite -d 'Replace files that have other bytes'
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -s n -l dry-run -d 'Only say how much would be copied'
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand ls" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand ls" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand ls" -s c -d 'Set a configuration value for this run only; may be given again' -r

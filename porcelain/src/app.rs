@@ -251,7 +251,11 @@ impl App {
 
     /// The progress of a job that reads much: as slow and as modest as the settings want it.
     pub fn gentle(&self, repository: &Repository) -> Progress {
-        let settings = repository.settings();
+        self.moderate(repository.settings())
+    }
+
+    /// The same, for a job that needs no repository.
+    pub fn moderate(&self, settings: &Settings) -> Progress {
         if settings.io_idle {
             // Where the system refuses, the job runs as others do.
             let _ = rustix::process::setpriority_process(None, PRIORITY_LOWEST);

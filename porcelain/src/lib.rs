@@ -15,6 +15,7 @@
 pub mod app;
 pub mod cli;
 pub mod commands;
+pub mod copying;
 pub mod environment;
 pub mod error;
 pub mod ghosts;

@@ -90,6 +90,15 @@ impl ProblemRecord {
             message: error.to_string(),
         }
     }
+
+    /// From an error that names its path, if it is about one.
+    pub fn of(error: &ghost_plumbing::Error) -> Self {
+        let path = match error {
+            ghost_plumbing::Error::Io { path, .. } => path.as_os_str().as_encoded_bytes(),
+            _ => b"",
+        };
+        Self::new(path, error)
+    }
 }
 
 /// An entry of a tree.

@@ -14,12 +14,26 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
+use bstr::BString;
 use ghost_plumbing::Error;
-use ghost_plumbing::object::Node;
+use ghost_plumbing::bundle::Bundle;
+use ghost_plumbing::ghosts::forest::Forest;
+use ghost_plumbing::ghosts::live::Live;
+use ghost_plumbing::ghosts::recall::Recall;
+use ghost_plumbing::ghosts::stored::Stored;
+use ghost_plumbing::object::{HashAlgo, Node, ObjectSource};
 use ghost_plumbing::refs::Named;
+use ghost_plumbing::repository::Repository;
+use ghost_plumbing::repository::config::Trust;
+use ghost_plumbing::walk::cache::Cutoff;
+use ghost_plumbing::walk::{RuleOptions, Rules};
 
 use crate::app::App;
-use crate::error::{Failure, Outcome};
+use crate::commands::snapshot::COARSE;
+use crate::error::{Failure, Outcome, Report};
+use crate::ghosts;
 use crate::ui::show;
 
 /// What a tree argument names.
@@ -82,7 +96,7 @@ pub fn parse(app: &App, text: &OsStr) -> Outcome<TreeArgument> {
     Ok(TreeArgument::Live(text.into()))
 }
 
-fn names_tree(app: &App, repository: &ghost_plumbing::repository::Repository, text: &OsStr) -> bool {
+fn names_tree(app: &App, repository: &Repository, text: &OsStr) -> bool {
     match app.resolve(repository, text) {
         Ok(revision) => !matches!(revision.named, Named::Content(_)),
         // A beginning of several ids is a revision that somebody may have meant.
@@ -90,8 +104,13 @@ fn names_tree(app: &App, repository: &ghost_plumbing::repository::Repository, te
     }
 }
 
+fn is_nothing(text: &OsStr) -> Failure {
+    let message = format!("{} is neither a path nor a revision", show::bytes(text.as_bytes()));
+    Failure::other(message, "check the spelling; `ghost log` lists the snapshots")
+}
+
 /// The node that a revision names: a directory, or a file.
-pub fn node_of(app: &App, repository: &ghost_plumbing::repository::Repository, text: &OsStr) -> Outcome<Node> {
+fn node_of(app: &App, repository: &Repository, text: &OsStr) -> Outcome<Node> {
     let named = match app.resolve(repository, text) {
         Err(Error::NotFound { .. }) => {
             let message = format!("{} is neither a path nor a revision", show::bytes(text.as_bytes()));
@@ -114,6 +133,259 @@ pub fn node_of(app: &App, repository: &ghost_plumbing::repository::Repository, t
     })
 }
 
+/// An open tree as the library takes it.
+pub enum Look<'a> {
+    /// On a disk.
+    Live(&'a Live),
+    /// In a store.
+    Stored(Stored<'a>),
+}
+
+impl Look<'_> {
+    /// The tree.
+    pub fn forest(&self) -> &dyn Forest {
+        match self {
+            Self::Live(live) => *live,
+            Self::Stored(stored) => stored,
+        }
+    }
+}
+
+/// How trees are looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Manner {
+    /// What of live directories is left out.
+    pub rules: RuleOptions,
+    /// Live files are read always: what the catalogue knows of them is not believed.
+    pub reads_all: bool,
+}
+
+/// Open trees, by number, in the order of the arguments.
+pub struct Trees {
+    trees: Vec<Tree>,
+    recall: Option<Arc<Recall>>,
+}
+
+enum Tree {
+    Live(Box<Live>),
+    Stored {
+        source: Source,
+        node: Node,
+        label: BString,
+        algo: HashAlgo,
+    },
+}
+
+enum Source {
+    Repository(Box<Repository>),
+    Bundle(Box<Bundle>),
+}
+
+impl Source {
+    fn objects(&self) -> &dyn ObjectSource {
+        match self {
+            Self::Repository(repository) => &repository.store,
+            Self::Bundle(bundle) => bundle.store(),
+        }
+    }
+}
+
+/// Opens trees. A live one is one that is there; the catalogue of the repository, if there is one, says what is known of
+/// its files.
+pub fn open(app: &mut App, texts: &[OsString], manner: &Manner) -> Outcome<Trees> {
+    let arguments: Vec<TreeArgument> = texts.iter().map(|text| parse(app, text)).collect::<Outcome<_>>()?;
+    let repository = match app.repository() {
+        Err(Error::NoRepository { .. }) => None,
+        found => Some(found?),
+    };
+    let mut bundles = Vec::new();
+    for argument in &arguments {
+        bundles.push(match argument {
+            TreeArgument::SnapshotFile(path) | TreeArgument::Bundle(path) => {
+                Some(Bundle::open(app.disk.clone(), &app.environment.absolute(path))?)
+            }
+            _ => None,
+        });
+    }
+    let stored = bundles.iter().flatten().map(|bundle| bundle.store().algo());
+    let algo = repository
+        .as_ref()
+        .map(|repository| repository.store.algo())
+        .or_else(|| stored.clone().next());
+    let algo = algo.unwrap_or_default();
+    let is_live = |argument: &TreeArgument| matches!(argument, TreeArgument::Live(_));
+    let recall = match &repository {
+        Some(repository) if !manner.reads_all && arguments.iter().any(is_live) => recall(app, repository),
+        _ => None,
+    };
+    let rules = Rules::new(RuleOptions {
+        no_ignore_files: true,
+        ..manner.rules.clone()
+    });
+    let mut opening = Opening {
+        app,
+        algo,
+        rules,
+        recall: recall.clone(),
+    };
+    let all = arguments.into_iter().zip(texts).zip(bundles);
+    let trees = all.map(|((argument, text), bundle)| opening.tree(argument, text, bundle));
+    let trees = trees.collect::<Outcome<_>>()?;
+    Ok(Trees { trees, recall })
+}
+
+/// What trees are opened with.
+struct Opening<'a> {
+    app: &'a mut App,
+    algo: HashAlgo,
+    rules: Arc<Rules>,
+    recall: Option<Arc<Recall>>,
+}
+
+impl Opening<'_> {
+    fn tree(&mut self, argument: TreeArgument, text: &OsStr, bundle: Option<Bundle>) -> Outcome<Tree> {
+        let algo = self.algo;
+        match (argument, bundle) {
+            (TreeArgument::Live(path), _) => {
+                let whole = self.app.environment.resolved(&path);
+                let live = Live::open(&whole, path.as_os_str().as_bytes(), algo, self.rules.clone())?;
+                Ok(Tree::Live(Box::new(match &self.recall {
+                    Some(recall) => live.recalling(recall.clone()),
+                    None => live,
+                })))
+            }
+            (TreeArgument::Revision(revision), _) => {
+                let repository = match self.app.repository() {
+                    Err(Error::NoRepository { .. }) => return Err(is_nothing(&revision)),
+                    found => found?,
+                };
+                Ok(Tree::Stored {
+                    node: node_of(self.app, &repository, &revision)?,
+                    source: Source::Repository(Box::new(repository)),
+                    label: revision.as_bytes().into(),
+                    algo,
+                })
+            }
+            (TreeArgument::SnapshotFile(path) | TreeArgument::Bundle(path), bundle) => {
+                let label = BString::from(text.as_bytes());
+                let nothing = || Error::NotFound {
+                    what: "tree in the bundle",
+                    name: show::bytes(path.as_os_str().as_encoded_bytes()),
+                };
+                let bundle = bundle.ok_or_else(nothing)?;
+                let (tree, _) = bundle.tree_of(bundle.top().ok_or_else(nothing)?)?;
+                Ok(Tree::Stored {
+                    source: Source::Bundle(Box::new(bundle)),
+                    node: Node::Directory { tree },
+                    label,
+                    algo,
+                })
+            }
+        }
+    }
+}
+
+/// What the catalogue knows, unless nothing but bytes is trusted. Where it cannot be used, everything is read, which is
+/// only said to who wants to know more.
+fn recall(app: &mut App, repository: &Repository) -> Option<Arc<Recall>> {
+    if repository.settings().snapshot_trust == Trust::Hash {
+        return None;
+    }
+    let looked = app.environment.clock();
+    let catalogue = match ghosts::open(app, repository) {
+        Ok(catalogue) => catalogue,
+        Err(failure) => {
+            let why = Report::of(&failure).message.unwrap_or_default();
+            app.output.note(1, format_args!("working without the catalogue: {why}"));
+            return None;
+        }
+    };
+    let host = app.host(repository.settings());
+    let cutoff = Cutoff::new(looked, COARSE);
+    Some(Arc::new(Recall::new(catalogue, &host, looked, cutoff)))
+}
+
+impl Trees {
+    /// As the library takes them, by number.
+    pub fn looks(&self) -> Vec<Look<'_>> {
+        fn look(tree: &Tree) -> Look<'_> {
+            match tree {
+                Tree::Live(live) => Look::Live(live),
+                Tree::Stored {
+                    source,
+                    node,
+                    label,
+                    algo,
+                } => Look::Stored(Stored::new(source.objects(), node.clone(), label, *algo)),
+            }
+        }
+        self.trees.iter().map(look).collect()
+    }
+
+    /// A path in a tree as people write it: so that it can be given to a command again.
+    pub fn shown(&self, number: usize, path: &[u8]) -> BString {
+        match &self.trees[number] {
+            Tree::Live(live) => live_path(live.label(), path),
+            Tree::Stored { label, .. } => stored_path(label, path),
+        }
+    }
+
+    /// Records what was learnt of live files.
+    pub fn finish(&self, app: &mut App) {
+        if let Some(recall) = &self.recall
+            && let Err(error) = recall.finish()
+        {
+            app.output.warn(format_args!(
+                "not all that was learnt could be kept in the catalogue: {error}"
+            ));
+        }
+    }
+}
+
+fn live_path(label: &[u8], path: &[u8]) -> BString {
+    match (label, path) {
+        (label, b"") => label.into(),
+        (b"." | b"./", path) => path.into(),
+        (label, path) if label.ends_with(b"/") => [label, path].concat().into(),
+        (label, path) => [label, b"/", path].concat().into(),
+    }
+}
+
+fn stored_path(label: &[u8], path: &[u8]) -> BString {
+    let tag = [&b"snap:"[..], b"gfs:", b"rev:"]
+        .into_iter()
+        .find(|tag| label.starts_with(tag));
+    let name = &label[tag.map_or(0, <[u8]>::len)..];
+    let between: &[u8] = match name {
+        _ if path.is_empty() || name.ends_with(b":") || name.ends_with(b"/") => b"",
+        name if name.contains(&b':') => b"/",
+        _ => b":",
+    };
+    [label, between, path].concat().into()
+}
+
+/// Those arguments that are not below another one, each once: so that no file is met twice.
+pub fn outermost(app: &App, texts: &[OsString]) -> Outcome<Vec<OsString>> {
+    let place = |text: &OsString| -> Outcome<Option<PathBuf>> {
+        Ok(match parse(app, text)? {
+            TreeArgument::Live(path) => Some(app.environment.resolved(&path)),
+            _ => None,
+        })
+    };
+    let places: Vec<Option<PathBuf>> = texts.iter().map(place).collect::<Outcome<_>>()?;
+    let inside = |number: usize| {
+        let mut others = places.iter().enumerate().filter(|(other, _)| *other != number);
+        places[number].as_ref().is_some_and(|own| {
+            others.any(|(other, place)| {
+                let above = place.as_ref().is_some_and(|above| own.starts_with(above));
+                above && (places[number] != places[other] || other < number)
+            })
+        })
+    };
+    let kept = texts.iter().enumerate().filter(|(number, _)| !inside(*number));
+    Ok(kept.map(|(_, text)| text.clone()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +401,29 @@ mod tests {
         assert_eq!(of("/"), Some(TreeArgument::Live("/".into())));
         for text in ["main", "@", "@~1:a/b", "snapshot:1234567", "a.gs"] {
             assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_are_shown_as_they_are_written() {
+        for (label, path, shown) in [
+            ("a", "b/c", "a/b/c"),
+            ("a/", "b", "a/b"),
+            (".", "b", "b"),
+            ("/", "b", "/b"),
+            ("a/f", "", "a/f"),
+        ] {
+            assert_eq!(live_path(label.as_bytes(), path.as_bytes()), shown);
+        }
+        for (label, path, shown) in [
+            ("@", "b/c", "@:b/c"),
+            ("@:", "b", "@:b"),
+            ("main~2:a", "b", "main~2:a/b"),
+            ("@:f", "", "@:f"),
+            ("gfs:x.gfs", "b", "gfs:x.gfs:b"),
+            ("snap:x.gs:a", "b", "snap:x.gs:a/b"),
+        ] {
+            assert_eq!(stored_path(label.as_bytes(), path.as_bytes()), shown);
         }
     }
 }

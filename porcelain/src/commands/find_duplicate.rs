@@ -1,0 +1,140 @@
+//! `ghost find-duplicate`.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use clap::ValueHint;
+use ghost_plumbing::ghosts::forest::Forest;
+use ghost_plumbing::ghosts::overlap::holders;
+use ghost_plumbing::object::{Kind, ObjectId};
+use ghost_plumbing::progress::{Phase, Progress};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::error::{Failure, Outcome, PARTIAL};
+use crate::records::{PathField, ProblemRecord};
+use crate::tree_argument::{self, Look, Manner};
+use crate::ui::show;
+use crate::ui::size::counted;
+
+/// Find all files with the bytes of one file, or with a hash
+///
+/// FILE is a file on this machine, or in a snapshot or bundle (REV:PATH), or the full hash of its bytes, as sha256sum prints
+/// it. Of a file, only files of the same size are read; of a hash, all that are not known. Names of FILE itself are found
+/// as well, where they are in a TREE.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The file, or the hash of its bytes
+    #[arg(value_name = "FILE|HASH", value_hint = ValueHint::AnyPath)]
+    pub file: OsString,
+    /// Where to look [default: the working directory]
+    #[arg(value_name = "TREE", value_hint = ValueHint::AnyPath)]
+    pub trees: Vec<OsString>,
+    /// End each path with NUL
+    #[arg(short = '0', long)]
+    pub null: bool,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "file")]
+struct FileRecord {
+    #[serde(flatten)]
+    path: PathField,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary {
+    command: &'static str,
+    fullhash: String,
+    files: u64,
+    unreadable: u64,
+}
+
+/// What is looked for.
+struct Wanted {
+    id: ObjectId,
+    size: Option<u64>,
+}
+
+/// Runs the command.
+pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
+    let wanted = wanted(app, arguments)?;
+    let texts = match arguments.trees.is_empty() {
+        true => vec![OsString::from(".")],
+        false => tree_argument::outermost(app, &arguments.trees)?,
+    };
+    let trees = tree_argument::open(app, &texts, &Manner::default())?;
+    let config = app.config()?;
+    let threads = app.threads(config.typed());
+    let progress: Arc<Progress> = Arc::new(app.moderate(config.typed()));
+    progress.set_phase(Phase::Reading);
+    let monitor = app.monitor(&progress, &config)?;
+    let looks = trees.looks();
+    let forests: Vec<&dyn Forest> = looks.iter().map(Look::forest).collect();
+    let found = holders(&forests, &wanted.id, wanted.size, threads, &progress);
+    drop(monitor);
+    trees.finish(app);
+    let (names, problems) = found?;
+    for name in &names {
+        let path = trees.shown(name.forest, &name.path);
+        if app.output.json() {
+            app.output.record(&FileRecord {
+                path: PathField::new(&path),
+            })?;
+        } else if arguments.null {
+            app.output.bytes(&path)?;
+            app.output.bytes(b"\0")?;
+        } else {
+            app.output.line(show::bytes(&path))?;
+        }
+    }
+    for problem in &problems {
+        match app.output.json() {
+            true => app.output.record(&ProblemRecord::of(problem))?,
+            false => app.output.problem(&problem.to_string()),
+        }
+    }
+    let files = names.len() as u64;
+    match app.output.json() {
+        true => app.output.record(&Summary {
+            command: "find-duplicate",
+            fullhash: wanted.id.to_string(),
+            files,
+            unreadable: problems.len() as u64,
+        })?,
+        false if arguments.null => {}
+        false => app
+            .output
+            .say(format_args!("{} with {}", counted(files, "file", "files"), wanted.id))?,
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Code(PARTIAL)),
+    }
+}
+
+/// A whole hash, unless something goes by that name; else the hash of a file.
+fn wanted(app: &mut App, arguments: &Arguments) -> Outcome<Wanted> {
+    let text = &arguments.file;
+    let there = app.environment.absolute(text.as_ref()).symlink_metadata().is_ok();
+    let id = text.to_str().and_then(|text| text.parse::<ObjectId>().ok());
+    if let (Some(id), false) = (id, there) {
+        return Ok(Wanted { id, size: None });
+    }
+    let trees = tree_argument::open(app, std::slice::from_ref(text), &Manner::default())?;
+    let looks = trees.looks();
+    let forest = looks[0].forest();
+    let root = forest.root()?;
+    if root.kind != Kind::File {
+        let shown = show::bytes(text.as_encoded_bytes());
+        let message = format!("{shown} is no file");
+        let hint = format!("`ghost overlap {shown} TREE` asks for all files of a tree");
+        return Err(Failure::usage(message, hint));
+    }
+    let id = forest.full_hash(&root)?;
+    Ok(Wanted {
+        id,
+        size: Some(root.size),
+    })
+}
