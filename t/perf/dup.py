@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Compares `ghost dup` with fclones, jdupes and rdfind, and `ghost scan` with sha256sum: time, CPU, peak memory, groups.
+
+usage: dup.py kernel DIR [options]    the tree DIR/linux-old (see inputs.py) beside two copies of it with edits
+       dup.py trees PATH... [options] trees that are there, such as /usr; nothing in them is changed
+
+Each run does, in turns that begin with another one each time:
+  ghost cold   `ghost dup` in a new repository: its catalogue is made on the way
+  ghost warm   the same again, with nothing changed
+  ghost bare   `ghost dup` without a repository
+  fclones      `fclones group -A -. `, jdupes `-r`, rdfind `-dryrun true`, each as it is without further options
+  scan         `ghost scan` into a new repository
+  sha256sum    all files, by as many processes as there are cores
+
+The page cache is warmed before. All tools must find the same groups: sets of inodes with the same bytes, empty files left
+out. Peers that are not installed are left out and named.
+
+Writes NAME.json (every measurement) and NAME.txt (medians, ratios, what became of the targets) to the runs folder.
+"""
+import argparse, datetime, json, os, random, re, shutil, statistics, subprocess, sys, tempfile, time
+
+import bench
+from bench import say
+
+TARGETS = [
+    # step, compared with, at most
+    ("ghost cold", "best", 1.0),
+    ("ghost warm", "best", 0.1),
+    ("scan", "sha256sum", 0.6),
+]
+RSS_MIB = 150
+
+
+def arguments():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("mode", choices=["kernel", "trees"])
+    ap.add_argument("paths", nargs="+", help="the folder of the input, or the trees")
+    ap.add_argument("--ghost", default="ghost", help="the binary to measure")
+    ap.add_argument("--steps", help="a,b,c: only these")
+    ap.add_argument("--runs", type=int, default=3)
+    ap.add_argument("--name", help="of the result files (default: dup, the mode and the date)")
+    ap.add_argument("--out", default=os.path.join(bench.HERE, "runs"), help="folder of the result files")
+    ap.add_argument("--work", default="/var/tmp/ghost-dup", help="where copies and repositories are made")
+    ap.add_argument("--timeout", type=int, default=1800, help="seconds after which a step is given up")
+    ap.add_argument("--note", default="", help="a remark kept in the results")
+    a = ap.parse_args()
+    a.ghost = os.path.abspath(a.ghost) if os.sep in a.ghost else a.ghost
+    a.work = os.path.abspath(a.work)
+    a.name = a.name or f"dup-{a.mode}-{datetime.date.today()}"
+    a.paths = [os.path.abspath(p) for p in a.paths]
+    if a.mode == "kernel" and not os.path.isdir(os.path.join(a.paths[0], "linux-old")):
+        ap.error(f"{a.paths[0]} holds no linux-old: make it with `inputs.py kernel {a.paths[0]}`")
+    return a
+
+
+def plant(source, target):
+    """The tree, and two copies of it: in the second a line is added to every 50th file, in the third one byte differs in
+    every 70th, and every 100th is gone."""
+    rng = random.Random(1)
+    shutil.rmtree(target, ignore_errors=True)
+    os.makedirs(target)
+    for copy in ("one", "two", "three"):
+        subprocess.run(["cp", "-a", source, os.path.join(target, copy)], check=True)
+    for copy, every in (("two", 50), ("three", 70)):
+        for number, path in enumerate(files([os.path.join(target, copy)])):
+            size = os.path.getsize(path)
+            if copy == "two" and number % every == 0:
+                with open(path, "ab") as f:
+                    f.write(b"one line more\n")
+            elif copy == "three" and number % 100 == 7:
+                os.remove(path)
+            elif copy == "three" and number % every == 0 and size:
+                at = rng.randrange(size)
+                with open(path, "r+b") as f:
+                    f.seek(at)
+                    old = f.read(1)
+                    f.seek(at)
+                    f.write(bytes([old[0] ^ 1]))
+
+
+def files(trees):
+    for tree in trees:
+        for folder, names, leaves in os.walk(tree):
+            names.sort()
+            for leaf in sorted(leaves):
+                path = os.path.join(folder, leaf)
+                if os.path.isfile(path) and not os.path.islink(path):
+                    yield path
+
+
+def inode(path):
+    s = os.lstat(path)
+    return s.st_dev, s.st_ino
+
+
+def groups_of(step, out, results):
+    """What a tool found, as sets of inodes: the same whatever name of an inode it tells."""
+    if step.startswith("ghost"):
+        found = [[f["path"] for f in g["files"]] for g in map(json.loads, open(out)) if g["type"] == "duplicates"]
+    elif step == "fclones":
+        found = [g["files"] for g in json.load(open(out))["groups"]]
+    elif step == "jdupes":
+        found = [g.splitlines() for g in open(out, errors="surrogateescape").read().split("\n\n")]
+    elif step == "rdfind":
+        by_id = {}
+        for line in open(results, errors="surrogateescape"):
+            if not line.startswith("#"):
+                part = line.rstrip("\n").split(" ", 7)
+                by_id.setdefault(abs(int(part[1])), []).append(part[7])
+        found = by_id.values()
+    else:
+        return None
+    sets = (frozenset(inode(p) for p in g if p) for g in found)
+    return {g for g in sets if len(g) > 1}
+
+
+class Dup:
+    def __init__(self, a):
+        self.a = a
+        os.makedirs(a.work, exist_ok=True)
+        self.bin = bench.compile_c()
+        self.repo, self.out, self.results = (os.path.join(a.work, n) for n in ("repo", "out", "rdfind.txt"))
+        self.trees = a.paths
+        if a.mode == "kernel":
+            self.trees = [os.path.join(a.work, "trees")]
+            say("making the copies")
+            plant(os.path.join(a.paths[0], "linux-old"), self.trees[0])
+        t = " ".join(f"'{p}'" for p in self.trees)
+        g = f"{a.ghost} --repo {self.repo}"
+        self.steps = {
+            "ghost cold": (a.ghost, f"{g} dup --json {t}", f"{a.ghost} --version"),
+            "ghost warm": (a.ghost, f"{g} dup --json {t}", f"{a.ghost} --version"),
+            "ghost bare": (a.ghost, f"cd / && {a.ghost} dup --json {t}", f"{a.ghost} --version"),
+            "fclones": ("fclones", f"fclones group -A -. -f json {t}", "fclones --version"),
+            "jdupes": ("jdupes", f"jdupes -r -q {t}", "jdupes -v | head -1"),
+            "rdfind": ("rdfind", f"rdfind -dryrun true -outputname {self.results} {t}", "rdfind --version"),
+            "scan": (a.ghost, f"{g} scan {t}", f"{a.ghost} --version"),
+            "sha256sum": ("sha256sum", f"find {t} -type f -print0 | xargs -0 -P {os.cpu_count()} -n 512 sha256sum", "sha256sum --version | head -1"),
+        }
+        asked = a.steps.split(",") if a.steps else list(self.steps)
+        unknown = [s for s in asked if s not in self.steps]
+        if unknown:
+            sys.exit(f"dup.py: no step {unknown[0]!r}; there are {', '.join(self.steps)}")
+        self.skipped = [s for s in asked if not shutil.which(self.steps[s][0])]
+        self.asked = [s for s in asked if s not in self.skipped]
+        for s in self.skipped:
+            say(f"{s} is left out: no `{os.path.basename(self.steps[s][0])}` to run")
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("GHOST_")}
+        self.env["HOME"] = a.work
+        self.runs = {s: [] for s in self.asked}
+        self.head = dict(name=a.name, mode=a.mode, note=a.note, date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            command=" ".join(re.sub(r"(^|=)[^=]*/", r"\1", x) for x in ["dup.py"] + sys.argv[1:]), skipped=self.skipped,
+            cores=os.cpu_count(), kernel=os.uname().release, versions={s: bench.version(self.steps[s][2]) for s in self.asked})
+
+    def fresh(self):
+        shutil.rmtree(self.repo, ignore_errors=True)
+        subprocess.run([self.a.ghost, "init", "-q", self.repo], check=True, env=self.env)
+
+    def once(self, step):
+        if step in ("ghost cold", "scan"):
+            self.fresh()
+        elif step == "ghost warm":
+            self.fresh()
+            # What changed within the last moments is never trusted: the trees are older than that by now.
+            subprocess.run(["bash", "-c", self.steps[step][1]], check=True, env=self.env, stdout=subprocess.DEVNULL)
+        load = os.getloadavg()[0]
+        with open(self.out, "wb") as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as took:
+            p = subprocess.Popen(["bash", "-c", f'exec "$0" "$@" 3>&{took.fileno()}', f"{self.bin}/measure", "bash", "-o", "pipefail", "-c", self.steps[step][1]],
+                                 env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.a.work, pass_fds=[took.fileno()])
+            try:
+                p.wait(self.a.timeout)
+            except BaseException:
+                p.kill()
+                raise
+            took.seek(0)
+            wall, user, system, rss, status = [float(x) for x in took.read().split() or [self.a.timeout, 0, 0, 0, 124]]
+            err.seek(0)
+            said = err.read().decode(errors="replace")[-2000:]
+        found = groups_of(step, self.out, self.results) if status == 0 else None
+        m = dict(wall=wall, user=user, sys=system, cpu=round(user + system, 4), rss=round(rss / 1024, 1), load_before=round(load, 2), status=int(status),
+                 groups=len(found) if found is not None else None)
+        say(f"    {wall:8.2f} s {m['cpu']:8.2f} cpu {m['rss']:7.0f} MiB   {step}" + (f", {len(found)} groups" if found is not None else ""))
+        if status:
+            m["stderr"] = said
+            say(f"!! status {int(status)}: {said}")
+        return m, found
+
+    def all(self):
+        say("warming the page cache")
+        for tree in self.trees:
+            subprocess.run(["bash", "-c", 'find "$0" -type f -print0 | xargs -0 -r cat > /dev/null', tree], stderr=subprocess.DEVNULL)
+        subprocess.run(["sync"])
+        time.sleep(2)
+        self.agree = {}
+        for r in range(self.a.runs):
+            at = r % len(self.asked)
+            say(f"run {r + 1} of {self.a.runs}")
+            for step in self.asked[at:] + self.asked[:at]:
+                m, found = self.once(step)
+                self.runs[step].append(m)
+                if found is not None:
+                    self.agree[step] = found
+            self.store()
+        shutil.rmtree(self.repo, ignore_errors=True)
+
+    def store(self):
+        os.makedirs(self.a.out, exist_ok=True)
+        base = os.path.join(self.a.out, self.a.name)
+        reference = self.agree.get("ghost cold") or self.agree.get("ghost bare") or set()
+        differ = {s: [len(f - reference), len(reference - f)] for s, f in self.agree.items() if f != reference}
+        self.head["groups_differ"] = differ
+        with open(base + ".json", "w") as f:
+            json.dump(dict(self.head, runs=self.runs), f, indent=1)
+            f.write("\n")
+        self.text = table(self.head, self.runs, len(reference))
+        with open(base + ".txt", "w") as f:
+            f.write(self.text)
+
+
+def table(head, runs, groups):
+    med = {s: {k: statistics.median(m[k] for m in r) for k in ("wall", "cpu", "rss")} for s, r in runs.items() if r and all(m["status"] == 0 for m in r)}
+    peers = [s for s in ("fclones", "jdupes", "rdfind") if s in med]
+    o = [f"{head['name']}: {head['command']}", f"{head['date']}; {head['cores']} cores; kernel {head['kernel']}"]
+    o.append("; ".join(f"{s} {v}" for s, v in head["versions"].items()))
+    if head["skipped"]:
+        o.append(f"not installed, so left out: {', '.join(head['skipped'])}")
+    if head["note"]:
+        o.append(f"note: {head['note']}")
+    o += ["", f"{'':12}{'wall':>9}{'CPU':>9}{'MiB':>9}"]
+    o += [f"{s:12}{m['wall']:9.2f}{m['cpu']:9.2f}{m['rss']:9.0f}" for s, m in med.items()]
+    o.append("")
+    for step, other, most in TARGETS:
+        other = min(peers, key=lambda s: med[s]["wall"], default=None) if other == "best" else other
+        if step in med and other in med:
+            ratio = med[step]["wall"] / med[other]["wall"]
+            o.append(f"{step} / {other}: {ratio:.3f}; target at most {most}: {'met' if ratio <= most else 'MISSED'}")
+    peak = max((med[s]["rss"] for s in med if s.startswith(("ghost", "scan"))), default=None)
+    if peak is not None:
+        o.append(f"peak memory of ghost: {peak:.0f} MiB; target at most {RSS_MIB}: {'met' if peak <= RSS_MIB else 'MISSED'}")
+    if head["groups_differ"]:
+        o += [f"groups of {s} differ from ghost's {groups}: {more} more, {less} less" for s, (more, less) in head["groups_differ"].items()]
+    else:
+        o.append(f"all tools that tell groups found the same {groups}")
+    o += [f"failed: {s}: status {m['status']}: {(m.get('stderr') or '').strip().splitlines()[-1:]}" for s, r in runs.items() for m in r if m["status"]]
+    return "\n".join(x.rstrip() for x in o) + "\n"
+
+
+def main():
+    dup = Dup(arguments())
+    dup.all()
+    print(dup.text, end="")
+
+
+if __name__ == "__main__":
+    main()
