@@ -47,6 +47,7 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "overlap" -d 'Tell which
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "find-duplicate" -d 'Find all files with the bytes of one file, or with a hash'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "copy" -d 'Copy files of a tree into a folder, all of them or those that others have or lack'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "ls" -d 'List what is in a snapshot or a folder of it'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "find" -d 'Find files in all snapshots of a line'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat" -d 'Write the contents of files in snapshots to standard output'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "reconstruct" -d 'Fill a folder with what a snapshot holds'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "verify" -d 'Check that everything stored is there and as it was written, or that files are as they were seen'
@@ -265,6 +266,27 @@ complete -c ghost -n "__fish_ghost_using_subcommand ls" -s v -l verbose -d 'Say 
 complete -c ghost -n "__fish_ghost_using_subcommand ls" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand ls" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand find" -s r -l rev -d 'Look through the snapshots behind REV; may be given again [default: the current line]' -r
+complete -c ghost -n "__fish_ghost_using_subcommand find" -s k -l kind -d 'Only what is of this kind: file, dir, symlink, fifo, socket, chardev or blockdev' -r
+complete -c ghost -n "__fish_ghost_using_subcommand find" -l min-size -d 'Only files of at least SIZE bytes' -r
+complete -c ghost -n "__fish_ghost_using_subcommand find" -l max-size -d 'Only files of at most SIZE bytes' -r
+complete -c ghost -n "__fish_ghost_using_subcommand find" -l newer -d 'Only what was changed at WHEN or later' -r
+complete -c ghost -n "__fish_ghost_using_subcommand find" -l older -d 'Only what was changed before WHEN' -r
+complete -c ghost -n "__fish_ghost_using_subcommand find" -l content -d 'Only files with this content: a FULLHASH, or a file that has it' -r
+complete -c ghost -n "__fish_ghost_using_subcommand find" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand find" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand find" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand find" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand find" -l all -d 'Look through the snapshots that any ref names, and those before them'
+complete -c ghost -n "__fish_ghost_using_subcommand find" -s i -l ignore-case -d 'Match letters whatever their case'
+complete -c ghost -n "__fish_ghost_using_subcommand find" -s 0 -l null -d 'Print only paths, each with a NUL behind it'
+complete -c ghost -n "__fish_ghost_using_subcommand find" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand find" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand find" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand find" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand find" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand cat" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand cat" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand cat" -s c -d 'Set a configuration value for this run only; may be given again' -r

@@ -57,6 +57,16 @@ impl Target {
             needs_data: None,
         }
     }
+
+    /// A tree that a ref names, all of it.
+    pub fn tree(name: String, id: ObjectId) -> Self {
+        Self {
+            name,
+            kind: ObjectKind::Tree,
+            id,
+            needs_data: Some(true),
+        }
+    }
 }
 
 /// What is to be checked.

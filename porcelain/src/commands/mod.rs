@@ -9,6 +9,7 @@ pub mod describe;
 pub mod diff;
 pub mod dup;
 pub mod export_desc;
+pub mod find;
 pub mod find_duplicate;
 pub mod help;
 pub mod import_desc;

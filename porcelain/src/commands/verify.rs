@@ -176,7 +176,7 @@ fn targets(app: &App, repository: &Repository, revisions: &[OsString]) -> Outcom
     Ok(targets)
 }
 
-/// All snapshots behind all refs, named as people would: `main`, `main~1`, and by id behind other parents.
+/// All trees that refs name and all snapshots behind all refs, named as people would: `main`, `main~1`, and by id behind other parents.
 pub fn all_targets(app: &App, repository: &Repository) -> Result<Vec<Target>> {
     let refs = match repository.refs.list("refs/") {
         Ok(refs) => refs,
@@ -192,8 +192,12 @@ pub fn all_targets(app: &App, repository: &Repository) -> Result<Vec<Target>> {
     };
     for (name, id) in refs {
         let kind = repository.store.kind_of(&id)?;
-        if kind.is_none_or(|kind| kind == ObjectKind::Snapshot) {
-            walk.chain(app, short_name(&name), id)?;
+        match kind {
+            Some(ObjectKind::Tree) if walk.seen.insert(id) => {
+                walk.found.push(Target::tree(short_name(&name).to_owned(), id));
+            }
+            None | Some(ObjectKind::Snapshot) => walk.chain(app, short_name(&name), id)?,
+            Some(_) => {}
         }
     }
     while let Some(id) = walk.others.pop() {

@@ -217,6 +217,9 @@ fn snapshots(app: &App, repository: &Repository, ghost: &Ghost) -> Outcome<Vec<H
     let mut held = Vec::new();
     for target in all_targets(app, repository)? {
         app.check_interrupt()?;
+        if target.kind != ObjectKind::Snapshot {
+            continue;
+        }
         let snapshot = match read_snapshot(&repository.store, &target.id) {
             Ok(snapshot) => snapshot,
             // `ghost verify` tells of it.

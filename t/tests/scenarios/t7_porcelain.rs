@@ -160,6 +160,81 @@ fn history_is_shown_newest_first() {
 }
 
 #[test]
+fn files_are_found_in_all_snapshots() {
+    let world = world_with_history();
+    let ids: Vec<String> = world
+        .ghost(["log", "--oneline"])
+        .ok()
+        .out()
+        .lines()
+        .map(|line| line[..10].to_owned())
+        .collect();
+    let [second, first] = &ids[..] else { panic!("{ids:?}") };
+    let find = |arguments: &[&str]| world.ghost([&["find"], arguments].concat()).ok().out();
+    // A file that changed is there twice, each with the snapshots that have it; one that is gone is there still.
+    let readme = find(&["README"]);
+    assert_eq!(readme.lines().count(), 2, "{readme}");
+    assert!(
+        readme.lines().next().unwrap().starts_with(&format!("{first} ")),
+        "{readme}"
+    );
+    assert!(
+        readme.lines().nth(1).unwrap().starts_with(&format!("{second} ")),
+        "{readme}"
+    );
+    assert!(
+        find(&["*.c"]).contains(&format!("{first} ")),
+        "main.c is gone and found"
+    );
+    assert!(
+        find(&["src/**"]).contains(&format!("{first}..{second}")),
+        "what stayed has a range"
+    );
+    assert_eq!(find(&["src"]), find(&["--kind", "dir", "SRC", "-i"]));
+    assert_eq!(find(&["no-such-name"]), "");
+    assert_eq!(find(&["-0", "new", "--rev", "@"]), "new\0");
+    assert_eq!(find(&["new", "--rev", "@~1"]), "");
+    // By content: the file as it is now, and as it was, by its hash.
+    let now = world.path("tree/README");
+    assert_eq!(find(&["-0", "--content", now.to_str().unwrap()]), "README\0");
+    let was = world
+        .ghost(["hash-object", "--fullhash", "--stdin"])
+        .stdin("A small tree.\n")
+        .ok()
+        .word();
+    assert!(find(&["--content", &was]).starts_with(first.as_str()));
+    // By size and time.
+    assert_eq!(
+        find(&["--min-size", "22", "--max-size", "24", "README", "-0"]),
+        "README\0"
+    );
+    assert_eq!(find(&["--older", "1970-01-01"]), "");
+    let json = world.ghost(["find", "README", "--json"]).ok().json_lines();
+    assert_eq!((json.len(), json[2]["found"].as_u64()), (3, Some(2)));
+    world
+        .ghost(["find", "--min-size", "much"])
+        .code(2)
+        .says(&["expected a size"]);
+    world.ghost(["find", "--kind", "thing"]).code(2).says(&["symlink"]);
+    world.ghost(["find", "a[b"]).code(2);
+}
+
+#[test]
+fn a_tree_that_a_ref_names_is_verified() {
+    let world = world_with_history();
+    let tree = world.ghost(["rev-parse", "@~1:"]).ok().word();
+    world.ghost(["update-ref", "refs/trees/kept", &tree]).ok();
+    world.ghost(["update-ref", "-d", "refs/snapshots/main"]).ok();
+    let done = world.ghost(["verify", "--json"]).ok();
+    assert_eq!(
+        done.json_lines().last().unwrap()["snapshots"].as_u64(),
+        Some(1),
+        "{}",
+        done.out()
+    );
+}
+
+#[test]
 fn the_history_of_a_path_follows_moves() {
     let world = world_with_history();
     fs::rename(world.path("tree/README"), world.path("tree/MANUAL")).unwrap();
