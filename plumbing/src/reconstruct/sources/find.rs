@@ -2,7 +2,7 @@
 //!
 //! 1. Candidates that were hashed before, to this content.
 //! 2. Candidates of the same path, then of the same name. They are taken at once: that hashes them, too.
-//! 3. Places where the content was seen.
+//! 3. Where the file was when the tree was taken, then other places where the content was seen.
 //! 4. All other candidates of this size, hashed one after the other until one fits.
 //! 5. Where files become links: files of the target, which only are copied, and then the store.
 //!
@@ -10,7 +10,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use bstr::BString;
 use rustix::fs::{Mode, OFlags};
@@ -35,8 +35,8 @@ struct Search<'s, 'j> {
     index: &'s Index,
     taker: Taker<'s, 'j>,
     id: ObjectId,
-    /// The sampled hash, where it is known and saves reading.
-    fast: Option<FastHash>,
+    /// The sampled hash, where it is known and saves reading; asked for when it is first needed.
+    fast: Option<Option<FastHash>>,
     bytes: u64,
     path: BString,
     passed_over: Vec<PassedOver>,
@@ -62,9 +62,7 @@ pub(super) fn settle<'j>(
             index,
             taker: Taker::new(context, elsewhere, made, &lost),
             id,
-            fast: (lost.entry.size() > WHOLE_BYTES_MAX)
-                .then(|| elsewhere.sources.known.fast_hash(&id))
-                .flatten(),
+            fast: None,
             bytes: lost.entry.size(),
             path: lost.dir.relative(&lost.entry.name),
             passed_over: Vec::new(),
@@ -91,7 +89,7 @@ pub(super) fn settle<'j>(
 }
 
 /// What was done, `None` if it was there already, and the path of the source.
-type Found = Option<(Option<How>, std::path::PathBuf)>;
+type Found = Option<(Option<How>, PathBuf)>;
 
 impl Search<'_, '_> {
     fn run(&mut self) -> Result<Found> {
@@ -116,10 +114,16 @@ impl Search<'_, '_> {
                 return Ok(Some(found));
             }
         }
-        if let Some(found) = self.known_places()? {
+        let known = self.elsewhere.sources.known;
+        if let Some(found) = self.known_places(known.origins(&self.path))? {
             return Ok(Some(found));
         }
-        while let Some(number) = group.take_sampled(self.fast) {
+        if let Some(found) = self.known_places(known.places(&self.id, self.bytes))? {
+            return Ok(Some(found));
+        }
+        while group.has_sampled()
+            && let Some(number) = group.take_sampled(self.fast())
+        {
             if let Some(found) = self.hash_unknown(group, number)? {
                 return Ok(Some(found));
             }
@@ -208,9 +212,19 @@ impl Search<'_, '_> {
         Ok(None)
     }
 
+    fn fast(&mut self) -> Option<FastHash> {
+        let known = self.elsewhere.sources.known;
+        let ask = || {
+            (self.bytes > WHOLE_BYTES_MAX)
+                .then(|| known.fast_hash(&self.id))
+                .flatten()
+        };
+        *self.fast.get_or_insert_with(ask)
+    }
+
     /// Whether a few samples tell that a candidate has another content; they are noted.
     fn is_other(&mut self, group: &mut Group, number: Number) -> bool {
-        let Some(fast) = self.fast else { return false };
+        let Some(fast) = self.fast() else { return false };
         let found = self.index.open(number).and_then(|opened| {
             fasthash::of_parts(self.bytes, |offset, buffer| read_exact_at(&opened.file, buffer, offset))
         });
@@ -229,9 +243,11 @@ impl Search<'_, '_> {
     }
 
     /// Tries where the content was seen before.
-    fn known_places(&mut self) -> Result<Found> {
-        let places = self.elsewhere.sources.known.places(&self.id, self.bytes, &self.path);
+    fn known_places(&mut self, places: Vec<PathBuf>) -> Result<Found> {
         for path in places {
+            if self.passed_over.iter().any(|over| over.path == path) {
+                continue;
+            }
             self.context.progress.check()?;
             let opened = open_absolute(&path, self.bytes);
             match self.take(&path, opened, self.taker.mode())? {
@@ -284,7 +300,7 @@ impl Search<'_, '_> {
         }
     }
 
-    fn pass_over(&mut self, path: std::path::PathBuf, why: Why) {
+    fn pass_over(&mut self, path: PathBuf, why: Why) {
         if self.passed_over.len() < PASSED_OVER_MAX {
             self.passed_over.push(PassedOver { path, why });
         }

@@ -335,6 +335,11 @@ impl Group {
         }
     }
 
+    /// Whether there are some of which only the sampled hash is known.
+    pub fn has_sampled(&self) -> bool {
+        !self.sampled.is_empty()
+    }
+
     /// One of which only the sampled hash is known, if it may be this; any where nothing is asked.
     pub fn take_sampled(&mut self, fast: Option<FastHash>) -> Option<Number> {
         let fits = |(_, found): &(Number, FastHash)| fast.is_none_or(|fast| fast == *found);

@@ -70,9 +70,15 @@ pub enum Take {
 
 /// Where a content was seen before.
 pub trait Known: Sync {
-    /// Absolute paths on this machine at which a file of `bytes` bytes with this FULLHASH, or the file at `path` of the
-    /// tree, was seen, most promising first. They need not be right.
-    fn places(&self, fullhash: &ObjectId, bytes: u64, path: &[u8]) -> Vec<PathBuf>;
+    /// Absolute paths on this machine at which the file at `path` of the tree was when the tree was taken. They cost
+    /// nothing to know, and are asked for first.
+    fn origins(&self, _path: &[u8]) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Absolute paths on this machine at which a file of `bytes` bytes with this FULLHASH was seen, most promising
+    /// first. They need not be right.
+    fn places(&self, fullhash: &ObjectId, bytes: u64) -> Vec<PathBuf>;
 
     /// The sampled hash of a content, where it is known: it tells without much reading that a file has another.
     fn fast_hash(&self, _fullhash: &ObjectId) -> Option<FastHash> {
@@ -85,7 +91,7 @@ pub trait Known: Sync {
 pub struct NothingKnown;
 
 impl Known for NothingKnown {
-    fn places(&self, _: &ObjectId, _: u64, _: &[u8]) -> Vec<PathBuf> {
+    fn places(&self, _: &ObjectId, _: u64) -> Vec<PathBuf> {
         Vec::new()
     }
 }

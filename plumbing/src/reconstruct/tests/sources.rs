@@ -48,7 +48,7 @@ impl Lines {
 struct Places(Vec<PathBuf>);
 
 impl Known for Places {
-    fn places(&self, _: &ObjectId, _: u64, _: &[u8]) -> Vec<PathBuf> {
+    fn places(&self, _: &ObjectId, _: u64) -> Vec<PathBuf> {
         self.0.clone()
     }
 }

@@ -1,7 +1,7 @@
 //! Where content may come from beside the repository, as the options and the snapshot say.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -155,26 +155,26 @@ impl<'r> Places<'r> {
     fn note<T>(&self, answer: Result<T, Error>) -> Option<T> {
         answer.map_err(|error| self.problem.set(error)).ok()
     }
+}
 
-    /// Where the file of the tree was when the snapshot was taken.
-    fn origins(&self, path: &[u8]) -> impl Iterator<Item = PathBuf> {
+impl Known for Places<'_> {
+    fn origins(&self, path: &[u8]) -> Vec<PathBuf> {
         let whole: BString = match self.inside.is_empty() {
             true => path.into(),
             false => bstr::join("/", [&self.inside, path]).into(),
         };
-        self.roots.iter().filter_map(move |root| {
+        let places = self.roots.iter().filter_map(|root| {
             let rest = match root.prefix.is_empty() {
                 true => whole.as_slice(),
                 false => whole.strip_prefix(root.prefix.as_slice())?.strip_prefix(b"/")?,
             };
             Some(root.path.join(OsStr::from_bytes(rest)))
-        })
+        });
+        places.filter(|path| path.is_absolute()).collect()
     }
-}
 
-impl Known for Places<'_> {
-    fn places(&self, fullhash: &ObjectId, _: u64, path: &[u8]) -> Vec<PathBuf> {
-        let mut places: Vec<PathBuf> = self.origins(path).collect();
+    fn places(&self, fullhash: &ObjectId, _: u64) -> Vec<PathBuf> {
+        let mut places: Vec<PathBuf> = Vec::new();
         if let Some(ghost) = self.ghost(fullhash) {
             let mut seen: Vec<_> = ghost.places.iter().filter(|place| place.host == self.host).collect();
             // Where it was last seen to be comes before where it was once.
@@ -184,8 +184,7 @@ impl Known for Places<'_> {
                     .map(|place| PathBuf::from(OsStr::from_bytes(&place.path))),
             );
         }
-        let mut told = HashSet::new();
-        places.retain(|path| path.is_absolute() && told.insert(path.clone()));
+        places.retain(|path| path.is_absolute());
         places
     }
 
