@@ -13,10 +13,12 @@
 //! - [`recall`]: what a catalogue knows of live files, read by folder, and what is learnt of them
 //! - [`dup`]: groups of equal files; [`act`]: what becomes of them
 //! - [`overlap`]: what of one tree is in others; [`copy`]: bringing it there
+//! - [`condense`]: trees and descriptions put together
 
 pub mod act;
 pub mod catalogue;
 pub mod check;
+pub mod condense;
 pub mod copy;
 pub mod digest;
 pub mod dup;

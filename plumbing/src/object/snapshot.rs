@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 const SNAPSHOT_VERSION: u8 = 1;
 /// The extra field that says what of the contents was stored.
 const EXTRA_CONTENT: &str = "content";
+/// The extra field of a tree that was put together of several: where they were.
+const EXTRA_CONDENSED: &str = "condensed";
 /// Its value where nothing was: contents are described only.
 const CONTENT_GHOSTS: &[u8] = b"ghosts";
 const PATH_BYTES_MAX: usize = 1 << 20;
@@ -179,6 +181,20 @@ impl Snapshot {
     pub fn is_ghosts_only(&self) -> bool {
         let is_mark = |(key, value): &(String, Vec<u8>)| key == EXTRA_CONTENT && value == CONTENT_GHOSTS;
         self.extra.iter().any(is_mark)
+    }
+
+    /// Where the trees were that were put together to its tree, one a line; none where it was taken of folders. Its paths
+    /// are then not those of files that were seen.
+    pub fn condensed_of(&self) -> Option<&[u8]> {
+        let found = self.extra.iter().find(|(key, _)| key == EXTRA_CONDENSED);
+        found.map(|(_, value)| value.as_slice())
+    }
+
+    /// Notes where the trees were that were put together to its tree.
+    pub fn set_condensed_of(&mut self, places: Vec<u8>) {
+        self.extra.retain(|(key, _)| key != EXTRA_CONDENSED);
+        self.extra.push((EXTRA_CONDENSED.to_owned(), places));
+        self.extra.sort();
     }
 
     /// Notes that the bytes of files were only hashed, or not.
