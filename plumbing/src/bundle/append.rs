@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::limits::{BUNDLE_ROOTS_MAX, FRAME_RAW_BYTES_MAX};
 use crate::object::{ObjectId, ObjectKind, ObjectSource};
 use crate::progress::{Phase, Progress};
-use crate::store::Store;
 use crate::store::data::format::FrameKind;
+use crate::store::{Counters, Store, Writer};
 
 /// Paths of missing contents that are named; all are counted.
 const MISSING_NAMED: usize = 1000;
@@ -64,44 +64,57 @@ impl Bundle {
     /// [`Error::Interrupted`]; then the bundle holds what it held.
     pub fn add(&mut self, from: &Store, addition: Addition, progress: &Progress) -> Result<Added> {
         let plan = self.plan(from, addition, progress)?;
-        if plan.roots == self.roots && plan.descriptors.is_empty() {
+        if is_same(&plan.roots, &self.roots) && plan.descriptors.is_empty() {
             return Ok(plan.added);
         }
         progress.set_phase(Phase::Writing);
         let writer = self.store.writer()?;
-        writer.append_record(FrameKind::Roots, &encode(&plan.roots))?;
-        let mut packer = writer.packer();
-        let metadata = copy::whole_frames(from, &writer, true)?;
-        for (kind, id) in &plan.metadata {
-            if !metadata || !writer.knows(id)? {
-                packer.put_hashed(*kind, *id, &from.object(*kind, id)?)?;
-            }
-        }
-        packer.flush()?;
-        for text in &plan.descriptors {
-            writer.append_record(FrameKind::Descriptors, text)?;
-        }
-        if !plan.without_data {
-            copy::whole_frames(from, &writer, false)?;
-            copy_blocks(from, &writer, &mut packer, &plan.new, progress)?;
-        }
-        packer.flush()?;
-        drop(packer);
+        write(&writer, from, &plan, progress)?;
         progress.check()?;
         progress.set_phase(Phase::Finishing);
         writer.commit()?;
         let counters = writer.into_counters();
+        self.sync_name()?;
+        self.roots = plan.roots;
+        Ok(added(&counters, plan.added))
+    }
+
+    /// Adds texts of descriptors alone, those that are not here yet.
+    pub fn add_descriptors(&mut self, texts: Vec<Vec<u8>>) -> Result<Added> {
+        let texts = self.new_descriptors(texts)?;
+        if texts.is_empty() {
+            return Ok(Added::default());
+        }
+        let writer = self.store.writer()?;
+        writer.append_record(FrameKind::Roots, &encode(&self.roots))?;
+        for text in &texts {
+            writer.append_record(FrameKind::Descriptors, text)?;
+        }
+        writer.commit()?;
+        let counters = writer.into_counters();
+        self.sync_name()?;
+        Ok(added(&counters, Added::default()))
+    }
+
+    fn sync_name(&self) -> Result<()> {
         let path = self.store.place();
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        self.disk.sync_dir(folder).map_err(Error::io("sync", folder))?;
-        self.roots = plan.roots;
-        Ok(Added {
-            objects: counters.new_objects.load(Relaxed),
-            bytes: counters.new_bytes.load(Relaxed),
-            stored_bytes: counters.stored_bytes.load(Relaxed),
-            ..plan.added
-        })
+        self.disk.sync_dir(folder).map_err(Error::io("sync", folder))
+    }
+
+    /// Those of `texts` that are not here, each once.
+    fn new_descriptors(&self, texts: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+        if texts.is_empty() {
+            return Ok(texts);
+        }
+        if let Some(text) = texts.iter().find(|text| text.len() > FRAME_RAW_BYTES_MAX) {
+            let problem = format!("{} bytes, the limit is {FRAME_RAW_BYTES_MAX}", text.len());
+            return Err(Error::invalid("descriptors", "to be added", problem));
+        }
+        let hash = |text: &Vec<u8>| blake3::hash(text);
+        let mut known: HashSet<blake3::Hash> = self.descriptors()?.iter().map(hash).collect();
+        Ok(texts.into_iter().filter(|text| known.insert(hash(text))).collect())
     }
 
     /// Finds out what is needed, before anything is written.
@@ -114,20 +127,12 @@ impl Bundle {
             );
             return Err(Error::invalid("bundle", self.store.place().display(), problem));
         }
-        if let Some(text) = addition
-            .descriptors
-            .iter()
-            .find(|text| text.len() > FRAME_RAW_BYTES_MAX)
-        {
-            let problem = format!("{} bytes, the limit is {FRAME_RAW_BYTES_MAX}", text.len());
-            return Err(Error::invalid("descriptors", "to be added", problem));
-        }
         progress.set_phase(Phase::Reading);
         let mut plan = Plan {
             roots: Vec::new(),
             new: addition.roots,
             metadata: Vec::new(),
-            descriptors: addition.descriptors,
+            descriptors: self.new_descriptors(addition.descriptors)?,
             without_data: addition.without_data,
             added: Added::default(),
         };
@@ -163,7 +168,8 @@ impl Bundle {
                         metadata.push((kind, id));
                     }
                 }
-                Needed::Block { id, path } => {
+                Needed::Block { bytes: 0, .. } => {}
+                Needed::Block { id, path, .. } => {
                     let is_here = self.store.locate(&id)?.is_some();
                     if is_here || (!*without_data && from.locate(&id)?.is_some()) || last == path {
                         return Ok(());
@@ -181,6 +187,36 @@ impl Bundle {
     }
 }
 
+/// Writes the frames of a group in their order.
+fn write(writer: &Writer<'_>, from: &Store, plan: &Plan, progress: &Progress) -> Result<()> {
+    writer.append_record(FrameKind::Roots, &encode(&plan.roots))?;
+    let mut packer = writer.packer();
+    copy::whole_frames(from, writer, true)?;
+    for (kind, id) in &plan.metadata {
+        if !writer.knows(id)? {
+            packer.put_hashed(*kind, *id, &from.object(*kind, id)?)?;
+        }
+    }
+    packer.flush()?;
+    for text in &plan.descriptors {
+        writer.append_record(FrameKind::Descriptors, text)?;
+    }
+    if !plan.without_data {
+        copy::whole_frames(from, writer, false)?;
+        copy_blocks(from, writer, &mut packer, &plan.new, progress)?;
+    }
+    packer.flush()
+}
+
+fn added(counters: &Counters, looked: Added) -> Added {
+    Added {
+        objects: counters.new_objects.load(Relaxed),
+        bytes: counters.new_bytes.load(Relaxed),
+        stored_bytes: counters.stored_bytes.load(Relaxed),
+        ..looked
+    }
+}
+
 /// What an append consists of.
 struct Plan {
     /// All roots of the bundle afterwards.
@@ -191,6 +227,12 @@ struct Plan {
     descriptors: Vec<Vec<u8>>,
     without_data: bool,
     added: Added,
+}
+
+/// Whether two lists tell the same, whenever it was added.
+fn is_same(new: &[Root], old: &[Root]) -> bool {
+    let told = |root: &Root| (root.kind, root.id, root.is_complete, root.label.clone());
+    new.iter().map(told).eq(old.iter().map(told))
 }
 
 /// New roots in front of old ones, each once. What was complete stays so; an unchanged top stays as it was.

@@ -29,6 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use append::{Added, Addition, Missing};
+pub use copy::{copy_roots, count_missing};
 pub use format::Root;
 
 use crate::disk::Disk;

@@ -22,6 +22,8 @@ pub enum Needed<'a> {
     Block {
         /// Its id.
         id: ObjectId,
+        /// Its length in bytes. Of a block without bytes nothing can be missing.
+        bytes: u64,
         /// The file that it belongs to, from the top of the tree.
         path: &'a BStr,
     },
@@ -137,7 +139,7 @@ impl Walk<'_, '_> {
         let mut parts = vec![content.clone()];
         while let Some(part) = parts.pop() {
             match part {
-                ContentRef::Block { id, .. } => (self.tell)(Needed::Block { id, path })?,
+                ContentRef::Block { id, bytes } => (self.tell)(Needed::Block { id, bytes, path })?,
                 ContentRef::Slice { of, .. } => parts.push(*of),
                 ContentRef::Indirect { id, depth, bytes } if depth <= NODE_DEPTH_MAX => {
                     if !self.seen.insert(id) {

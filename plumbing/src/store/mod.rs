@@ -439,7 +439,7 @@ impl Store {
     /// Begins to write. A data file is locked when the first frame is appended. Refused where another store is attached
     /// to a repository.
     pub fn writer(&self) -> Result<Writer<'_>> {
-        if !self.is_single() && self.state.read().files.iter().any(|known| known.is_attached) {
+        if !self.is_single() && self.has_attached() {
             let problem = "a bundle is attached to it, so that it can only be read";
             return Err(Error::invalid("store", self.place().display(), problem));
         }

@@ -79,6 +79,11 @@ impl Store {
         self.refresh_state(&mut state)
     }
 
+    /// Whether objects of another store are read here.
+    pub fn has_attached(&self) -> bool {
+        self.state.read().files.iter().any(|known| known.is_attached)
+    }
+
     /// Where the store is: the folder of its data files, or its file.
     pub fn place(&self) -> PathBuf {
         match &self.layout {

@@ -223,7 +223,12 @@ impl Walk<'_> {
 
     /// Looks up all blocks of a content.
     fn content(&mut self, content: &ContentRef, path: &[u8]) -> Result<()> {
-        let mut parts = vec![content.clone()];
+        // Nobody reads the block that stands for no bytes.
+        let mut parts = if content.is_empty() {
+            Vec::new()
+        } else {
+            vec![content.clone()]
+        };
         while let Some(part) = parts.pop() {
             let part = match part {
                 ContentRef::Slice { of, .. } => *of,
@@ -238,9 +243,7 @@ impl Walk<'_> {
                 && self.store.locate(&id)?.is_none()
             {
                 let whole = content.object().map_or(id, |(_, id)| id);
-                if !content.is_empty() {
-                    described.insert(whole, content.len());
-                }
+                described.insert(whole, content.len());
                 continue;
             }
             if let Some(fault) = self.fault(&id, kind)? {
