@@ -50,6 +50,8 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "ls" -d 'List what is in
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "find" -d 'Find files in all snapshots of a line'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat" -d 'Write the contents of files in snapshots to standard output'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "reconstruct" -d 'Fill a folder with what a snapshot holds'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "gfs" -d 'Make, fill and list bundles: a whole store in one file'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "condense" -d 'Unite folders and snapshots into one snapshot'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "verify" -d 'Check that everything stored is there and as it was written, or that files are as they were seen'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "stats" -d 'Count what the repository holds and how much room it takes'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "scan" -d 'Find what is on a file system, without storing any of it'
@@ -97,6 +99,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l tag -d 'A label
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l trust -d 'What proves that a file did not change: its stat values, or only its bytes' -r -f -a "stat\t''
 hash\t''"
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l stdin -d 'Store standard input as one file of this name' -r
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -s o -l output -d 'Write the snapshot to a new file instead of a repository: NAME.gs without contents, NAME.gfs with them' -r
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l exclude -d 'Leave out what GLOB matches, as a line of .gitignore would; ! in front brings back' -r
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l exclude-from -d 'Leave out what the patterns in FILE match' -r -F
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l exclude-if-present -d 'Leave out what is in folders that hold NAME' -r
@@ -109,6 +112,7 @@ always\t'Always'
 never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l dry-run -d 'Store nothing; tell what would be stored'
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l init -d 'Make a repository in the working directory if there is none'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l ghosts-only -d 'Store no contents: only what they are and where they were seen'
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l skip-if-unchanged -d 'Record nothing if the newest snapshot of the line is the same'
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l exclude-caches -d 'Leave out what is in folders that a CACHEDIR.TAG marks as caches'
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l one-file-system -d 'Leave out what is mounted below'
@@ -325,6 +329,116 @@ complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s v -l verbose
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -f -a "create" -d 'Make a bundle of a tree'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -f -a "push" -d 'Add what is missing until a tree can be made from the bundle alone, and check that it can'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -f -a "add" -d 'Add trees, snapshots and descriptions'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and not __fish_seen_subcommand_from create push add ls" -f -a "ls" -d 'List what a bundle holds'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l hash -d 'The hash of its ids [default: that of what is added, else sha256]' -r -f -a "sha256\t''
+blake3\t''
+sha3-256\t''"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l exclude -d 'Leave out what GLOB matches, as a line of .gitignore would; ! in front brings back' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l exclude-from -d 'Leave out what the patterns in FILE match' -r -F
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l exclude-if-present -d 'Leave out what is in folders that hold NAME' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l exclude-larger-than -d 'Leave out files of more than SIZE bytes, such as 500M' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l ghosts-only -d 'Leave the contents of files out: only what they are and where they were is kept'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l descriptors -d 'Keep no tree, only a description of each content: its hash, dates, and where it was'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l exclude-caches -d 'Leave out what is in folders that a CACHEDIR.TAG marks as caches'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l one-file-system -d 'Leave out what is mounted below'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l no-ignore-files -d 'Do not look at .ghostignore files'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -l exclude -d 'Leave out what GLOB matches, as a line of .gitignore would; ! in front brings back' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -l exclude-from -d 'Leave out what the patterns in FILE match' -r -F
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -l exclude-if-present -d 'Leave out what is in folders that hold NAME' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -l exclude-larger-than -d 'Leave out files of more than SIZE bytes, such as 500M' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -l exclude-caches -d 'Leave out what is in folders that a CACHEDIR.TAG marks as caches'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -l one-file-system -d 'Leave out what is mounted below'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -l no-ignore-files -d 'Do not look at .ghostignore files'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from push" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l exclude -d 'Leave out what GLOB matches, as a line of .gitignore would; ! in front brings back' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l exclude-from -d 'Leave out what the patterns in FILE match' -r -F
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l exclude-if-present -d 'Leave out what is in folders that hold NAME' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l exclude-larger-than -d 'Leave out files of more than SIZE bytes, such as 500M' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l ghosts-only -d 'Leave the contents of files out: only what they are and where they were is kept'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l descriptors -d 'Keep no tree, only a description of each content: its hash, dates, and where it was'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l exclude-caches -d 'Leave out what is in folders that a CACHEDIR.TAG marks as caches'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l one-file-system -d 'Leave out what is mounted below'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l no-ignore-files -d 'Do not look at .ghostignore files'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -s l -l long -d 'Show mode, owner, size and time too'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -s r -l recursive -d 'Go into folders'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -l roots -d 'List what was added, the last first, instead of the newest tree'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand gfs; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -s m -l message -d 'Why the snapshot is made' -r
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l exclude -d 'Leave out what GLOB matches, as a line of .gitignore would; ! in front brings back' -r
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l exclude-from -d 'Leave out what the patterns in FILE match' -r -F
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l exclude-if-present -d 'Leave out what is in folders that hold NAME' -r
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l exclude-larger-than -d 'Leave out files of more than SIZE bytes, such as 500M' -r
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l ghosts-only -d 'Leave the contents of files out'
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l exclude-caches -d 'Leave out what is in folders that a CACHEDIR.TAG marks as caches'
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l one-file-system -d 'Leave out what is mounted below'
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l no-ignore-files -d 'Do not look at .ghostignore files'
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand condense" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l max-age -d 'Pass over files that were checked within AGE, such as 30d or 12h' -r
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l max-time -d 'Begin with no further file after TIME, such as 10m; the next run goes on there' -r
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"

@@ -1,5 +1,6 @@
 //! What commands share: the surroundings, the interrupt flag, the streams, the repository.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ use ghost_plumbing::{Error, Result};
 use ghost_plumbing_commands::LazyRepository;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
+use crate::bundles;
 use crate::cli::Global;
 use crate::environment::Environment;
 use crate::error::{DONE, Failure, INTERRUPTED, Outcome, Report};
@@ -129,20 +131,24 @@ impl App {
 
     /// Opens the repository in this folder.
     pub fn open(&self, ghost_dir: &Path) -> Result<Repository> {
+        let repository = Repository::open(self.disk.clone(), ghost_dir, &self.open_options()?)?;
+        self.output.journal.attach(ghost_dir, repository.settings());
+        Ok(repository)
+    }
+
+    /// How repositories are opened.
+    pub fn open_options(&self) -> Result<OpenOptions> {
         let user_config = self.user_layer()?;
         let layers: Vec<Layer> = user_config.iter().cloned().collect();
         let safe = Config::load(&layers)?.typed().core_safe.clone();
-        let options = OpenOptions {
+        Ok(OpenOptions {
             user: self.environment.uid,
             behalf_of: self.environment.sudo_uid,
             allow_foreign: safe.iter().any(|folder| folder == "*"),
             safe_folders: safe.iter().map(|folder| self.environment.expand(folder)).collect(),
             user_config,
             overrides: self.override_layers(),
-        };
-        let repository = Repository::open(self.disk.clone(), ghost_dir, &options)?;
-        self.output.journal.attach(ghost_dir, repository.settings());
-        Ok(repository)
+        })
     }
 
     /// The settings: those of the repository, if there is one, with those of the user and of this run.
@@ -158,8 +164,9 @@ impl App {
         }
     }
 
-    /// What a revision names.
+    /// What a revision names, or a text that names something in a bundle.
     pub fn resolve(&self, repository: &Repository, text: &OsStr) -> Result<Revision> {
+        let text = &*self.revision(repository, text)?;
         refs::resolve(
             repository,
             &repository.revisions(self.environment.zoned_now()),
@@ -169,8 +176,16 @@ impl App {
 
     /// The snapshot that a revision names.
     pub fn snapshot(&self, repository: &Repository, text: &OsStr) -> Result<(ObjectId, Snapshot)> {
+        let text = &*self.revision(repository, text)?;
         let context = repository.revisions(self.environment.zoned_now());
         refs::resolve_snapshot(repository, &context, text.as_encoded_bytes())
+    }
+
+    fn revision<'t>(&self, repository: &Repository, text: &'t OsStr) -> Result<Cow<'t, OsStr>> {
+        match bundles::is_named(text) {
+            true => Ok(Cow::Owned(bundles::revision(self, repository, text)?)),
+            false => Ok(Cow::Borrowed(text)),
+        }
     }
 
     /// Threads for a long job.
@@ -265,9 +280,13 @@ impl App {
 
     /// Begins to show a long job, until the monitor is dropped.
     pub fn monitor(&mut self, progress: &Arc<Progress>, config: &Config) -> Outcome<Monitor> {
+        self.monitor_by(progress, config.typed())
+    }
+
+    /// The same by settings that belong to no repository.
+    pub fn monitor_by(&mut self, progress: &Arc<Progress>, settings: &Settings) -> Outcome<Monitor> {
         // What the monitor writes must not come in front of what was written before.
         self.output.flush()?;
-        let settings = config.typed();
         let terminal = self.environment.stderr_is_terminal && !self.environment.plain;
         let manner = self.output.manner();
         let show = match settings.ui_progress {

@@ -100,6 +100,12 @@ impl Environment {
         }
     }
 
+    /// A path without links, also at its end: for files that are not to be reached through one.
+    pub fn real(&self, path: &Path) -> PathBuf {
+        let absolute = self.absolute(path);
+        absolute.canonicalize().unwrap_or_else(|_| self.resolved(path))
+    }
+
     /// A path from a configuration file, in which `~/` stands for the home directory.
     pub fn expand(&self, text: &str) -> PathBuf {
         match (text.strip_prefix("~/"), &self.home) {

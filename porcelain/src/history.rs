@@ -54,6 +54,10 @@ impl Iterator for History<'_> {
         let ByTime { id, snapshot } = self.open.pop()?;
         for parent in &snapshot.parents {
             if let Err(error) = self.add(*parent) {
+                // A bundle holds what was added to it, not what was before.
+                if matches!(error, Error::Missing { .. }) && self.store.has_attached() {
+                    continue;
+                }
                 self.open.clear();
                 return Some(Err(error));
             }

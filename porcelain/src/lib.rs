@@ -13,6 +13,7 @@
 //! a repository directly.
 
 pub mod app;
+pub mod bundles;
 pub mod cli;
 pub mod commands;
 pub mod copying;

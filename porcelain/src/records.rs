@@ -48,6 +48,7 @@ pub struct SnapshotRecord {
     directories: u64,
     others: u64,
     total_bytes: u64,
+    ghosts_only: bool,
 }
 
 impl SnapshotRecord {
@@ -69,6 +70,7 @@ impl SnapshotRecord {
             directories: snapshot.totals.directories,
             others: snapshot.totals.others,
             total_bytes: snapshot.totals.bytes,
+            ghosts_only: snapshot.is_ghosts_only(),
         }
     }
 }

@@ -66,6 +66,8 @@ Wherever a command takes REV:
   REV@{2 days ago}    where REV was then; also REV@{2026-11-01}, REV@{1} (one change back)
   sha256:4f1c..., 4f1c2d3   an id, or its first seven digits or more
   REV:path/in/it      a file or directory in the snapshot; REV: is its top directory
+  gfs:FILE, snap:FILE what was added last to a bundle; gfs:FILE@{1} one addition before, gfs:FILE@{main} under
+                      this name; gfs:FILE:path/in/it something in it. No repository is needed to read one.
 
 @: is the tree of the newest snapshot of the current line.
 ";

@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::data::format::{Container, FrameKind};
-use super::data::read::{DataFile, Frame, Head};
+use super::data::format::{Container, FileHeader, FrameKind};
+use super::data::read::{DataFile, Frame, Head, read_header};
 use super::data::verify::{Finding, walk};
 use super::data::write::{Appender, Sealed};
 use super::{Known, Layout, Location, Options, State, Store};
@@ -263,6 +263,25 @@ impl Known {
             unfinished: 0,
             hurt: Vec::new(),
         }
+    }
+}
+
+impl DataFile {
+    /// Opens the bundle at `path`.
+    pub fn open_bundle(disk: &dyn Disk, path: &Path, mode: OpenMode) -> Result<Self> {
+        let file = disk.open(path, mode).map_err(Error::io("open", path))?;
+        let header = read_header(path, &*file, FileHeader::decode_bundle)?;
+        Ok(Self {
+            path: path.to_owned(),
+            header,
+            file,
+        })
+    }
+
+    /// Whether the last group must be read before it is trusted. Of a bundle it need not: its frames are durable before
+    /// their commit record is written.
+    pub fn is_committed_at_once(&self) -> bool {
+        self.header.container == Container::Data
     }
 }
 

@@ -51,7 +51,7 @@ struct Summary {
 
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
-    let repository = app.repository()?;
+    let repository = app.repository_for(arguments.revisions.iter().map(|text| &**text))?;
     let names = history::refs_by_id(&repository)?;
     let tips = tips(app, &repository, arguments)?;
     if tips.is_empty() && !app.output.json() {
@@ -236,6 +236,10 @@ pub fn paragraph(app: &mut App, id: &ObjectId, snapshot: &Snapshot, refs: &[Stri
     for root in &snapshot.roots {
         app.output.line(format_args!("Root:    {}", show::bytes(&root.path)))?;
     }
+    for place in snapshot.condensed_of().into_iter().flat_map(bstr::ByteSlice::lines) {
+        let shown = show::bytes(place).replace("\\t", " ");
+        app.output.line(format_args!("Of:      {shown}"))?;
+    }
     if !snapshot.tags.is_empty() {
         let tags: Vec<_> = snapshot.tags.iter().map(|tag| show::text(tag)).collect();
         app.output.line(format_args!("Tags:    {}", tags.join(", ")))?;
@@ -261,5 +265,9 @@ pub fn holds(snapshot: &Snapshot) -> String {
         parts.push(counted(totals.others, "other", "others"));
     }
     parts.push(Size(totals.bytes).to_string());
-    parts.join(", ")
+    let mut holds = parts.join(", ");
+    if snapshot.is_ghosts_only() {
+        holds.push_str("; of ghosts only: contents are described, not stored");
+    }
+    holds
 }

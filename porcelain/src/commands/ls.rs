@@ -26,7 +26,7 @@ pub struct Arguments {
     /// Go into folders
     #[arg(short, long)]
     pub recursive: bool,
-    /// What to list: REV, REV:PATH or a tree
+    /// What to list: REV, REV:PATH, a tree, or snap:FILE or gfs:FILE
     #[arg(value_name = "REV[:PATH]", default_value = "@:")]
     pub revision: OsString,
 }
@@ -40,7 +40,7 @@ struct Summary {
 
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
-    let repository = app.repository()?;
+    let repository = app.repository_for([&*arguments.revision])?;
     let named = app.resolve(&repository, &arguments.revision)?.named;
     let mut listing = Listing {
         app,

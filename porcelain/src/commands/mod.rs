@@ -3,6 +3,7 @@
 pub mod cat;
 pub mod complete_revision;
 pub mod completions;
+pub mod condense;
 pub mod config;
 pub mod copy;
 pub mod describe;
@@ -11,6 +12,7 @@ pub mod dup;
 pub mod export_desc;
 pub mod find;
 pub mod find_duplicate;
+pub mod gfs;
 pub mod help;
 pub mod import_desc;
 pub mod init;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use ghost_plumbing::Error;
 use ghost_plumbing::object::{Entry, Node, ObjectId, Snapshot};
 use ghost_plumbing::refs::Named;
 use ghost_plumbing::refs::revision::read_snapshot;
@@ -42,7 +43,7 @@ struct Summary {
 
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
-    let repository = app.repository()?;
+    let repository = app.repository_for([&*arguments.revision])?;
     match app.resolve(&repository, &arguments.revision)?.named {
         Named::Snapshot(id) => snapshot(app, &repository, &id, arguments),
         Named::Entry { entry, path } => {
@@ -86,7 +87,15 @@ fn snapshot(app: &mut App, repository: &Repository, id: &ObjectId, arguments: &A
         app.output.say("\nIt is the first of its line.")?;
         return summary(app);
     };
-    let parent = read_snapshot(&repository.store, parent)?;
+    let parent = match read_snapshot(&repository.store, parent) {
+        Ok(parent) => parent,
+        // A bundle holds what was added to it, not what was before.
+        Err(Error::Missing { .. }) if repository.store.has_attached() => {
+            app.output.say("\nThe snapshot before it is not there.")?;
+            return summary(app);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let sides = Sides {
         pairs: vec![Pair::new(End::Stored(parent.tree), End::Stored(snapshot.tree))],
         ..Sides::default()

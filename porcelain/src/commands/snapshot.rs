@@ -5,6 +5,7 @@
 //! 3. move the line, comparing with what it was at the beginning; where somebody else was faster, follow them and
 //!    try again, so that snapshots which run at once all stay on the line
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use ghost_plumbing::{Error, Result, chunk};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::commands::{init, log};
+use crate::commands::{gfs, init, log};
 use crate::error::{Failure, Outcome, PARTIAL};
 use crate::records::{ProblemRecord, SnapshotRecord};
 use crate::rules::{self, RuleArguments};
@@ -68,6 +69,14 @@ pub struct Arguments {
     /// Make a repository in the working directory if there is none
     #[arg(long)]
     pub init: bool,
+    /// Store no contents: only what they are and where they were seen
+    ///
+    /// The tree is that of a full snapshot. `ghost reconstruct` makes it again from files that are still somewhere.
+    #[arg(long)]
+    pub ghosts_only: bool,
+    /// Write the snapshot to a new file instead of a repository: NAME.gs without contents, NAME.gfs with them
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["line", "dry_run", "stdin", "init", "skip_if_unchanged"])]
+    pub output: Option<OsString>,
     /// Record nothing if the newest snapshot of the line is the same
     #[arg(long)]
     pub skip_if_unchanged: bool,
@@ -89,6 +98,9 @@ struct Summary {
     new_bytes: u64,
     known_objects: u64,
     known_bytes: u64,
+    ghosts_only: bool,
+    described_objects: u64,
+    described_bytes: u64,
     stored_bytes: u64,
     excluded: u64,
     problems: u64,
@@ -110,6 +122,9 @@ struct Done {
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let begun = Instant::now();
+    if let Some(file) = &arguments.output {
+        return gfs::snapshot_into(app, file, arguments);
+    }
     let made = if arguments.init { make_if_none(app)? } else { None };
     let repository = app.repository()?;
     repository.check_writable()?;
@@ -176,6 +191,9 @@ fn request(app: &App, repository: &Repository, arguments: &Arguments, parent: Op
     }
     request.roots = roots;
     request.dry_run = arguments.dry_run;
+    if arguments.ghosts_only {
+        request.keep = Keep::Ghosts;
+    }
     if arguments.skip_if_unchanged || settings.snapshot_skip_if_unchanged {
         request.unless_same_as = parent;
     }
@@ -187,7 +205,11 @@ fn request(app: &App, repository: &Repository, arguments: &Arguments, parent: Op
 
 /// A request of nothing yet, by the settings.
 pub fn plain_request(app: &App, repository: &Repository, rules: RuleOptions) -> Request {
-    let settings = repository.settings();
+    request_by(app, repository.settings(), rules)
+}
+
+/// The same by settings that belong to no repository.
+pub fn request_by(app: &App, settings: &Settings, rules: RuleOptions) -> Request {
     let time = app.environment.now();
     Request {
         roots: Vec::new(),
@@ -397,6 +419,12 @@ fn tell_counts(app: &mut App, arguments: &Arguments, taken: &Taken, done: &Done)
     };
     app.output
         .say(format_args!("{new}{stored}{known}; {}", Length(done.begun.elapsed())))?;
+    if taken.snapshot.is_ghosts_only() {
+        let objects = counted(get(&counters.described_objects), "block", "blocks");
+        let bytes = Size(get(&counters.described_bytes));
+        app.output
+            .say(format_args!("  hashed and not stored: {bytes} in {objects}"))?;
+    }
     if taken.excluded > 0 {
         let entries = counted(taken.excluded, "entry", "entries");
         app.output.say(format_args!("  {entries} left out by rules"))?;
@@ -430,6 +458,9 @@ fn tell_json(app: &mut App, arguments: &Arguments, taken: &Taken, done: &Done) -
         new_bytes: get(&counters.new_bytes),
         known_objects: get(&counters.existing_objects),
         known_bytes: get(&counters.existing_bytes),
+        ghosts_only: taken.snapshot.is_ghosts_only(),
+        described_objects: get(&counters.described_objects),
+        described_bytes: get(&counters.described_bytes),
         stored_bytes: get(&counters.stored_bytes),
         excluded: taken.excluded,
         problems: taken.problems.len() as u64,

@@ -37,6 +37,8 @@ struct Totals {
     command: &'static str,
     snapshots: u64,
     snapshot_bytes: u64,
+    ghosts_only_snapshots: u64,
+    described_bytes: u64,
     blocks: u64,
     indirects: u64,
     trees: u64,
@@ -62,7 +64,7 @@ struct SnapshotStats {
 
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
-    let repository = app.repository()?;
+    let repository = app.repository_for(arguments.revisions.iter().map(|text| &**text))?;
     for text in &arguments.revisions {
         let (id, snapshot) = app.snapshot(&repository, text)?;
         let stats = snapshot_stats(app, &repository, &id, &snapshot)?;
@@ -109,8 +111,14 @@ fn totals(app: &App, repository: &Repository) -> Result<Totals> {
         }
     }
     for found in History::new(&repository.store, tips)? {
-        totals.snapshots += 1;
-        totals.snapshot_bytes += found?.1.totals.bytes;
+        let (_, snapshot) = found?;
+        if snapshot.is_ghosts_only() {
+            totals.ghosts_only_snapshots += 1;
+            totals.described_bytes += snapshot.totals.bytes;
+        } else {
+            totals.snapshots += 1;
+            totals.snapshot_bytes += snapshot.totals.bytes;
+        }
         app.check_interrupt()?;
     }
     Ok(totals)
@@ -184,7 +192,7 @@ fn tell_snapshot(app: &mut App, id: &ObjectId, snapshot: &Snapshot, stats: &Snap
 
 fn tell_totals(app: &mut App, totals: &Totals) -> Outcome {
     let objects = totals.blocks + totals.indirects + totals.trees + totals.snapshot_objects;
-    let lines = [
+    let mut lines = vec![
         (
             "Snapshots",
             format!("{}, {} in all", Count(totals.snapshots), Size(totals.snapshot_bytes)),
@@ -226,6 +234,10 @@ fn tell_totals(app: &mut App, totals: &Totals) -> Outcome {
             ),
         ),
     ];
+    if totals.ghosts_only_snapshots > 0 {
+        let (count, bytes) = (Count(totals.ghosts_only_snapshots), Size(totals.described_bytes));
+        lines.insert(1, ("Of ghosts", format!("{count}, {bytes} described in all")));
+    }
     for (word, text) in lines {
         app.output.line(format_args!("{word:<10} {text}"))?;
     }

@@ -1,14 +1,16 @@
 //! `ghost verify`.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::ValueHint;
 use ghost_plumbing::Result;
+use ghost_plumbing::bundle::Root;
 use ghost_plumbing::object::{ObjectId, ObjectKind};
+use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::revision::read_snapshot;
 use ghost_plumbing::refs::short_name;
 use ghost_plumbing::repository::Repository;
@@ -16,6 +18,7 @@ use ghost_plumbing::verify::{self, Depth, Hurt, Report, Request, Target};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::bundles;
 use crate::commands::verify_path::{self, PathOptions};
 use crate::error::{DAMAGE, Failure, Outcome};
 use crate::records::PathField;
@@ -37,7 +40,8 @@ use crate::ui::time::Length;
 /// one if something is there, else a revision; --path and --rev decide for all.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Check only what these snapshots need, or these files [default: all snapshots behind all refs]
+    /// Check only what these snapshots need, or these files, or all of a bundle, gfs:FILE [default: all snapshots behind
+    /// all refs]
     #[arg(value_name = "REV|PATH", value_hint = ValueHint::AnyPath)]
     pub revisions: Vec<OsString>,
     /// Take all arguments for paths
@@ -88,22 +92,26 @@ struct Summary {
     damaged_files: u64,
     damaged_index_files: u64,
     unfinished_bytes: u64,
+    not_stored: u64,
+    not_stored_bytes: u64,
     seconds: f64,
 }
 
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let begun = Instant::now();
+    if arguments.revisions.iter().any(|text| bundles::is_named(text)) {
+        return arguments
+            .revisions
+            .iter()
+            .try_for_each(|text| bundle(app, text, depth_of(arguments)));
+    }
     if let Some(paths) = paths(app, arguments)? {
         let repository = app.repository()?;
         return verify_path::run(app, &repository, &paths, &arguments.files);
     }
+    let depth = depth_of(arguments);
     let repository = app.repository()?;
-    let depth = match (arguments.quick, arguments.data) {
-        (true, _) => Depth::Quick,
-        (_, true) => Depth::Data,
-        _ => Depth::Reachable,
-    };
     let request = Request {
         targets: targets(app, &repository, &arguments.revisions)?,
         everything: arguments.revisions.is_empty(),
@@ -115,11 +123,64 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         let _monitor = app.monitor(&progress, &repository.config)?;
         verify::run(&repository.store, Some(&repository.refs), &request, &progress)?
     };
-    tell_damage(app, &report)?;
+    tell(app, &report, depth, begun)
+}
+
+fn depth_of(arguments: &Arguments) -> Depth {
+    match (arguments.quick, arguments.data) {
+        (true, _) => Depth::Quick,
+        (_, true) => Depth::Data,
+        _ => Depth::Reachable,
+    }
+}
+
+/// Checks a bundle with all that it holds, or what is named of it.
+fn bundle(app: &mut App, text: &OsStr, depth: Depth) -> Outcome {
+    let begun = Instant::now();
+    if !bundles::is_named(text) {
+        let hint = "check bundles and snapshots of the repository one after the other";
+        return Err(Failure::usage(format!("{} is not in a bundle", text.display()), hint));
+    }
+    let path = app.environment.real(Path::new(bundles::without_tag(text)));
+    let everything = path.is_file();
+    let (bundle, roots) = match everything {
+        true => {
+            let bundle = bundles::open(app, &path)?;
+            let roots = bundle.roots().to_vec();
+            (bundle, roots)
+        }
+        false => {
+            let found = bundles::find(app, text)?;
+            (found.bundle, vec![found.root])
+        }
+    };
+    let config = app.config()?;
+    let target = |root: Root| Target {
+        name: root.label,
+        kind: root.kind,
+        id: root.id,
+        needs_data: Some(root.is_complete),
+    };
+    let request = Request {
+        targets: roots.into_iter().map(target).collect(),
+        everything,
+        depth,
+        threads: app.threads(config.typed()),
+    };
+    let progress = Arc::new(Progress::new(app.interrupt.clone()));
+    let report = {
+        let _monitor = app.monitor(&progress, &config)?;
+        verify::run(bundle.store(), None, &request, &progress)?
+    };
+    tell(app, &report, depth, begun)
+}
+
+fn tell(app: &mut App, report: &Report, depth: Depth, begun: Instant) -> Outcome {
+    tell_damage(app, report)?;
     if app.output.json() {
-        app.output.record(&summary(&report, depth, begun))?;
+        app.output.record(&summary(report, depth, begun))?;
     } else {
-        tell_result(app, &report, depth, begun)?;
+        tell_result(app, report, depth, begun)?;
     }
     match report.is_clean() {
         true => Ok(()),
@@ -300,6 +361,8 @@ fn summary(report: &Report, depth: Depth, begun: Instant) -> Summary {
         damaged_files: report.damage.len() as u64,
         damaged_index_files: report.index_damage.len() as u64,
         unfinished_bytes: report.unfinished_bytes,
+        not_stored: report.not_stored,
+        not_stored_bytes: report.not_stored_bytes,
         seconds: begun.elapsed().as_secs_f64(),
     }
 }
@@ -318,6 +381,13 @@ fn tell_result(app: &mut App, report: &Report, depth: Depth, begun: Instant) -> 
         let word = app.output.paint(Style::Added, "No damage").to_string();
         app.output
             .say(format_args!("{word} in {}; {length}", checked.join(", ")))?;
+        if report.not_stored > 0 {
+            let contents = counted(report.not_stored, "content", "contents");
+            let bytes = Size(report.not_stored_bytes);
+            app.output.say(format_args!(
+                "{contents} of {bytes} are described by snapshots of ghosts only, not stored."
+            ))?;
+        }
         if depth != Depth::Data {
             app.output.say("`ghost verify --data` also reads every stored byte.")?;
         }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{
-    COMMIT_BYTES, Codec, Commit, Container, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind,
-    ROW_BYTES, Row, frame_digest, trailer,
+    COMMIT_BYTES, Codec, Commit, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, ROW_BYTES,
+    Row, frame_digest, trailer,
 };
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
@@ -79,23 +79,6 @@ impl DataFile {
             header,
             file,
         })
-    }
-
-    /// Opens the bundle at `path`.
-    pub fn open_bundle(disk: &dyn Disk, path: &Path, mode: OpenMode) -> Result<Self> {
-        let file = disk.open(path, mode).map_err(Error::io("open", path))?;
-        let header = read_header(path, &*file, FileHeader::decode_bundle)?;
-        Ok(Self {
-            path: path.to_owned(),
-            header,
-            file,
-        })
-    }
-
-    /// Whether the last group must be read before it is trusted. Of a bundle it need not: its frames are durable before
-    /// their commit record is written.
-    pub fn is_committed_at_once(&self) -> bool {
-        self.header.container == Container::Data
     }
 
     fn damaged(&self, offset: u64, expected: impl ToString, found: impl ToString) -> Error {
@@ -226,7 +209,7 @@ impl DataFile {
     }
 }
 
-fn read_header(
+pub(crate) fn read_header(
     path: &Path,
     file: &dyn DiskFile,
     decode: impl Fn(&Path, &[u8]) -> Result<FileHeader>,

@@ -62,7 +62,8 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
-    let repository = app.repository()?;
+    let named = arguments.old.iter().chain(&arguments.new);
+    let repository = app.repository_for(named.map(|text| &**text))?;
     let sides = sides::find(app, &repository, arguments)?;
     let format = match (arguments.patch, arguments.stat) {
         (true, _) => Format::Patch {

@@ -144,7 +144,7 @@ struct Wish<'r> {
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let begun = Instant::now();
-    let repository = app.repository()?;
+    let repository = app.repository_for(arguments.named())?;
     let wish = wish(app, &repository, arguments)?;
     let target = app.environment.absolute(&arguments.directory);
     let options = options(app, &repository, arguments)?;
@@ -163,7 +163,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         })?;
     }
     let mut orphans = Orphans::new(
-        repository.ghost_dir.join("runs"),
+        folder_of_runs(app, &repository),
         about_orphans(app, arguments, &target),
         wish.tree,
         wish.root.clone(),
@@ -382,4 +382,21 @@ fn options(app: &App, repository: &Repository, arguments: &Arguments) -> Outcome
         is_root: app.environment.uid == 0,
         threads: app.threads(repository.settings()),
     })
+}
+
+/// Where lists of orphans go: the working directory where a bundle is read without a repository.
+fn folder_of_runs(app: &App, repository: &Repository) -> PathBuf {
+    let runs = repository.ghost_dir.join("runs");
+    if runs.is_dir() {
+        runs
+    } else {
+        app.environment.cwd.clone()
+    }
+}
+
+impl Arguments {
+    /// What may name a bundle.
+    fn named(&self) -> impl Iterator<Item = &OsStr> {
+        std::iter::once(&self.revision).chain(&self.sources).map(|text| &**text)
+    }
 }

@@ -1,0 +1,54 @@
+//! The descriptions of a bundle as values and as texts.
+
+use std::path::Path;
+
+use ghost_plumbing::Result;
+use ghost_plumbing::bundle::Bundle;
+use ghost_plumbing::ghosts::condense::Ghosts;
+use ghost_plumbing::ghosts::{Ghost, text};
+
+use crate::error::Outcome;
+
+/// Bytes of one text, about: a reader holds one at a time.
+const TEXT_BYTES: usize = 4 << 20;
+/// What a description takes beside its paths, in bytes, about.
+const GHOST_BYTES: usize = 400;
+
+/// Adds the descriptions of a bundle to those that are known.
+pub fn read_descriptions(bundle: &Bundle, ghosts: &mut Ghosts) -> Result<()> {
+    let path = bundle.store().place();
+    for text in bundle.descriptors()? {
+        for ghost in text::decode(&path, &text)? {
+            ghosts.add(ghost)?;
+        }
+    }
+    Ok(())
+}
+
+/// Descriptions as texts of a length that a bundle takes.
+pub fn write_descriptions<'g>(ghosts: impl IntoIterator<Item = &'g Ghost>) -> Outcome<Vec<Vec<u8>>> {
+    let mut texts = Vec::new();
+    let mut part: Vec<&Ghost> = Vec::new();
+    let mut bytes = 0;
+    for ghost in ghosts {
+        part.push(ghost);
+        let paths = ghost
+            .places
+            .iter()
+            .map(|place| 3 * (place.root.len() + place.path.len()) + GHOST_BYTES);
+        bytes += GHOST_BYTES + paths.sum::<usize>();
+        if bytes >= TEXT_BYTES {
+            texts.push(text::encode(part.drain(..)));
+            bytes = 0;
+        }
+    }
+    if !part.is_empty() {
+        texts.push(text::encode(part));
+    }
+    Ok(texts)
+}
+
+/// Refuses a text that is not one of descriptions.
+pub fn check(path: &Path, bytes: &[u8]) -> Result<()> {
+    text::decode(path, bytes).map(drop)
+}
