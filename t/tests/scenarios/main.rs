@@ -17,6 +17,7 @@ mod t2_store;
 mod t3_walk;
 mod t4_bundles;
 mod t4_duplicates;
+mod t4_sources;
 mod t4_trees;
 mod t7_log;
 mod t7_porcelain;
