@@ -18,6 +18,7 @@ use bstr::{BString, ByteSlice as _};
 use clap::ValueHint;
 use ghost_plumbing::Error;
 use ghost_plumbing::compare::{Fields, Trust};
+use ghost_plumbing::ghosts::text::decode;
 use ghost_plumbing::object::{Metadata, ObjectId, ObjectSource, Snapshot};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::reconstruct::sources::Take;
@@ -31,6 +32,7 @@ use self::orphans::Orphans;
 use self::sources::Places;
 use self::tell::{Done, Teller};
 use crate::app::App;
+use crate::bundles;
 use crate::commands::diff;
 use crate::commands::diff::print::{Format, Printer};
 use crate::commands::diff::sides::{End, Pair, Sides};
@@ -251,13 +253,19 @@ fn wish<'r>(app: &App, repository: &'r Repository, arguments: &Arguments) -> Out
         Named::Entry { path, .. } => path.clone(),
         _ => BString::default(),
     };
-    let is_file = arguments.revision.as_encoded_bytes();
-    let in_file = is_file.starts_with(b"snap:") || is_file.starts_with(b"gfs:");
+    let in_bundle = bundles::is_named(&arguments.revision);
+    let mut places = Places::new(app, repository, snapshot.as_ref(), inside);
+    if in_bundle {
+        let bundle = bundles::find(app, &arguments.revision)?.bundle;
+        for text in bundle.descriptors()? {
+            places.describe(decode(Path::new(&arguments.revision), &text)?);
+        }
+    }
     Ok(Wish {
         tree,
         root,
-        unstored: in_file || snapshot.as_ref().is_some_and(Snapshot::is_ghosts_only),
-        places: Places::new(app, repository, snapshot.as_ref(), inside),
+        unstored: in_bundle || snapshot.as_ref().is_some_and(Snapshot::is_ghosts_only),
+        places,
     })
 }
 
