@@ -51,7 +51,8 @@ pub fn catch_up(catalogue: &mut Catalogue, refs: &RefStore, store: &Store, progr
         }
         match read_snapshot(store, &id) {
             Ok(snapshot) => {
-                found.push((snapshot.time, id));
+                // Of those of one instant, parents are met later and come first.
+                found.push((snapshot.time, std::cmp::Reverse(found.len()), id));
                 pending.extend(snapshot.parents);
             }
             Err(error) if error.is_damage() => problems.push(error),
@@ -59,7 +60,7 @@ pub fn catch_up(catalogue: &mut Catalogue, refs: &RefStore, store: &Store, progr
         }
     }
     found.sort_unstable();
-    for (_, id) in found {
+    for (_, _, id) in found {
         let absorbed = read_snapshot(store, &id).and_then(|snapshot| catalogue.absorb(&id, &snapshot, store, progress));
         match absorbed {
             Ok(_) => {}

@@ -15,8 +15,13 @@ use crate::time::Timestamp;
 
 /// How long a process waits for another that writes.
 const BUSY: Duration = Duration::from_secs(30);
-/// Pages that a connection keeps, in KiB: the index of a million contents is hit all over.
+/// Pages that the connection that writes keeps, in KiB: the index of a million contents is hit all over.
 const CACHE_KIB: i64 = 24 << 10;
+/// The same of others, which read one range after the other.
+const READER_CACHE_KIB: i64 = 4 << 10;
+/// Pages in the log before they go to the database: a scan of a hundred thousand files, so that few scans wait for the
+/// disk before they end.
+const LOG_PAGES: i64 = 16 << 10;
 
 /// A catalogue, and what had to be done to get it.
 #[derive(Debug)]
@@ -48,14 +53,17 @@ impl Catalogue {
         }
     }
 
-    /// Moves a catalogue that turned out to be damaged aside; gives its new name. This one is of no use any more.
-    pub fn abandon(&self, now: Timestamp) -> Result<PathBuf> {
-        move_aside(&self.path, now)
+    /// Moves a catalogue that turned out to be damaged aside; gives its new name.
+    pub fn abandon(path: &Path, now: Timestamp) -> Result<PathBuf> {
+        move_aside(path, now)
     }
 
     /// A second connection to the same catalogue, for another thread.
     pub fn again(&self) -> Result<Self> {
-        Self::try_open(&self.path)
+        let again = Self::try_open(&self.path)?;
+        let cache = again.connection.pragma_update(None, "cache_size", -READER_CACHE_KIB);
+        cache.map_err(again.failed("open"))?;
+        Ok(again)
     }
 
     fn try_open(path: &Path) -> Result<Self> {
@@ -103,6 +111,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())

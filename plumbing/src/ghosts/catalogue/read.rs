@@ -223,12 +223,11 @@ impl Catalogue {
         self.contents(contents_where!("size = ?1 AND fasthash = ?2 ORDER BY id"), sought)
     }
 
-    /// The content with the next number; all of them come one after the other.
-    pub fn content_after(&self, last: Option<ContentId>) -> Result<Option<Content>> {
-        let last = last.map_or(i64::MIN, |last| last.0);
-        Ok(self
-            .contents(contents_where!("id > ?1 ORDER BY id LIMIT 1"), params![last])?
-            .pop())
+    /// The content with the next hash; all of them come one after the other.
+    pub fn content_after(&self, last: Option<&ObjectId>) -> Result<Option<Content>> {
+        let last = last.map(id_bytes).unwrap_or_default();
+        let sql = contents_where!("fullhash > ?1 ORDER BY fullhash LIMIT 1");
+        Ok(self.contents(sql, params![last])?.pop())
     }
 
     /// The contents that are or were at a path: what is there first, then the last that was.
@@ -267,12 +266,12 @@ impl Catalogue {
         find().map_err(self.failed("read"))
     }
 
-    /// How far the innermost tree that was scanned and holds `path` is trusted.
+    /// How far the innermost tree that holds `path`, and of which somebody decided it, is trusted.
     pub fn trust(&self, host: &str, path: &Path) -> Result<Option<Trust>> {
         let find = || -> rusqlite::Result<Option<Trust>> {
             let mut statement = self.connection.prepare_cached(
                 "SELECT r.trust FROM root r JOIN host h ON h.id = r.host WHERE h.name = ?1 AND r.path = ?2 \
-                 AND r.scanned IS NOT NULL",
+                 AND r.trust IS NOT NULL",
             )?;
             for root in path.ancestors() {
                 let sought = params![host, root.as_os_str().as_bytes()];

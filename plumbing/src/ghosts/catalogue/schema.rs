@@ -18,7 +18,7 @@ CREATE TABLE host (
 CREATE TABLE root (
     host INTEGER NOT NULL REFERENCES host,
     path BLOB NOT NULL,
-    trust TEXT NOT NULL DEFAULT 'stat' CHECK (trust IN ('stat', 'hash')),
+    trust TEXT CHECK (trust IN ('stat', 'hash')),
     scanned INTEGER,
     PRIMARY KEY (host, path)
 ) WITHOUT ROWID;

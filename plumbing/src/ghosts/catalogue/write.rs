@@ -70,17 +70,17 @@ impl Catalogue {
         self.write(host, |writer| looks.iter().try_for_each(|look| writer.look(look)))
     }
 
-    /// Remembers that a tree was scanned, and how far its stat values were trusted.
-    pub fn keep_root(&mut self, host: &str, path: &[u8], trust: Trust, scanned: Timestamp) -> Result<()> {
-        let trust = match trust {
+    /// Remembers that a tree was scanned, and how far its stat values are to be trusted, where somebody decided it.
+    pub fn keep_root(&mut self, host: &str, path: &[u8], trust: Option<Trust>, scanned: Timestamp) -> Result<()> {
+        let trust = trust.map(|trust| match trust {
             Trust::Stat => "stat",
             Trust::Hash => "hash",
-        };
+        });
         self.write(host, |writer| {
             writer
                 .statement(
                     "INSERT INTO root (host, path, trust, scanned) VALUES (?1, ?2, ?3, ?4) \
-                     ON CONFLICT DO UPDATE SET trust = excluded.trust, scanned = excluded.scanned",
+                     ON CONFLICT DO UPDATE SET trust = coalesce(excluded.trust, trust), scanned = excluded.scanned",
                 )?
                 .execute(params![writer.host, path, trust, Nanos::from(scanned)])?;
             Ok(())

@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 
 use self::worker::Worker;
 use super::catalogue::{Catalogue, Recorded, Scope};
-use super::scan::{self, write_all};
+use super::scan::{self, outbox};
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, ObjectId};
 use crate::progress::{Phase, Progress};
@@ -35,8 +35,6 @@ use crate::time::Timestamp;
 use crate::walk::cache::Cutoff;
 use crate::walk::{RuleOptions, Rules};
 
-/// Folders whose facts may wait for the thread that writes.
-const LOOKS_WAITING: usize = 64;
 /// Paths where something was that are looked at again.
 const LOST_PATHS_MAX: usize = 1 << 16;
 
@@ -183,18 +181,18 @@ pub fn check(catalogue: &mut Catalogue, request: &Request, progress: &Progress) 
 
 /// Runs the threads that read, while this one writes what they prove.
 fn read_and_write(catalogue: &mut Catalogue, shared: &Shared<'_>) -> Result<Recorded> {
-    let (send, looks) = crossbeam_channel::bounded(LOOKS_WAITING);
+    let (outbox, inbox) = outbox::channel();
     let mut workers = Vec::new();
     for _ in 0..shared.request.threads.max(1) {
-        workers.push(Worker::new(shared, catalogue.again()?, send.clone()));
+        workers.push(Worker::new(shared, catalogue.again()?, outbox.clone()));
     }
-    drop(send);
+    drop(outbox);
     std::thread::scope(|scope| {
         let threads: Vec<_> = workers
             .into_iter()
             .map(|mut worker| scope.spawn(move || worker.run()))
             .collect();
-        let recorded = write_all(catalogue, &shared.request.host, looks);
+        let recorded = inbox.write_all(catalogue, &shared.request.host);
         let mut read = Ok(());
         for thread in threads {
             let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -227,6 +225,7 @@ fn find_again(
                 ..RuleOptions::default()
             }),
             trust_hash: false,
+            keep_trust: None,
             host: request.host.clone(),
             algo: request.algo,
             threads: 1,

@@ -42,6 +42,7 @@ impl World {
             roots: vec![self.root()],
             rules: Rules::new(RuleOptions::default()),
             trust_hash: false,
+            keep_trust: None,
             host: "h".to_owned(),
             algo: HashAlgo::Sha256,
             threads: 2,

@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bstr::BString;
-use crossbeam_channel::Sender;
 
 use super::{Finding, Shared, State};
 use crate::error::{Error, Result};
 use crate::ghosts::catalogue::{Catalogue, Due, Facts, FileSeen, Look, join_path};
 use crate::ghosts::digest::{self, Digest, Digester, GATHERED_FILE_BYTES_MAX};
+use crate::ghosts::scan::outbox::Outbox;
 use crate::object::Kind;
 use crate::walk::{DirHandle, Stat};
 
@@ -25,16 +25,16 @@ pub(super) struct Worker<'s> {
     shared: &'s Shared<'s>,
     catalogue: Catalogue,
     digester: Digester<'s>,
-    looks: Sender<Look>,
+    outbox: Outbox,
 }
 
 impl<'s> Worker<'s> {
-    pub(super) fn new(shared: &'s Shared<'s>, catalogue: Catalogue, looks: Sender<Look>) -> Self {
+    pub(super) fn new(shared: &'s Shared<'s>, catalogue: Catalogue, outbox: Outbox) -> Self {
         Self {
             shared,
             catalogue,
             digester: Digester::new(shared.request.algo, shared.progress),
-            looks,
+            outbox,
         }
     }
 
@@ -82,8 +82,7 @@ impl<'s> Worker<'s> {
             };
             self.page(handle.as_ref(), &page, &mut look)?;
             if !(look.files.is_empty() && look.gone.is_empty()) {
-                // Nobody listens any more where writing failed, which is what will be told.
-                self.looks.send(look).map_err(|_| Error::Interrupted)?;
+                self.outbox.send(look)?;
             }
             if self.shared.stopped.load(Ordering::Relaxed) {
                 return Ok(());

@@ -3,8 +3,8 @@
 //! 1. Threads share a stack of tasks ([`queue`]), all alike ([`worker`]): each opens a directory, looks at its entries, and
 //!    compares them with one range read of the catalogue ([`folder`]). What looks as it did is not read.
 //! 2. The others are read and hashed, small ones many at once; a file with several names once ([`links`]).
-//! 3. What was found of a directory goes through a bounded channel to the one thread that writes: thousands of files in
-//!    one transaction. So a scan that is stopped keeps what it had found.
+//! 3. What was found of a directory goes through a bounded channel ([`outbox`]) to the one thread that writes: thousands of
+//!    files in one transaction. So a scan that is stopped keeps what it had found.
 //! 4. At the end, directories that are known below the root and were not visited are looked at: what is gone moves to the
 //!    past; what was left out by rules or could not be opened stays as it is known.
 //!
@@ -12,6 +12,7 @@
 
 mod folder;
 mod links;
+pub(super) mod outbox;
 mod queue;
 mod worker;
 
@@ -27,7 +28,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bstr::BString;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, CWD, FileType};
 use rustix::io::Errno;
@@ -35,7 +35,7 @@ use rustix::io::Errno;
 use self::folder::Folder;
 use self::queue::Task;
 use self::worker::Worker;
-use super::catalogue::{Catalogue, Look, Recorded};
+use super::catalogue::{Catalogue, Recorded};
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, Kind, ObjectId};
 use crate::progress::{Phase, Progress};
@@ -43,14 +43,6 @@ use crate::repository::config::Trust;
 use crate::time::Timestamp;
 use crate::walk::cache::Cutoff;
 use crate::walk::{DirHandle, Rules};
-
-/// Directories that may wait for the thread that writes.
-const LOOKS_WAITING: usize = 256;
-/// Files that one transaction takes, about: it lasts some tens of milliseconds, and others wait for it.
-const FILES_PER_TRANSACTION: usize = 8192;
-
-/// What waits is written when nothing came for so long.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// What to look at, and how.
 #[derive(Clone, Debug)]
@@ -61,6 +53,8 @@ pub struct Request {
     pub rules: Arc<Rules>,
     /// Read every file, whatever its stat values say.
     pub trust_hash: bool,
+    /// What later scans of these roots are to trust, where somebody decided it.
+    pub keep_trust: Option<Trust>,
     /// The name of this machine.
     pub host: String,
     /// The hash that contents are named with.
@@ -204,8 +198,8 @@ pub fn scan(catalogue: &mut Catalogue, request: &Request, progress: &Progress) -
         if is_folder {
             progress.set_phase(Phase::Finishing);
             report.gone += forget_lost_folders(catalogue, request, root)?;
-            let trust = if request.trust_hash { Trust::Hash } else { Trust::Stat };
-            catalogue.keep_root(&request.host, root.as_os_str().as_bytes(), trust, request.now)?;
+            let path = root.as_os_str().as_bytes();
+            catalogue.keep_root(&request.host, path, request.keep_trust, request.now)?;
         }
     }
     Ok(report)
@@ -272,21 +266,21 @@ fn scan_root(
     start: Start,
     report: &mut Report,
 ) -> Result<Recorded> {
-    let (send, looks) = crossbeam_channel::bounded(LOOKS_WAITING);
+    let (outbox, inbox) = outbox::channel();
     let shared = Shared::new(request, progress);
     shared.queue.push([start.task(request)?]);
     let mut workers = Vec::new();
     for _ in 0..request.threads.max(1) {
-        workers.push(Worker::new(&shared, catalogue.again()?, send.clone()));
+        workers.push(Worker::new(&shared, catalogue.again()?, outbox.clone()));
     }
-    drop(send);
+    drop(outbox);
     let result = std::thread::scope(|scope| {
         let threads: Vec<_> = workers
             .into_iter()
             .map(|mut worker| scope.spawn(move || worker.run()))
             .collect();
-        // Where writing fails the channel closes, and the readers end when they next have something to say.
-        let recorded = write_all(catalogue, &request.host, looks);
+        // Where writing fails, the readers end when they next have something to say.
+        let recorded = inbox.write_all(catalogue, &request.host);
         let mut read = Ok(());
         for thread in threads {
             let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -297,30 +291,6 @@ fn scan_root(
     });
     shared.add_to(report);
     result
-}
-
-/// Writes what comes until nothing more can come.
-pub(super) fn write_all(catalogue: &mut Catalogue, host: &str, looks: Receiver<Look>) -> Result<Recorded> {
-    let mut all = Recorded::default();
-    let mut waiting: Vec<Look> = Vec::new();
-    let mut files = 0;
-    loop {
-        let next = looks.recv_timeout(PAUSE);
-        let is_end = matches!(next, Err(RecvTimeoutError::Disconnected));
-        let is_pause = next.is_err();
-        if let Ok(look) = next {
-            files += look.files.len() + look.gone.len() + 1;
-            waiting.push(look);
-        }
-        if (files >= FILES_PER_TRANSACTION || is_pause) && !waiting.is_empty() {
-            all += catalogue.record(host, &waiting)?;
-            waiting.clear();
-            files = 0;
-        }
-        if is_end {
-            return Ok(all);
-        }
-    }
 }
 
 /// Moves the files of directories that are known below `root`, were not visited and are not there to the past.

@@ -4,7 +4,7 @@ use std::process::Command;
 use bstr::ByteSlice as _;
 
 use super::*;
-use crate::ghosts::catalogue::{Facts, FileSeen, Listing};
+use crate::ghosts::catalogue::{Facts, FileSeen, Listing, Look};
 use crate::walk::RuleOptions;
 
 struct World {
@@ -36,6 +36,7 @@ impl World {
             roots: vec![self.root()],
             rules: Rules::new(RuleOptions::default()),
             trust_hash: false,
+            keep_trust: None,
             host: "h".to_owned(),
             algo: HashAlgo::Sha256,
             threads: 3,

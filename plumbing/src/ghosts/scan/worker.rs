@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bstr::BString;
-use crossbeam_channel::Sender;
 
 use super::folder::{Before, Carried, Folder, Item, WINDOW, Window};
+use super::outbox::Outbox;
 use super::queue::Task;
 use super::{Rotten, Shared};
 use crate::error::{Error, Result};
 use crate::ghosts::catalogue::{Catalogue, Facts, FileSeen, Listing, Look, Row};
 use crate::ghosts::digest::{Digest, Digester, GATHERED_FILE_BYTES_MAX};
 use crate::object::Kind;
-use crate::walk::Stat;
+use crate::walk::{Reason, Stat};
 
 /// Files that one task reads: enough to fill both lanes of the hasher for a while, few enough to share the work.
 const FILES_PER_TASK: usize = 64;
@@ -29,17 +29,17 @@ pub(super) struct Worker<'s> {
     catalogue: Catalogue,
     digester: Digester<'s>,
     listing: Listing,
-    looks: Sender<Look>,
+    outbox: Outbox,
 }
 
 impl<'s> Worker<'s> {
-    pub(super) fn new(shared: &'s Shared<'s>, catalogue: Catalogue, looks: Sender<Look>) -> Self {
+    pub(super) fn new(shared: &'s Shared<'s>, catalogue: Catalogue, outbox: Outbox) -> Self {
         Self {
             shared,
             catalogue,
             digester: Digester::new(shared.request.algo, shared.progress),
             listing: Listing::default(),
-            looks,
+            outbox,
         }
     }
 
@@ -202,8 +202,10 @@ impl<'s> Worker<'s> {
                 return Looked::Done;
             }
         };
-        if folder.scope.excluded(name, stat.kind, stat.size).is_some() {
-            self.shared.excluded.fetch_add(1, Ordering::Relaxed);
+        if let Some(reason) = folder.scope.excluded(name, stat.kind, stat.size) {
+            if reason != Reason::Repository {
+                self.shared.excluded.fetch_add(1, Ordering::Relaxed);
+            }
             if row.is_some() {
                 window.miss();
             }
@@ -356,8 +358,7 @@ impl<'s> Worker<'s> {
             gone: window.gone.clone(),
             complete: is_last && window.is_whole(),
         };
-        // Nobody listens any more where writing failed, which is what will be told.
-        self.looks.send(look).map_err(|_| Error::Interrupted)
+        self.outbox.send(look)
     }
 }
 
