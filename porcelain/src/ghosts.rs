@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ghost_plumbing::Error;
-use ghost_plumbing::ghosts::catalogue::{self, Catalogue, Content, catch_up};
+use ghost_plumbing::ghosts::catalogue::{self, Catalogue, Content};
 use ghost_plumbing::ghosts::scan::Request;
 use ghost_plumbing::ghosts::{Ghost, Place};
 use ghost_plumbing::object::IdPrefix;
@@ -31,11 +31,7 @@ pub fn open(app: &mut App, repository: &Repository) -> Outcome<Catalogue> {
     let path = repository.ghost_dir.join(catalogue::FILE);
     let opened = Catalogue::open(&path, app.environment.clock())?;
     if let Some(aside) = opened.moved_aside {
-        app.output.warn(format_args!(
-            "the catalogue was damaged and is now {}; a new one begins with what snapshots hold",
-            app.shown(&aside)
-        ));
-        app.output.warn("`ghost scan` finds again what else it knew");
+        tell_abandoned(app, &aside);
     }
     Ok(opened.catalogue)
 }
@@ -43,32 +39,82 @@ pub fn open(app: &mut App, repository: &Repository) -> Outcome<Catalogue> {
 /// Opens the catalogue and adds what snapshots hold that were taken since.
 pub fn open_current(app: &mut App, repository: &Repository) -> Outcome<Catalogue> {
     let mut catalogue = open(app, repository)?;
+    match catch_up(app, repository, &mut catalogue) {
+        Err(Failure::Library(error)) if is_damage(repository, &error) => {
+            drop(catalogue);
+            abandon(app, repository)?;
+            let mut catalogue = open(app, repository)?;
+            catch_up(app, repository, &mut catalogue)?;
+            Ok(catalogue)
+        }
+        result => result.map(|()| catalogue),
+    }
+}
+
+fn catch_up(app: &mut App, repository: &Repository, catalogue: &mut Catalogue) -> Outcome {
     let progress = Arc::new(app.gentle(repository));
     let problems = {
         let _monitor = app.monitor(&progress, &repository.config)?;
-        catch_up(&mut catalogue, &repository.refs, &repository.store, &progress)
+        catalogue::catch_up(catalogue, &repository.refs, &repository.store, &progress)
     };
     for problem in problems? {
         app.output.problem(&format!("a snapshot is passed over: {problem}"));
     }
-    Ok(catalogue)
+    Ok(())
 }
 
-/// Does a job with the catalogue. Where the job finds it damaged, it is moved aside and the job begins again, once.
+/// Whether an error tells of damage in the catalogue itself.
+fn is_damage(repository: &Repository, error: &Error) -> bool {
+    matches!(error, Error::Damaged { path, .. } if *path == repository.ghost_dir.join(catalogue::FILE))
+}
+
+/// Moves a damaged catalogue aside, and says so.
+fn abandon(app: &mut App, repository: &Repository) -> Outcome {
+    let path = repository.ghost_dir.join(catalogue::FILE);
+    let aside = Catalogue::abandon(&path, app.environment.clock())?;
+    tell_abandoned(app, &aside);
+    Ok(())
+}
+
+fn tell_abandoned(app: &mut App, aside: &Path) {
+    app.output.warn(format_args!(
+        "the catalogue was damaged and is now {}; a new one begins with what snapshots hold",
+        app.shown(aside)
+    ));
+    app.output.warn("`ghost scan` finds again what else it knew");
+}
+
+/// Does a job with the catalogue, which knows all snapshots.
 pub fn with_catalogue<T>(
     app: &mut App,
     repository: &Repository,
+    job: impl FnMut(&mut App, &mut Catalogue) -> Outcome<T>,
+) -> Outcome<T> {
+    again_if_damaged(app, repository, open_current, job)
+}
+
+/// Does a job with the catalogue as it is.
+pub fn with_plain_catalogue<T>(
+    app: &mut App,
+    repository: &Repository,
+    job: impl FnMut(&mut App, &mut Catalogue) -> Outcome<T>,
+) -> Outcome<T> {
+    again_if_damaged(app, repository, open, job)
+}
+
+/// Where a job finds the catalogue damaged, it is moved aside and the job begins again, once.
+fn again_if_damaged<T>(
+    app: &mut App,
+    repository: &Repository,
+    open: impl Fn(&mut App, &Repository) -> Outcome<Catalogue>,
     mut job: impl FnMut(&mut App, &mut Catalogue) -> Outcome<T>,
 ) -> Outcome<T> {
-    let mut catalogue = open_current(app, repository)?;
+    let mut catalogue = open(app, repository)?;
     match job(app, &mut catalogue) {
-        Err(Failure::Library(Error::Damaged { path, .. })) if path == catalogue.path() => {
-            let aside = catalogue.abandon(app.environment.clock())?;
-            app.output.warn(format_args!(
-                "the catalogue is damaged and now {}; it is made anew from the snapshots",
-                app.shown(&aside)
-            ));
-            let mut catalogue = open_current(app, repository)?;
+        Err(Failure::Library(error)) if is_damage(repository, &error) => {
+            drop(catalogue);
+            abandon(app, repository)?;
+            let mut catalogue = open(app, repository)?;
             job(app, &mut catalogue)
         }
         result => result,
@@ -82,6 +128,7 @@ pub fn scan_request(app: &App, repository: &Repository, roots: Vec<PathBuf>, rul
         roots,
         rules: Rules::new(rules),
         trust_hash: settings.snapshot_trust == Trust::Hash,
+        keep_trust: None,
         host: app.host(settings),
         algo: repository.format.hash,
         threads: app.threads(settings),
@@ -93,7 +140,7 @@ pub fn scan_request(app: &App, repository: &Repository, roots: Vec<PathBuf>, rul
 
 /// A place for people: on this machine as [`App::shown`] has it, on others with the machine in front.
 pub fn shown(app: &App, host: &str, place: &Place) -> String {
-    match place.host == host && place.path.starts_with(b"/") {
+    match place.host == host {
         true => app.shown(Path::new(OsStr::from_bytes(&place.path))),
         false => format!("{}:{}", show::text(&place.host), show::bytes(&place.path)),
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ghost_plumbing::ghosts::catalogue::Catalogue;
 use ghost_plumbing::ghosts::{Ghost, scan};
 use ghost_plumbing::repository::Repository;
+use ghost_plumbing::repository::config::Trust;
 use ghost_plumbing::time::Timestamp;
 use ghost_plumbing::walk::RuleOptions;
 
@@ -66,7 +67,8 @@ pub fn each_ghost(
         }
         return Ok(false);
     }
-    let request = ghosts::scan_request(app, repository, vec![path.clone()], RuleOptions::default());
+    let mut request = ghosts::scan_request(app, repository, vec![path.clone()], RuleOptions::default());
+    request.trust_hash |= catalogue.trust(&request.host, &path)? == Some(Trust::Hash);
     let progress = Arc::new(app.gentle(repository));
     let report = {
         let _monitor = app.monitor(&progress, &repository.config)?;
@@ -120,6 +122,8 @@ fn tell(app: &mut App, host: &str, ghost: &Ghost, is_first: bool) -> Outcome {
     for place in &ghost.places {
         let path = ghosts::shown(app, host, place);
         match place.present {
+            // Of a stream, or of a tree that was made by hand: it was never a file of a machine.
+            _ if !place.path.starts_with(b"/") => app.output.line(format_args!("named      {path}"))?,
             true => app.output.line(format_args!("at         {path}"))?,
             false => {
                 let last = local(place.seen_last);

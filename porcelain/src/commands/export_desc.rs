@@ -115,9 +115,9 @@ fn export<W: Write>(
     };
     if arguments.all {
         let mut last = None;
-        while let Some(content) = catalogue.content_after(last)? {
+        while let Some(content) = catalogue.content_after(last.as_ref())? {
             app.check_interrupt()?;
-            last = Some(content.id);
+            last = Some(content.fullhash);
             put(&catalogue.ghost_of(content)?)?;
         }
         return Ok(count);

@@ -84,12 +84,13 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         _ => Trust::Stat,
     });
     let progress = Arc::new(app.gentle(&repository));
-    let report = ghosts::with_catalogue(app, &repository, |app, catalogue| {
+    let report = ghosts::with_plain_catalogue(app, &repository, |app, catalogue| {
         let _monitor = app.monitor(&progress, &repository.config)?;
         let mut report = Report::default();
         for root in &request.roots {
             let mut request = request.clone();
             request.roots = vec![root.clone()];
+            request.keep_trust = trust;
             request.trust_hash = match trust {
                 Some(trust) => trust == Trust::Hash,
                 None => request.trust_hash || catalogue.trust(&request.host, root)? == Some(Trust::Hash),

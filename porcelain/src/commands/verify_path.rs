@@ -17,6 +17,7 @@ use crate::error::{DAMAGE, Failure, Outcome, PARTIAL};
 use crate::ghosts;
 use crate::records::PathField;
 use crate::ui::Style;
+use crate::ui::show::short_id;
 use crate::ui::size::{Count, Size, counted};
 use crate::ui::time::Length;
 
@@ -184,10 +185,10 @@ fn tell_finding(app: &mut App, finding: &Finding) -> Outcome {
     let path = app.shown(Path::new(std::ffi::OsStr::from_bytes(&finding.path)));
     let more = match ctime_moved {
         None => String::new(),
-        Some(false) => format!(" should be {}", finding.expected),
+        Some(false) => format!(" should be {}", short_id(&finding.expected)),
         Some(true) => format!(
-            " should be {}; its ctime moved: it may have been written to and its mtime set back",
-            finding.expected
+            " should be {}; its ctime moved: its mtime may have been set back",
+            short_id(&finding.expected)
         ),
     };
     Ok(app.output.line(format_args!("{word} {path}{more}"))?)

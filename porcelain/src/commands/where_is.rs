@@ -161,7 +161,8 @@ fn one(app: &mut App, repository: &Repository, catalogue: &mut Catalogue, fullha
     let id = app.output.paint(Style::Id, fullhash).to_string();
     app.output.line(format_args!("{id}  {}", Size(ghost.size)))?;
     let host = app.host(repository.settings());
-    for place in &ghost.places {
+    // What was never a file of a machine is named by the snapshot that holds it.
+    for place in ghost.places.iter().filter(|place| place.path.starts_with(b"/")) {
         tell_place(app, &host, place)?;
     }
     for held in &held {

@@ -52,7 +52,9 @@ pub fn catch_up(catalogue: &mut Catalogue, refs: &RefStore, store: &Store, progr
         match read_snapshot(store, &id) {
             Ok(snapshot) => {
                 // Of those of one instant, parents are met later and come first.
-                found.push((snapshot.time, std::cmp::Reverse(found.len()), id));
+                let order = (snapshot.time, std::cmp::Reverse(found.len()), id);
+                // The paths of what was condensed are no places; its descriptions are imported.
+                found.extend(snapshot.condensed_of().is_none().then_some(order));
                 pending.extend(snapshot.parents);
             }
             Err(error) if error.is_damage() => problems.push(error),
