@@ -196,10 +196,14 @@ fn damage_foreign_files_and_interrupted_additions() {
     hurt[at] ^= 1;
     world.write("f.gfs", &hurt);
     world.ghost(["verify", "gfs:f.gfs", "--data"]).code(4).says(&["large"]);
+    // Where the file still is, its bytes come from there.
+    fs::rename(world.path("tree"), world.path("away")).unwrap();
     world
         .ghost(["reconstruct", "gfs:f.gfs", "out"])
-        .code(4)
-        .says(&["large"]);
+        .code(3)
+        .says(&["1 not located"]);
+    assert!(!world.path("out/large").exists(), "what is hurt is not there at all");
+    fs::rename(world.path("away"), world.path("tree")).unwrap();
     assert!(Path::new(&world.path("out/README")).exists());
     world.write(
         "f.gfs",
