@@ -56,6 +56,8 @@ pub struct Live<'a> {
     pub trust: Trust,
     /// What the last scan of this directory saw, and since when changes are too fresh to be seen by their times.
     pub cache: Option<(&'a StatCache, Cutoff)>,
+    /// Where this is set, only that name in the directory is looked at, whatever the rules say of it.
+    pub only: Option<&'a [u8]>,
 }
 
 /// What all directories of a live side share.
@@ -67,6 +69,8 @@ struct Shared<'a> {
     /// None where attributes do not count.
     xattrs: Option<XattrReader>,
     problems: Problems,
+    /// The rules do not ask of what is at the top: it was named.
+    is_one: bool,
 }
 
 /// What the stat cache says of an entry.
@@ -117,7 +121,12 @@ impl<'a> Cursor<'a> {
     pub(super) fn root(live: Live<'a>, fields: Fields, problems: Problems, against: Option<ObjectId>) -> Result<Self> {
         let path = live.path;
         let dir = DirHandle::open_root(path).map_err(Error::io("open", path))?;
-        let names = dir.read_names().map_err(Error::io("list", path))?;
+        // One name needs no list: the directory may be large, or closed to readers.
+        let names = match live.only {
+            Some(name) => Names::one(name),
+            None => dir.read_names(),
+        };
+        let names = names.map_err(Error::io("list", path))?;
         let stat = dir.stat_self().map_err(Error::io("look at", path))?;
         let scope = live.rules.root(stat.dev, &dir, &names);
         let fingerprinter =
@@ -130,6 +139,7 @@ impl<'a> Cursor<'a> {
             cache: live.cache.filter(|_| live.trust == Trust::Stat).map(fingerprinter),
             xattrs: fields.contains(Fields::XATTRS).then(XattrReader::new),
             problems,
+            is_one: live.only.is_some(),
         };
         let mut root = Self {
             key: shared.cache.as_ref().map(|(cache, _)| cache.secret().root()),
@@ -218,7 +228,8 @@ impl<'a> Cursor<'a> {
             Some(stat) => (stat.kind, stat.size),
             None => (self.names.kind(index).unwrap_or(Kind::File), 0),
         };
-        let kept = self.scope.excluded(name, kind, bytes).is_none();
+        let is_named = self.shared.is_one && self.path.is_empty();
+        let kept = is_named || self.scope.excluded(name, kind, bytes).is_none();
         kept.then(|| LiveEntry {
             name: name.into(),
             stat,

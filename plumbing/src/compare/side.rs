@@ -21,6 +21,13 @@ pub enum Side<'a> {
         /// Its id.
         tree: ObjectId,
     },
+    /// A stored directory of which only one entry is looked at.
+    Entry {
+        /// Gives the objects of the entry.
+        source: &'a dyn ObjectSource,
+        /// The entry.
+        entry: Entry,
+    },
     /// A directory as it is now.
     Live(Live<'a>),
 }
@@ -103,6 +110,7 @@ impl<'a> Cursor<'a> {
         Ok(match side {
             Side::Nothing => Self::Nothing,
             Side::Stored { source, tree } => Self::Stored(stored::Cursor::new(source, tree)),
+            Side::Entry { source, entry } => Self::Stored(stored::Cursor::of_entry(source, entry)),
             Side::Live(live) => Self::Live(Box::new(live::Cursor::root(live, fields, problems.clone(), against)?)),
         })
     }

@@ -61,6 +61,16 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// A cursor over one entry.
+    pub(super) fn of_entry(source: &'a dyn ObjectSource, entry: Entry) -> Self {
+        Self {
+            source,
+            unread: Vec::new(),
+            leaf: vec![entry].into_iter(),
+            taken: 0,
+        }
+    }
+
     pub(super) fn source(&self) -> &'a dyn ObjectSource {
         self.source
     }

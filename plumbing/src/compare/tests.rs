@@ -348,6 +348,7 @@ mod live {
             owners: &owners,
             trust,
             cache: None,
+            only: None,
         };
         let old = Side::Stored { source: objects, tree };
         let mut changes = compare(old, Side::Live(live), Options::default()).unwrap();
@@ -516,6 +517,7 @@ mod live {
                 owners: &owners,
                 trust: Trust::Stat,
                 cache: cache.map(|cache| (cache, Cutoff::new(now(), Duration::from_secs(2)))),
+                only: None,
             };
             let old = Side::Stored {
                 source: &repository.store,

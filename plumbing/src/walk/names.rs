@@ -9,7 +9,7 @@
 //! Invariants: names ascend strictly; none is empty, `.`, `..` or holds a slash or NUL; each costs its bytes and nine
 //! more.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -52,6 +52,13 @@ impl Names {
             }
         }
         names.sort();
+        Ok(names)
+    }
+
+    /// One name, of which the kind is not known. Whether it is there is not asked.
+    pub(crate) fn one(name: &[u8]) -> io::Result<Self> {
+        let mut names = Self::default();
+        names.push(&CString::new(name)?, FileType::Unknown)?;
         Ok(names)
     }
 

@@ -147,6 +147,10 @@ pub fn compare_all(
     printer: &mut Printer<'_>,
 ) -> Outcome<u64> {
     let mut problems = 0;
+    for path in &sides.gone {
+        let path = show::bytes(path.as_os_str().as_encoded_bytes());
+        app.output.warn(format_args!("{path} is not there any more"));
+    }
     for (path, old, new) in &sides.files {
         if let Some(change) = changed_file(path, old, new) {
             printer.change(app, &Pair::stored_files(), &change)?;
@@ -163,10 +167,6 @@ pub fn compare_all(
             printer.change(app, pair, change)?;
             app.check_interrupt()?;
         }
-    }
-    for path in &sides.skipped {
-        app.output
-            .warn(format_args!("{} is no folder and was not compared", show::bytes(path)));
     }
     Ok(problems)
 }

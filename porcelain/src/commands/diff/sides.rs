@@ -35,11 +35,11 @@ pub struct Sides {
     pub pairs: Vec<Pair>,
     /// Two stored entries that are no directories.
     pub files: Vec<(BString, Item, Item)>,
-    /// Roots that are no directories and are not compared with what is there now.
-    pub skipped: Vec<BString>,
+    /// Roots that are not there any more: all that a snapshot has of them counts as deleted.
+    pub gone: Vec<PathBuf>,
 }
 
-/// Two directories.
+/// Two directories, or one entry of each.
 pub struct Pair {
     /// Stands in front of all paths: empty, or a name with a slash.
     pub prefix: BString,
@@ -49,12 +49,14 @@ pub struct Pair {
     pub new: End,
 }
 
-/// One directory.
+/// One directory, or one entry of it.
 pub enum End {
     /// It is not there.
     Nothing,
     /// In the store.
     Stored(ObjectId),
+    /// One entry in the store.
+    StoredEntry(Box<Entry>),
     /// On the disk.
     Live(LiveEnd),
 }
@@ -65,6 +67,8 @@ pub struct LiveEnd {
     rules: Arc<Rules>,
     trust: Trust,
     cache: Option<(StatCache, Cutoff)>,
+    /// The only name in it that counts, where not all do.
+    only: Option<BString>,
 }
 
 impl End {
@@ -76,12 +80,17 @@ impl End {
                 source: &repository.store,
                 tree: *tree,
             },
+            Self::StoredEntry(entry) => Side::Entry {
+                source: &repository.store,
+                entry: (**entry).clone(),
+            },
             Self::Live(live) => Side::Live(Live {
                 path: &live.path,
                 rules: live.rules.clone(),
                 owners,
                 trust: live.trust,
                 cache: live.cache.as_ref().map(|(cache, cutoff)| (cache, *cutoff)),
+                only: live.only.as_ref().map(|name| name.as_slice()),
             }),
         }
     }
@@ -245,6 +254,22 @@ fn live(app: &App, repository: &Repository, path: PathBuf, rules: RuleOptions, t
         rules: request.rules,
         trust,
         cache: cache.map(|cache| (cache, cutoff)),
+        only: None,
+    })
+}
+
+/// What is at a path now, which may be no directory; the scans of directories know nothing of it.
+fn live_entry(app: &App, repository: &Repository, path: &Path, rules: RuleOptions, trust: Trust) -> End {
+    // A file system does not end in `..`, and the paths of roots are resolved.
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return End::Nothing;
+    };
+    End::Live(LiveEnd {
+        path: folder.to_owned(),
+        rules: plain_request(app, repository, rules).rules,
+        trust,
+        cache: None,
+        only: Some(name.as_bytes().into()),
     })
 }
 
@@ -274,7 +299,7 @@ fn between(app: &App, repository: &Repository, old: &Subject, new: &Subject, tru
     Ok(sides)
 }
 
-/// A snapshot with the directories that it was taken of, as they are now.
+/// A snapshot with what it was taken of, as that is now. Of a root that is gone, everything is on the old side only.
 pub fn with_now(app: &App, repository: &Repository, snapshot: &Snapshot, trust: Trust) -> Outcome<Sides> {
     if snapshot.roots.is_empty() {
         let hint = "name the other side: `ghost diff OLD NEW`";
@@ -284,21 +309,46 @@ pub fn with_now(app: &App, repository: &Repository, snapshot: &Snapshot, trust: 
     let rules = rules::from_lines(&snapshot.rules);
     for root in &snapshot.roots {
         let path = PathBuf::from(OsStr::from_bytes(&root.path));
+        let is_gone = is_gone(&path);
+        if is_gone {
+            sides.gone.push(path.clone());
+        }
         if root.meta.is_some() {
-            let now = live(app, repository, path, rules.clone(), trust);
+            let now = match is_gone {
+                true => End::Nothing,
+                false => live(app, repository, path, rules.clone(), trust),
+            };
             sides.pairs.push(Pair::new(End::Stored(snapshot.tree), now));
             continue;
         }
-        let mut prefix = BString::from(path.file_name().map_or(&b""[..], OsStr::as_bytes));
-        match lookup(&repository.store, snapshot.tree, &prefix)?.map(|entry| entry.node) {
-            Some(Node::Directory { tree }) => {
-                prefix.push(b'/');
-                let new = live(app, repository, path, rules.clone(), trust);
+        let name = path.file_name().map_or(&b""[..], OsStr::as_bytes);
+        let Some(entry) = lookup(&repository.store, snapshot.tree, name)? else {
+            // It could not be read when the snapshot was taken, which was told then.
+            let now = live_entry(app, repository, &path, rules.clone(), trust);
+            sides.pairs.push(Pair::new(End::Nothing, now));
+            continue;
+        };
+        sides.pairs.push(match entry.node {
+            Node::Directory { tree } if path.is_dir() => {
+                let new = live(app, repository, path.clone(), rules.clone(), trust);
                 let old = End::Stored(tree);
-                sides.pairs.push(Pair { prefix, old, new });
+                let prefix = [name, b"/"].concat().into();
+                Pair { prefix, old, new }
             }
-            _ => sides.skipped.push(root.path.clone()),
-        }
+            _ => {
+                let now = match is_gone {
+                    true => End::Nothing,
+                    false => live_entry(app, repository, &path, rules.clone(), trust),
+                };
+                Pair::new(End::StoredEntry(Box::new(entry)), now)
+            }
+        });
     }
     Ok(sides)
+}
+
+/// Whether nothing is at a path. What cannot be looked at may be there.
+fn is_gone(path: &Path) -> bool {
+    let looked = path.symlink_metadata().map_err(|error| error.kind());
+    matches!(looked, Err(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }
