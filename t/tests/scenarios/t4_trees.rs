@@ -39,26 +39,30 @@ fn a_nasty_tree_comes_back_whole() {
 fn holes_come_back_as_holes() {
     need!("rsync");
     let world = World::with_repository();
-    fs::create_dir(world.path("tree")).unwrap();
-    trees::sparse(&world.path("tree/ten gibibytes"), 10 << 30);
-    fs::File::create(world.path("tree/a hole"))
+    let names = ["large/ten gibibytes", "small/a hole", "small/holes and data"];
+    fs::create_dir_all(world.path("tree/large")).unwrap();
+    fs::create_dir(world.path("tree/small")).unwrap();
+    trees::sparse(&world.path("tree").join(names[0]), 10 << 30);
+    fs::File::create(world.path("tree").join(names[1]))
         .unwrap()
         .set_len((64 << 20) + 1)
         .unwrap();
+    trees::sparse(&world.path("tree").join(names[2]), 64 << 20);
     world.ghost(["snapshot", "tree"]).ok();
     assert!(oracle::data_bytes(&world.path(".ghost")) < 1_000_000);
     world.ghost(["reconstruct", "@", "out"]).ok();
-    for name in ["ten gibibytes", "a hole"] {
+    for name in names {
         let (source, copy) = (world.path("tree").join(name), world.path("out").join(name));
+        oracle::assert_same_data(&source, &copy);
         let (source, copy) = (fs::metadata(source).unwrap(), fs::metadata(copy).unwrap());
-        assert_eq!(source.len(), copy.len());
         let (before, after) = (source.blocks(), copy.blocks());
         assert!(
             after <= before + 512,
             "{name} had {before} blocks of 512 bytes, has {after}"
         );
     }
-    oracle::assert_same_for_rsync(&world.path("tree"), &world.path("out"));
+    // rsync reads every hole as zeros, which is a minute for ten gibibytes.
+    oracle::assert_same_for_rsync(&world.path("tree/small"), &world.path("out/small"));
 }
 
 /// Zeros that were written are holes only on request.
@@ -353,7 +357,7 @@ fn without_privileges_setuid_and_devices_stay_away() {
 
 #[test]
 fn ten_thousand_files_in_one_folder() {
-    let world = World::with_repository();
+    let world = World::in_memory();
     let folder = world.path("tree/many");
     fs::create_dir_all(&folder).unwrap();
     for number in 0..10_000 {

@@ -76,7 +76,21 @@ pub struct World {
 impl World {
     /// An empty world: `work/`, where commands run, and `home/`.
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("ghost-t-").tempdir().unwrap();
+        Self::of(tempfile::Builder::new().prefix("ghost-t-").tempdir().unwrap())
+    }
+
+    /// A world with a repository, in memory where the machine has a folder there: for many files, where the disk is not
+    /// the point.
+    pub fn in_memory() -> Self {
+        let mut builder = tempfile::Builder::new();
+        let builder = builder.prefix("ghost-t-");
+        let folder = builder.tempdir_in("/dev/shm").or_else(|_| builder.tempdir());
+        let world = Self::of(folder.unwrap());
+        world.ghost(["init"]).ok();
+        world
+    }
+
+    fn of(folder: tempfile::TempDir) -> Self {
         let world = Self { folder };
         // Readable to nobody too: some scenarios run as somebody else.
         set_mode(world.folder.path(), 0o755);

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use rustix::fs::SeekFrom;
 
 /// What `rsync` would change to make `target` like `source`: nothing, if every byte and all metadata are the same.
 pub fn rsync_differences(source: &Path, target: &Path) -> String {
@@ -32,6 +34,32 @@ pub fn rsync_differences(source: &Path, target: &Path) -> String {
 pub fn assert_same_for_rsync(source: &Path, target: &Path) {
     let differences = rsync_differences(source, target);
     assert!(differences.is_empty(), "rsync would change:\n{differences}");
+}
+
+/// Fails unless two files have the same length and the same bytes. Reads only where one of them has data: what is a hole
+/// in both is zeros in both.
+pub fn assert_same_data(left: &Path, right: &Path) {
+    let (a, b) = (fs::File::open(left).unwrap(), fs::File::open(right).unwrap());
+    assert_eq!(a.metadata().unwrap().len(), b.metadata().unwrap().len());
+    for (start, end) in data_ranges(&a).into_iter().chain(data_ranges(&b)) {
+        let mut bytes = [vec![0; 1 << 20], vec![0; 1 << 20]];
+        for at in (start..end).step_by(1 << 20) {
+            let length = usize::try_from((end - at).min(1 << 20)).unwrap();
+            a.read_exact_at(&mut bytes[0][..length], at).unwrap();
+            b.read_exact_at(&mut bytes[1][..length], at).unwrap();
+            assert!(bytes[0] == bytes[1], "{} differs behind {at}", right.display());
+        }
+    }
+}
+
+/// Where a file has data: first byte, and the one behind the last.
+fn data_ranges(file: &fs::File) -> Vec<(u64, u64)> {
+    let (mut ranges, mut at) = (Vec::new(), 0);
+    while let Ok(start) = rustix::fs::seek(file, SeekFrom::Data(at)) {
+        at = rustix::fs::seek(file, SeekFrom::Hole(start)).unwrap();
+        ranges.push((start, at));
+    }
+    ranges
 }
 
 /// The first field of what a checksum command prints for a file.
