@@ -19,6 +19,7 @@ mod t4_bundles;
 mod t4_duplicates;
 mod t4_sources;
 mod t4_trees;
+mod t7_completions;
 mod t7_ghosts;
 mod t7_log;
 mod t7_porcelain;
