@@ -1,4 +1,4 @@
-//! Questions to the history: what became of a path ([`path_change`]), and in which snapshots something was ([`find`]).
+//! Questions to the history: what became of a path ([`path_change`]), and in which snapshots something was ([`find()`]).
 
 mod find;
 mod path;

@@ -2,7 +2,7 @@
 //!
 //! - [`descriptions`]: descriptions of contents as texts
 //! - [`gather`]: what an argument stands for, as a store to copy from and what of it to add
-//! - [`write`]: `create`, `push`, `add` and `snapshot -o`
+//! - [`mod@write`]: `create`, `push`, `add` and `snapshot -o`
 //! - [`mod@list`]: what `ls` shows
 
 mod descriptions;
