@@ -37,8 +37,20 @@ use crate::cli::Cli;
 use crate::environment::Environment;
 use crate::ui::journal::Journal;
 
-/// The commands that change a repository: its log tells when they began and ended.
-const JOBS: &[&str] = &["init", "snapshot", "mksnapshot", "mktree", "update-ref", "index-data"];
+/// The commands that change a repository, its catalogue or a tree that is restored: the log tells when they began and
+/// ended.
+const JOBS: &[&str] = &[
+    "condense",
+    "import-desc",
+    "index-data",
+    "init",
+    "mksnapshot",
+    "mktree",
+    "reconstruct",
+    "scan",
+    "snapshot",
+    "update-ref",
+];
 
 /// Runs `ghost` with the words of a command line, the name of the program first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
