@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, RenameFlags};
+use rustix::io::Errno;
 
 use super::{Disk, DiskFile, LockKind, Mapped, OpenMode};
 
@@ -143,7 +144,11 @@ impl Disk for RealDisk {
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (here, flags) = (rustix::fs::CWD, RenameFlags::NOREPLACE);
-        Ok(rustix::fs::renameat_with(here, from, here, to, flags)?)
+        match rustix::fs::renameat_with(here, from, here, to, flags) {
+            // NFS, sshfs and others do not know the flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rename_by_link(from, to),
+            renamed => Ok(renamed?),
+        }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -156,6 +161,21 @@ impl Disk for RealDisk {
 
     fn random(&self, bytes: &mut [u8]) -> io::Result<()> {
         getrandom::fill(bytes).map_err(|e| io::Error::other(e.to_string()))
+    }
+}
+
+/// Renames where nothing may be replaced, on file systems that cannot be asked for that: a second name is refused where
+/// there is one. Where there are no second names either, looking first is the best that is left.
+fn rename_by_link(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::link(from, to) {
+        Ok(()) => Ok(rustix::fs::unlink(from)?),
+        Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP | Errno::MLINK) => {
+            if std::fs::symlink_metadata(to).is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            Ok(rustix::fs::rename(from, to)?)
+        }
+        Err(errno) => Err(errno.into()),
     }
 }
 

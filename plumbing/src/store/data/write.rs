@@ -102,8 +102,9 @@ impl Appender {
     /// The file gets its name when its header is durable: whatever ends the process, a data file without a header is
     /// damage and not something left behind.
     fn create_file(disk: &dyn Disk, path: PathBuf, header: FileHeader) -> Result<Self> {
+        // What a crash left under such a name must not be in the way of the next try.
         let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".tmp");
+        name.push(format!(".tmp-{:016x}", header.salt));
         let temporary = path.with_file_name(name);
         let file = disk
             .open(&temporary, OpenMode::CreateNew)
