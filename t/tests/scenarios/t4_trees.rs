@@ -63,6 +63,7 @@ fn holes_come_back_as_holes() {
     }
     // rsync reads every hole as zeros, which is a minute for ten gibibytes.
     oracle::assert_same_for_rsync(&world.path("tree/small"), &world.path("out/small"));
+    oracle::assert_same_metadata_for_rsync(&world.path("tree"), &world.path("out"));
 }
 
 /// Zeros that were written are holes only on request.
