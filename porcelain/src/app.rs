@@ -23,13 +23,11 @@ use crate::bundles;
 use crate::cli::Global;
 use crate::environment::Environment;
 use crate::error::{DONE, Failure, INTERRUPTED, Outcome, Report};
+use crate::idle;
 use crate::ui::journal::Journal;
 use crate::ui::output::Manner;
 use crate::ui::progress::{Monitor, Show, TEMPLATE};
 use crate::ui::{ColorChoice, Output, show};
-
-/// The priority of whoever waits for all others; disks take theirs from it.
-const PRIORITY_LOWEST: i32 = 19;
 
 /// One run of the program.
 #[derive(Debug)]
@@ -273,7 +271,7 @@ impl App {
     pub fn moderate(&self, settings: &Settings) -> Progress {
         if settings.io_idle {
             // Where the system refuses, the job runs as others do.
-            let _ = rustix::process::setpriority_process(None, PRIORITY_LOWEST);
+            let _ = idle::enter();
         }
         Progress::new(self.interrupt.clone()).limit(settings.io_read_limit_bytes)
     }

@@ -21,6 +21,7 @@ pub mod environment;
 pub mod error;
 pub mod ghosts;
 pub mod history;
+pub mod idle;
 pub mod records;
 pub mod rules;
 pub mod topics;

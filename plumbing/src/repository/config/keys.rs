@@ -177,7 +177,7 @@ settings! {
 
     /// Bytes a second that snapshot and verify read at most; 0 is no limit.
     "io.read-limit" io_read_limit_bytes: u64 = 0, Kind::Bytes { min: 0, max: NO_LIMIT }, Any;
-    /// Whether snapshot and verify run at the lowest priority, for the processor and with it for the disk.
+    /// Whether snapshot and verify run at the lowest priority for the processor, and in the idle class for disks.
     "io.idle" io_idle: bool = false, ON_OFF, Any;
 
     /// What is written to the log of the repository, .ghost/log: messages of this level and above.
