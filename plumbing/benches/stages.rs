@@ -20,7 +20,7 @@ use ghost_plumbing::disk::memory::MemoryDisk;
 use ghost_plumbing::object::sha256x2::hash_all;
 use ghost_plumbing::object::tree::Entries;
 use ghost_plumbing::object::{ContentRef, Entry, HashAlgo, Metadata, Node, ObjectId, ObjectKind, TreeBuilder};
-use ghost_plumbing::store::pack::compress;
+use ghost_plumbing::store::pack::{Logs, compress};
 use ghost_plumbing::store::{Frame, Options, Store};
 
 fn main() {
@@ -78,11 +78,15 @@ fn cut(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [(3, 4 << 20, 22), (3, 12 << 20, 24), (1, 4 << 20, 22)])]
 fn compress_frame(bencher: Bencher<'_, '_>, (level, bytes, window): (i32, usize, u32)) {
     let raw = text(bytes);
+    let logs = Logs {
+        window: Some(window),
+        ..Logs::default()
+    };
     let mut context = zstd::zstd_safe::CCtx::create();
     let mut stored = Vec::with_capacity(zstd::zstd_safe::compress_bound(bytes));
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         stored.clear();
-        compress(&mut context, level, Some(window), black_box(&raw), &mut stored).unwrap();
+        compress(&mut context, level, logs, black_box(&raw), &mut stored).unwrap();
     });
 }
 
