@@ -29,6 +29,9 @@ use crate::time::Timestamp;
 
 /// Setuid and setgid.
 const TRUSTED_BITS: u32 = 0o6000;
+/// The owner reads and writes.
+const OWN_BITS: u32 = 0o600;
+
 /// The metadata that a name is to have, after the options were looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -86,6 +89,20 @@ impl Wanted {
     fn mode_fits(&self, stat: &Stat) -> bool {
         let mode = stat.st_mode & 0o7777;
         mode == self.mode || mode == self.mode | self.withheld_bits
+    }
+
+    /// The permissions that a new file may be born with: its own if nobody, its owner apart, can do more with it on the
+    /// way than in the end, whichever group it is born with; else none but its owner's. A process can always write what
+    /// it has made, so bits without which it could not set attributes are for later, too.
+    pub fn birth_mode(&self) -> u32 {
+        let born_owned = self.uid.is_none_or(|uid| uid == 0);
+        let group_as_others = (self.mode >> 3) & 0o7 == self.mode & 0o7;
+        let plain = self.mode & 0o7000 == 0 && self.mode & OWN_BITS == OWN_BITS && self.xattrs.is_empty();
+        if born_owned && group_as_others && plain {
+            self.mode
+        } else {
+            OWN_BITS
+        }
     }
 
     /// The mode to set. A file that could not be given to its owner does not get bits that act for an owner.
@@ -200,7 +217,12 @@ pub(super) fn give(dir: &Dir<'_>, name: &[u8], subject: Subject<'_>, stat: &Stat
     } else {
         steps.set_xattrs(&wanted.xattrs);
     }
-    steps.mode(wanted.mode_if(owned, stat));
+    let mode = wanted.mode_if(owned, stat);
+    // Only what nothing has touched since is as it was born.
+    let untouched = wanted.owner_fits(stat) && wanted.xattrs.is_empty() && !dir.inherits_acl;
+    if !untouched || stat.st_mode & 0o7777 != mode {
+        steps.mode(mode);
+    }
     steps.end(dir, name, wanted.mtime);
 }
 

@@ -151,7 +151,7 @@ impl<'j> FileJob<'j> {
     fn create(&self) -> Result<(OwnedFd, Place)> {
         let above = self.dir.handle()?;
         let failed = self.dir.error("create", &self.name);
-        let mode = Mode::RUSR | Mode::WUSR;
+        let mode = Mode::from_raw_mode(self.wanted.birth_mode());
         if self.in_pieces || self.replaces {
             let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
             match rustix::fs::openat(&above, c".", flags, mode) {

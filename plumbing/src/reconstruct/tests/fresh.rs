@@ -255,3 +255,27 @@ fn sparse_files_and_reflinks_as_asked() {
     assert_eq!(report.created + report.problem_count(), 2);
     assert_eq!(bench.target().join("b").exists(), report.is_complete());
 }
+
+#[test]
+fn a_file_is_never_born_with_more_than_it_ends_with() {
+    use crate::reconstruct::apply::Wanted;
+    let wanted = |mode, uid, xattrs: &[&str]| Wanted {
+        mode,
+        uid,
+        xattrs: xattrs.iter().map(|&name| (name.into(), Vec::new())).collect(),
+        ..Wanted::default()
+    };
+    for (mode, uid, xattrs, born) in [
+        (0o644, None, &[][..], 0o644),
+        (0o755, Some(0), &[], 0o755),
+        // Whose group is not known yet, who is given away, and what nobody may write.
+        (0o640, None, &[], 0o600),
+        (0o664, Some(0), &[], 0o600),
+        (0o644, Some(1000), &[], 0o600),
+        (0o444, None, &[], 0o600),
+        (0o4755, Some(0), &[], 0o600),
+        (0o644, None, &["system.posix_acl_access"], 0o600),
+    ] {
+        assert_eq!(wanted(mode, uid, xattrs).birth_mode(), born, "{mode:o} {uid:?}");
+    }
+}
