@@ -1,33 +1,12 @@
 //! What `--json` prints that several commands share. Names of fields are stable (`ghost help json`).
 
-use bstr::ByteSlice as _;
-use ghost_plumbing::object::{Kind, Node, ObjectId, Snapshot};
+use ghost_plumbing::object::{Entry, ObjectId, Snapshot};
+use ghost_plumbing_commands::entry_json::JsonEntry;
+use ghost_plumbing_commands::entry_line::EntryLine;
+pub use ghost_plumbing_commands::output::{JsonPath as PathField, hex};
 use serde::Serialize;
 
 use crate::ui::time::rfc3339;
-
-/// A path: as text, and exactly where it is not UTF-8.
-#[derive(Debug, Serialize)]
-pub struct PathField {
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path_hex: Option<String>,
-}
-
-impl PathField {
-    /// From the bytes of a path.
-    pub fn new(path: &[u8]) -> Self {
-        Self {
-            path: path.to_str_lossy().into_owned(),
-            path_hex: path.to_str().is_err().then(|| hex(path)),
-        }
-    }
-}
-
-/// Bytes in hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// A snapshot.
 #[derive(Debug, Serialize)]
@@ -108,71 +87,15 @@ impl ProblemRecord {
 #[serde(tag = "type", rename = "entry")]
 pub struct EntryRecord {
     #[serde(flatten)]
-    path: PathField,
-    kind: &'static str,
-    mode: String,
-    uid: u32,
-    gid: u32,
-    user: String,
-    group: String,
-    mtime: String,
-    size_bytes: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fullhash: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tree: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<(u32, u32)>,
-    xattrs: Vec<String>,
+    entry: JsonEntry,
 }
 
 impl EntryRecord {
     /// From an entry at `path`.
-    pub fn new(path: &[u8], entry: &ghost_plumbing::object::Entry) -> Self {
-        let meta = &entry.meta;
-        let (mut content, mut tree, mut target, mut device) = (None, None, None, None);
-        match &entry.node {
-            Node::File { content: bytes, .. } => content = Some(bytes.to_string()),
-            Node::Directory { tree: id } => tree = Some(id.to_string()),
-            Node::Symlink { target: bytes } => target = Some(bytes.to_str_lossy().into_owned()),
-            Node::CharDevice { major, minor } | Node::BlockDevice { major, minor } => device = Some((*major, *minor)),
-            Node::Fifo | Node::Socket | Node::Whiteout => {}
-        }
+    pub fn new(path: &[u8], entry: &Entry) -> Self {
         Self {
-            path: PathField::new(path),
-            kind: kind_name(entry.kind()),
-            mode: format!("{:06o}", entry.st_mode()),
-            uid: meta.uid,
-            gid: meta.gid,
-            user: meta.user.to_string(),
-            group: meta.group.to_string(),
-            mtime: rfc3339(meta.mtime, 0),
-            size_bytes: entry.size(),
-            content,
-            fullhash: entry.fullhash().map(|id| id.to_string()),
-            tree,
-            target,
-            device,
-            xattrs: meta.xattrs.iter().map(|(name, _)| name.to_string()).collect(),
+            entry: JsonEntry::from(&EntryLine::new(path.into(), entry.clone())),
         }
-    }
-}
-
-/// The word for a kind of entry.
-pub fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::File => "file",
-        Kind::Directory => "dir",
-        Kind::Symlink => "symlink",
-        Kind::Fifo => "fifo",
-        Kind::Socket => "socket",
-        Kind::CharDevice => "chardev",
-        Kind::BlockDevice => "blockdev",
-        Kind::Whiteout => "whiteout",
     }
 }
 

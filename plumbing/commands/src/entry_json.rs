@@ -5,7 +5,7 @@ use bstr::ByteSlice;
 use ghost_plumbing::object::Node;
 use serde::Serialize;
 
-use crate::entry_line::{EntryLine, kind_name};
+use crate::entry_line::EntryLine;
 use crate::output::{JsonPath, hex, inexact_hex, json_time};
 
 /// See the module.
@@ -50,7 +50,7 @@ impl From<&EntryLine> for JsonEntry {
         let meta = &line.meta;
         let mut out = Self {
             path: JsonPath::new(&line.path),
-            kind: kind_name(line.kind),
+            kind: line.kind.name(),
             mode: format!("{:06o}", line.kind.type_bits() | meta.mode),
             uid: meta.uid,
             gid: meta.gid,

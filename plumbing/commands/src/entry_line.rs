@@ -61,7 +61,7 @@ impl EntryLine {
     /// Appends the line, with its end.
     pub fn write(&self, out: &mut Vec<u8>, with_size: bool, end: Termination) {
         let mode = self.kind.type_bits() | self.meta.mode;
-        put(out, format_args!("{mode:06o} {} ", kind_name(self.kind)));
+        put(out, format_args!("{mode:06o} {} ", self.kind.name()));
         match &self.node {
             Some(Node::File { content, .. }) => put(out, format_args!("{content}")),
             Some(Node::Directory { tree }) => put(out, format_args!("tree:{tree}")),
@@ -209,7 +209,7 @@ impl<'a> Words<'a> {
     fn node(&mut self, kind: Kind, reference: &str) -> Result<Option<Node>, String> {
         let has_ref = matches!(kind, Kind::File | Kind::Directory);
         if !has_ref && reference != "-" {
-            return Err(format!("a {} has no content: expected - as ref", kind_name(kind)));
+            return Err(format!("a {} has no content: expected - as ref", kind.name()));
         }
         let (fullhash, target, device) = (self.fullhash.take(), self.target.take(), self.device.take());
         let belongs = (fullhash.is_none() || kind == Kind::File)
@@ -224,7 +224,7 @@ impl<'a> Words<'a> {
             };
             return Err(format!(
                 "of fullhash=, target= and rdev= a {} has {expected}",
-                kind_name(kind)
+                kind.name()
             ));
         }
         Ok(Some(match kind {
@@ -279,34 +279,8 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The word for a kind.
-pub fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::File => "file",
-        Kind::Directory => "dir",
-        Kind::Symlink => "symlink",
-        Kind::Fifo => "fifo",
-        Kind::Socket => "socket",
-        Kind::CharDevice => "chardev",
-        Kind::BlockDevice => "blockdev",
-        Kind::Whiteout => "whiteout",
-    }
-}
-
 fn parse_kind(word: &str) -> Result<Kind, String> {
-    [
-        Kind::File,
-        Kind::Directory,
-        Kind::Symlink,
-        Kind::Fifo,
-        Kind::Socket,
-        Kind::CharDevice,
-        Kind::BlockDevice,
-        Kind::Whiteout,
-    ]
-    .into_iter()
-    .find(|kind| kind_name(*kind) == word)
-    .ok_or_else(|| format!("{word:?} is not a kind of entry"))
+    Kind::from_name(word).ok_or_else(|| format!("{word:?} is not a kind of entry"))
 }
 
 fn parse_mode(word: &str, kind: Kind) -> Result<u32, String> {
@@ -314,7 +288,7 @@ fn parse_mode(word: &str, kind: Kind) -> Result<u32, String> {
     let mode = u32::from_str_radix(word, 8).ok().filter(|_| octal);
     let mode = mode.ok_or_else(|| format!("the mode {word:?} is not six octal digits"))?;
     if mode & 0o170_000 != kind.type_bits() {
-        let (name, bits) = (kind_name(kind), kind.type_bits());
+        let (name, bits) = (kind.name(), kind.type_bits());
         return Err(format!(
             "the mode {word} is not that of a {name}: expected {bits:06o} and permissions"
         ));

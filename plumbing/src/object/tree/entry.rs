@@ -59,6 +59,25 @@ impl Kind {
         ALL_KINDS.into_iter().find(|kind| kind.type_bits() == mode & 0o170_000)
     }
 
+    /// Its word in lines and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Directory => "dir",
+            Self::Symlink => "symlink",
+            Self::Fifo => "fifo",
+            Self::Socket => "socket",
+            Self::CharDevice => "chardev",
+            Self::BlockDevice => "blockdev",
+            Self::Whiteout => "whiteout",
+        }
+    }
+
+    /// The kind of this [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        ALL_KINDS.into_iter().find(|kind| kind.name() == name)
+    }
+
     fn from_byte(byte: u8) -> Option<Self> {
         ALL_KINDS.into_iter().find(|kind| *kind as u8 == byte)
     }

@@ -9,7 +9,7 @@ use super::patch::{self, Contents};
 use super::sides::Pair;
 use crate::app::App;
 use crate::error::Outcome;
-use crate::records::{PathField, kind_name};
+use crate::records::PathField;
 use crate::ui::Style;
 use crate::ui::show;
 use crate::ui::size::{Size, counted};
@@ -262,7 +262,7 @@ impl<'a> Printer<'a> {
 
 fn item_record(item: &Item) -> ItemRecord {
     ItemRecord {
-        kind: kind_name(item.kind()),
+        kind: item.kind().name(),
         mode: format!("{:06o}", item.st_mode()),
         size_bytes: item.size(),
         fullhash: item.fullhash().map(|id| id.to_string()),
