@@ -23,7 +23,8 @@
 //! 9. [`ghosts`]: what was seen; questions over trees, live or stored
 //! 10. [`bundle`]: a store in one file
 //! 11. [`snapshot`], [`reconstruct`], [`verify`], [`compare`]: the jobs
-//! 12. [`history`]: questions over many snapshots
+//! 12. [`history`]: questions over many snapshots; [`retention`]: which of them stay; [`rewrite`]: making
+//!     them anew
 //!
 //! Nothing here prints, reads the environment or asks for the time: the caller hands it what it needs.
 //! Every byte on disk is described in `object-format.md`.
@@ -42,6 +43,8 @@ pub mod progress;
 pub mod reconstruct;
 pub mod refs;
 pub mod repository;
+pub mod retention;
+pub mod rewrite;
 pub mod snapshot;
 pub mod store;
 pub mod time;

@@ -26,11 +26,13 @@
 //! Readers take no lock: a record that is just being appended looks like a torn tail. A reader that meets damage looks
 //! again under the lock before it says so.
 
+mod forgotten;
 pub mod format;
 mod name;
 mod read;
 pub mod revision;
 mod salvage;
+mod undo;
 mod verify;
 pub mod when;
 mod write;
@@ -41,10 +43,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use self::forgotten::{FORGOTTEN, Forgotten, forgotten_ref};
 pub use self::format::{Change, Record};
 pub use self::name::{LINES, SHORT_NAME_PREFIXES, candidates, check_ref_name, line_ref, short_name};
 pub use self::revision::{Named, Revision, RevisionContext, RevisionSource, resolve, resolve_snapshot};
 pub use self::salvage::Salvaged;
+pub use self::undo::{Undo, Undone};
 pub use self::verify::RefReport;
 pub use self::when::parse_when;
 use crate::disk::{Disk, LockKind, OpenMode, replace_file};

@@ -30,7 +30,7 @@ use crate::disk::{Disk, read_file};
 use crate::error::{Error, Result};
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::object::{IdPrefix, ObjectId, ObjectKind, ObjectSource};
-use crate::refs::{HistoryEntry, RefStore, RevisionContext, RevisionSource};
+use crate::refs::{Forgotten, HistoryEntry, RefStore, RevisionContext, RevisionSource};
 use crate::store::Store;
 
 /// Name of a repository's folder.
@@ -159,6 +159,10 @@ impl RevisionSource for Repository {
 
     fn objects(&self) -> &dyn ObjectSource {
         &self.store
+    }
+
+    fn forgotten(&self) -> Result<Forgotten> {
+        self.refs.forgotten()
     }
 }
 

@@ -32,12 +32,13 @@ use crate::store::Store;
 /// Files and directories that one transaction takes.
 const STEPS_PER_TRANSACTION: usize = 8192;
 
-/// Adds what the snapshots behind all refs hold that were not absorbed yet. Gives what could not be read: those snapshots
+/// Adds what the snapshots behind all refs hold that were not absorbed yet, and are not forgotten: their trees may be gone. Gives what could not be read: those snapshots
 /// are tried again next time.
 pub fn catch_up(catalogue: &mut Catalogue, refs: &RefStore, store: &Store, progress: &Progress) -> Result<Vec<Error>> {
     let mut problems = Vec::new();
     let mut pending: Vec<ObjectId> = Vec::new();
-    for (_, id) in refs.list("refs/")? {
+    let forgotten = refs.forgotten()?;
+    for (_, id) in refs.tips()? {
         if store.kind_of(&id)?.is_none_or(|kind| kind == ObjectKind::Snapshot) {
             pending.push(id);
         }
@@ -54,7 +55,8 @@ pub fn catch_up(catalogue: &mut Catalogue, refs: &RefStore, store: &Store, progr
                 // Of those of one instant, parents are met later and come first.
                 let order = (snapshot.time, std::cmp::Reverse(found.len()), id);
                 // The paths of what was condensed are no places; its descriptions are imported.
-                found.extend(snapshot.condensed_of().is_none().then_some(order));
+                let is_told = snapshot.condensed_of().is_none() && !forgotten.contains(&id);
+                found.extend(is_told.then_some(order));
                 pending.extend(snapshot.parents);
             }
             Err(error) if error.is_damage() => problems.push(error),

@@ -12,6 +12,10 @@
 //! | `REV^{tree}` | its tree |
 //! | `REV:PATH` | an entry below its tree; the tree itself where `PATH` is empty |
 //!
+//! Forgotten snapshots are passed over, as in listings: a name or an instant means the newest one that is left at or
+//! behind its value, `~N` and `^N` count those that are left. An id, and `REF@{N}`, which is about the log, mean what
+//! they say.
+//!
 //! A full id is never taken for a name; a name goes before a beginning of an id. A beginning that several objects have
 //! is settled by the use (only snapshots have parents, only snapshots and trees have paths) or is an error that lists
 //! them. What an id is says the store; where it is put to use the bytes must be what the use needs.
@@ -19,6 +23,7 @@
 mod named;
 mod parse;
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 
 use bstr::{BStr, ByteSlice};
@@ -31,7 +36,7 @@ use crate::object::tree::{Node, check_name, lookup};
 use crate::object::{ContentRef, Entry, HashAlgo, IdPrefix, Indirect, ObjectId, ObjectKind, ObjectSource, Snapshot};
 use crate::refs::revision::parse::{Suffix, number, split_path, split_suffixes};
 use crate::refs::when::parse_when;
-use crate::refs::{HistoryEntry, candidates, line_ref};
+use crate::refs::{FORGOTTEN, Forgotten, HistoryEntry, candidates, line_ref, short_name};
 use crate::time::Timestamp;
 
 /// Candidates that an ambiguous id lists at most.
@@ -49,6 +54,8 @@ pub trait RevisionSource {
     fn kind_of(&self, id: &ObjectId) -> Result<Option<ObjectKind>>;
     /// The objects.
     fn objects(&self) -> &dyn ObjectSource;
+    /// The snapshots that are forgotten.
+    fn forgotten(&self) -> Result<Forgotten>;
 }
 
 /// What a revision depends on beside the repository.
@@ -77,6 +84,7 @@ pub fn resolve(source: &dyn RevisionSource, context: &RevisionContext, text: &[u
         source,
         context,
         text: text.as_bstr(),
+        forgotten: OnceCell::new(),
     };
     if let Ok(whole) = std::str::from_utf8(text) {
         if Uri::has_scheme(whole) {
@@ -141,6 +149,8 @@ struct Resolver<'a> {
     source: &'a dyn RevisionSource,
     context: &'a RevisionContext,
     text: &'a BStr,
+    /// Read when it is first asked for.
+    forgotten: OnceCell<Forgotten>,
 }
 
 impl<'a> Resolver<'a> {
@@ -232,7 +242,7 @@ impl<'a> Resolver<'a> {
                     return Ok((id, Some(name.clone())));
                 }
             } else if let Some(id) = self.source.ref_value(name)? {
-                return Ok((id, Some(name.clone())));
+                return Ok((self.left_of(name, id)?, Some(name.clone())));
             }
         }
         if matches!(base, "@" | "") {
@@ -248,6 +258,26 @@ impl<'a> Resolver<'a> {
             });
         }
         Ok((self.by_prefix(base, needs_snapshot, needs_tree)?, None))
+    }
+
+    fn forgotten(&self) -> Result<&Forgotten> {
+        if let Some(forgotten) = self.forgotten.get() {
+            return Ok(forgotten);
+        }
+        let forgotten = self.source.forgotten()?;
+        Ok(self.forgotten.get_or_init(|| forgotten))
+    }
+
+    /// The newest snapshot at or behind the value of a ref that is not forgotten.
+    fn left_of(&self, name: &str, id: ObjectId) -> Result<ObjectId> {
+        if name.starts_with(FORGOTTEN) {
+            return Ok(id);
+        }
+        let left = self.forgotten()?.live(self.source.objects(), id)?;
+        left.ok_or_else(|| Error::NotFound {
+            what: "snapshot left on line",
+            name: short_name(name).to_owned(),
+        })
     }
 
     fn not_found(&self, base: &str) -> Error {
@@ -294,7 +324,8 @@ impl<'a> Resolver<'a> {
     fn value_at(&self, name: &str, when: &str) -> Result<Option<ObjectId>> {
         let (mut seen, mut oldest) = (0u64, None);
         let mut found = None;
-        if !when.is_empty() && when.bytes().all(|b| b.is_ascii_digit()) {
+        let is_number = !when.is_empty() && when.bytes().all(|b| b.is_ascii_digit());
+        if is_number {
             let count = number(when).ok_or_else(|| self.invalid("expected a smaller number in @{…}"))?;
             self.source.walk_history(name, &mut |entry| {
                 let hit = seen == count;
@@ -324,7 +355,8 @@ impl<'a> Resolver<'a> {
             })?;
         }
         match found.flatten() {
-            Some(id) => Ok(Some(id)),
+            Some(id) if is_number => Ok(Some(id)),
+            Some(id) => self.left_of(name, id).map(Some),
             None if seen == 0 => Ok(None),
             None => Err(self.no_value(name, when, oldest.as_ref())),
         }
@@ -346,10 +378,17 @@ impl<'a> Resolver<'a> {
     fn parent(&self, id: &ObjectId, number: u64, step: u64) -> Result<ObjectId> {
         let snapshot = read_snapshot(self.source.objects(), id)?;
         let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
-        snapshot.parents.get(at).copied().ok_or_else(|| Error::NotFound {
+        let not_found = |why| Error::NotFound {
             what: "parent",
-            name: format!("{} (number {step}: {id} has {})", self.text, snapshot.parents.len()),
-        })
+            name: format!("{} (number {step}: {why})", self.text),
+        };
+        match snapshot.parents.get(at) {
+            None => Err(not_found(format!("{id} has {}", snapshot.parents.len()))),
+            Some(parent) => {
+                let left = self.forgotten()?.live(self.source.objects(), *parent)?;
+                left.ok_or_else(|| not_found(format!("all before {id} are forgotten")))
+            }
+        }
     }
 
     /// What an id is, as the store has it.

@@ -51,6 +51,11 @@ impl RevisionSource for Fixture {
     fn objects(&self) -> &dyn ObjectSource {
         self
     }
+    fn forgotten(&self) -> Result<Forgotten> {
+        let newest = |(name, history): (&'_ String, &Vec<HistoryEntry>)| Some((name.clone(), history.first()?.new?));
+        let refs: Vec<(String, ObjectId)> = self.histories.iter().filter_map(newest).collect();
+        Ok(Forgotten::of(refs.iter().map(|(name, id)| (name.as_str(), *id))))
+    }
 }
 
 impl Fixture {

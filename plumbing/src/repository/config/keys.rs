@@ -115,6 +115,8 @@ macro_rules! settings {
 
 const ON_OFF: Kind = Kind::Bool;
 const NO_LIMIT: u64 = CONTENT_BYTES_MAX;
+/// How many snapshots a rule keeps.
+const KEEP: Kind = Kind::Count { min: 0, max: 1_000_000 };
 
 settings! {
     /// The line that `@` means and that snapshots go to.
@@ -166,6 +168,35 @@ settings! {
     "snapshot.xattrs" snapshot_xattrs: bool = true, ON_OFF, Any;
     /// Whether a snapshot in which nothing changed is left out.
     "snapshot.skip-if-unchanged" snapshot_skip_if_unchanged: bool = false, ON_OFF, Any;
+
+    /// How many of the newest snapshots of a group `ghost forget` keeps; 0 is none by this rule.
+    "retention.keep-last" retention_keep_last: u64 = 0, KEEP, Any;
+    /// Of how many hours with snapshots `ghost forget` keeps the newest; 0 is none by this rule.
+    "retention.keep-hourly" retention_keep_hourly: u64 = 0, KEEP, Any;
+    /// Of how many days with snapshots `ghost forget` keeps the newest; 0 is none by this rule.
+    "retention.keep-daily" retention_keep_daily: u64 = 0, KEEP, Any;
+    /// Of how many weeks with snapshots `ghost forget` keeps the newest; 0 is none by this rule.
+    "retention.keep-weekly" retention_keep_weekly: u64 = 0, KEEP, Any;
+    /// Of how many months with snapshots `ghost forget` keeps the newest; 0 is none by this rule.
+    "retention.keep-monthly" retention_keep_monthly: u64 = 0, KEEP, Any;
+    /// Of how many years with snapshots `ghost forget` keeps the newest; 0 is none by this rule.
+    "retention.keep-yearly" retention_keep_yearly: u64 = 0, KEEP, Any;
+    /// `ghost forget` keeps what is at most so much older than the newest, such as 30d; empty is none by this rule.
+    "retention.keep-within" retention_keep_within: String = String::new(), Kind::Span, Any;
+    /// Of each hour, `ghost forget` keeps the newest of what is at most so much older than the newest of all.
+    "retention.keep-within-hourly" retention_keep_within_hourly: String = String::new(), Kind::Span, Any;
+    /// Of each day, `ghost forget` keeps the newest of what is at most so much older than the newest of all.
+    "retention.keep-within-daily" retention_keep_within_daily: String = String::new(), Kind::Span, Any;
+    /// Of each week, `ghost forget` keeps the newest of what is at most so much older than the newest of all.
+    "retention.keep-within-weekly" retention_keep_within_weekly: String = String::new(), Kind::Span, Any;
+    /// Of each month, `ghost forget` keeps the newest of what is at most so much older than the newest of all.
+    "retention.keep-within-monthly" retention_keep_within_monthly: String = String::new(), Kind::Span, Any;
+    /// Of each year, `ghost forget` keeps the newest of what is at most so much older than the newest of all.
+    "retention.keep-within-yearly" retention_keep_within_yearly: String = String::new(), Kind::Span, Any;
+    /// `ghost forget` keeps snapshots with one of these labels; one,two is a snapshot with both.
+    "retention.keep-tags" retention_keep_tags: Vec<String> = Vec::new(), Kind::List, Any;
+    /// What snapshots have in common that `ghost forget` looks at together: some of line, host and root, with commas.
+    "retention.group-by" retention_group_by: String = "line,host,root".to_owned(), Kind::Text, Any;
 
     /// When output has colours.
     "ui.color" ui_color: When = When::Auto, Kind::Choice(When::NAMES), Any;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::refs::line_ref;
+use crate::time::CalendarSpan;
 
 /// Where a setting may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Any number of lines of text.
     List,
+    /// A length of time such as `1y6m`, or no text.
+    Span,
 }
 
 /// The value of a setting.
@@ -141,6 +144,7 @@ impl Kind {
             Self::Line => "the name of a line, such as main".into(),
             Self::Choice(words) => words.join(" or "),
             Self::List => "a list of texts, such as [\"one\", \"two\"]".into(),
+            Self::Span => "a length of time such as 1y6m, 30d or 36h, or nothing".into(),
         }
     }
 
@@ -154,7 +158,7 @@ impl Kind {
             },
             Self::Bytes { .. } => parse_bytes(text).map(Value::Number),
             Self::Count { .. } => text.parse().ok().map(Value::Number),
-            Self::Text | Self::Line | Self::Choice(_) => Some(Value::Text(text.to_owned())),
+            Self::Text | Self::Line | Self::Span | Self::Choice(_) => Some(Value::Text(text.to_owned())),
             Self::List if text.starts_with('[') => match text.parse::<toml_edit::Value>() {
                 Ok(value) => self.read_toml(&value),
                 Err(_) => None,
@@ -176,7 +180,7 @@ impl Kind {
                 u64::try_from(*value.value()).ok().map(Value::Number)
             }
             (Self::Bytes { .. }, toml_edit::Value::String(value)) => parse_bytes(value.value()).map(Value::Number),
-            (Self::Text | Self::Line | Self::Choice(_), toml_edit::Value::String(value)) => {
+            (Self::Text | Self::Line | Self::Span | Self::Choice(_), toml_edit::Value::String(value)) => {
                 Some(Value::Text(value.value().clone()))
             }
             (Self::List, toml_edit::Value::String(value)) => Some(Value::List(vec![value.value().clone()])),
@@ -194,6 +198,7 @@ impl Kind {
             (Self::Bytes { min, max } | Self::Count { min, max }, Some(Value::Number(n))) => (min..=max).contains(&n),
             (Self::Text, Some(Value::Text(text))) => one_line(text),
             (Self::Line, Some(Value::Text(text))) => line_ref(text).is_ok(),
+            (Self::Span, Some(Value::Text(text))) => text.is_empty() || text.parse::<CalendarSpan>().is_ok(),
             (Self::Choice(words), Some(Value::Text(text))) => words.contains(&text.as_str()),
             (Self::List, Some(Value::List(texts))) => texts.iter().all(|text| one_line(text)),
             (Self::Bool, Some(Value::Bool(_))) => true,
@@ -301,6 +306,8 @@ mod tests {
         );
         assert!(Kind::Line.parse_text("a b").is_err());
         assert!(Kind::Text.parse_text("a\nb").is_err());
+        assert!(Kind::Span.parse_text("1y6m").is_ok() && Kind::Span.parse_text("").is_ok());
+        assert!(Kind::Span.parse_text("6 moons").unwrap_err().contains("length of time"));
         let list = |texts: &[&str]| Value::List(texts.iter().map(|&text| text.into()).collect());
         assert_eq!(Kind::List.parse_text("*.{o,a}"), Ok(list(&["*.{o,a}"])));
         assert_eq!(Kind::List.parse_text("['a', \"b\"]"), Ok(list(&["a", "b"])));

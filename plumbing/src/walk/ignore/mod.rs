@@ -105,6 +105,12 @@ impl Rules {
         Arc::new(Self { options, patterns })
     }
 
+    /// Whether a pattern of the command line leaves out the entry at `path` below the root. Asked of directories before
+    /// what is in them: nothing below one that is left out is brought back.
+    pub fn leaves_out(&self, path: &[u8], is_directory: bool) -> bool {
+        self.patterns.verdict(BStr::new(path), is_directory) == Some(Verdict::Exclude)
+    }
+
     /// The scope of a root on the device `dev`.
     pub fn root(self: &Arc<Self>, dev: u64, dir: &DirHandle, names: &Names) -> Scope {
         let above = Scope {

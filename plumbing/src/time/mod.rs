@@ -1,4 +1,8 @@
-//! Instants as the formats keep them: seconds and nanoseconds since 1970, UTC.
+//! Instants as the formats keep them: seconds and nanoseconds since 1970, UTC; and lengths of time by the calendar.
+
+mod span;
+
+pub use self::span::CalendarSpan;
 
 /// An instant, before or after 1970, with nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
