@@ -54,6 +54,12 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "gfs" -d 'Make, fill and
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "condense" -d 'Unite folders and snapshots into one snapshot'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "verify" -d 'Check that everything stored is there and as it was written, or that files are as they were seen'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "stats" -d 'Count what the repository holds and how much room it takes'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "forget" -d 'Forget snapshots, by a policy or by name'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "tag" -d 'Give snapshots names, list them, take them away'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "amend" -d 'Change what a snapshot says of itself: message, labels, machine, time'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "rewrite" -d 'Drop files and folders from snapshots of the past'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "reflog" -d 'Show what happened to refs, newest first: when, by whom, from where to where, and why'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "undo" -d 'Take back what the last change of refs did, or that of a record'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "scan" -d 'Find what is on a file system, without storing any of it'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "describe" -d 'Show what is known of a file, of what a path once held, or of a content by its hash'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "where" -d 'Find every place where a content is or was'
@@ -146,7 +152,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand log" -l color -d 'Use colour
 always\t'Always'
 never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand log" -l oneline -d 'One line a snapshot'
-complete -c ghost -n "__fish_ghost_using_subcommand log" -l all -d 'Begin with the snapshots that any ref names'
+complete -c ghost -n "__fish_ghost_using_subcommand log" -l all -d 'Begin with the snapshots that any ref names, and list forgotten ones too'
 complete -c ghost -n "__fish_ghost_using_subcommand log" -l follow -d 'Where PATH was moved to its place, go on with the place that it came from'
 complete -c ghost -n "__fish_ghost_using_subcommand log" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand log" -s v -l verbose -d 'Say more; twice for details'
@@ -468,6 +474,106 @@ complete -c ghost -n "__fish_ghost_using_subcommand stats" -s v -l verbose -d 'S
 complete -c ghost -n "__fish_ghost_using_subcommand stats" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand stats" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s l -l keep-last -d 'Keep the last N ("unlimited" is all)' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s H -l keep-hourly -d 'Keep the newest of each of the last N hours that have snapshots' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s d -l keep-daily -d 'Keep the newest of each of the last N days that have snapshots' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s w -l keep-weekly -d 'Keep the newest of each of the last N weeks (from Monday) that have snapshots' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s m -l keep-monthly -d 'Keep the newest of each of the last N months that have snapshots' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s y -l keep-yearly -d 'Keep the newest of each of the last N years that have snapshots' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l keep-within -d 'Keep what is at most DURATION older than the newest: years, months, weeks, days, hours, such as 1y6m or 30d' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l keep-within-hourly -d 'Of each hour within DURATION of the newest, keep the newest' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l keep-within-daily -d 'Of each day within DURATION of the newest, keep the newest' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l keep-within-weekly -d 'Of each week within DURATION of the newest, keep the newest' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l keep-within-monthly -d 'Of each month within DURATION of the newest, keep the newest' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l keep-within-yearly -d 'Of each year within DURATION of the newest, keep the newest' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l keep-tag -d 'Keep what has this label; one,two is both; given again, either; \'\' what has no label' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s g -l group-by -d 'What snapshots have in common that are looked at together: some of line,host,root, or \'\' [default: retention.group-by]' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l host -d 'Only snapshots of this machine; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l path -d 'Only snapshots taken of this folder or file; given again, of both' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l tag -d 'Only snapshots with this label; one,two is both; given again, either; \'\' those without labels' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l line -d 'Only snapshots of this line; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s n -l dry-run -d 'Change nothing; tell what would be done with each snapshot, and why'
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l restore -d 'Bring back the forgotten snapshots REV'
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand forget" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -s l -l list -d 'List the tags that a glob matches' -r
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -s d -l delete -d 'Take the tags NAME away; what they name stays'
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -s f -l force -d 'Move a tag that is there'
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand tag" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -s m -l message -d 'Why it was taken' -r
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -l tag -d 'Add the label T (+T or T), or take it away (-T); may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -l host -d 'The machine that it was taken on' -r
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -l time -d 'When it was taken, such as 2026-11-01T12:00' -r
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand amend" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -l exclude -d 'Drop what GLOB matches, as a line of .gitignore would, from the top of the snapshot; ! in front keeps; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -l exclude-from -d 'Drop what the patterns in FILE match' -r -F
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -l all -d 'Look at the snapshots behind all lines and tags'
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -s n -l dry-run -d 'Change nothing; tell what would be dropped'
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand rewrite" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand reflog" -s n -l max-count -d 'Show at most COUNT records' -r
+complete -c ghost -n "__fish_ghost_using_subcommand reflog" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand reflog" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand reflog" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand reflog" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand reflog" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand reflog" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand reflog" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand reflog" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand reflog" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand undo" -s n -l last -d 'Take back the last COUNT records together' -r
+complete -c ghost -n "__fish_ghost_using_subcommand undo" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand undo" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand undo" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand undo" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand undo" -l dry-run -d 'Change nothing; tell what would be done'
+complete -c ghost -n "__fish_ghost_using_subcommand undo" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand undo" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand undo" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand undo" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand scan" -l trust -d 'What proves that a file did not change: its stat values, or only its bytes; kept for the next scan of PATH' -r -f -a "stat\t''
 hash\t''"
 complete -c ghost -n "__fish_ghost_using_subcommand scan" -l exclude -d 'Leave out what GLOB matches, as a line of .gitignore would; ! in front brings back' -r
@@ -811,7 +917,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l objects -d 'Lis
 complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l parents -d 'Print the parents of each snapshot behind it'
 complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l reverse -d 'List the oldest first'
 complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l first-parent -d 'Follow only the first parent of each snapshot'
-complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l all -d 'Begin with what every ref names'
+complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -l all -d 'Begin with what every ref names, and list forgotten snapshots too; --objects leaves out theirs'
 complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s z -d 'End each record with NUL, and do not quote paths'
 complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand rev-list" -s v -l verbose -d 'Say more; twice for details'

@@ -176,6 +176,10 @@ fn hints(error: &Error) -> Vec<String> {
         Error::RefMoved { .. } => "something else moved it meanwhile: look at `ghost log`, then try again",
         Error::Ambiguous { candidates, .. } => return ambiguous(candidates),
         Error::NotFound { what: "path", .. } => "`ghost ls REV:` lists what a snapshot holds",
+        Error::NotFound { what, .. } if what.starts_with("snapshot left") => {
+            "all of it are forgotten: `ghost log --all` shows them, `ghost forget --restore ID` brings one back"
+        }
+        Error::NotFound { what, .. } if what.starts_with("record of") => "`ghost reflog` lists the records",
         Error::NotFound { what, .. } if what.starts_with("snapshot yet") => "take one with `ghost snapshot DIR`",
         Error::NotFound { .. } => "`ghost show-ref` lists the refs, `ghost log` the snapshots",
         Error::Invalid { what: "config key", .. } => "`ghost config dump` lists every key with its value",

@@ -1,12 +1,14 @@
 //! Snapshots behind others, newest first, read as they are asked for.
 //!
 //! A heap by time, then id, holds what was met and not told; parents are put on it when their child is told. So the
-//! order is that of `git log`, and the first snapshot is told after reading one object.
+//! order is that of `git log`, and the first snapshot is told after reading one object. Forgotten snapshots are walked
+//! through and, unless they are asked for, not told.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
 
 use ghost_plumbing::object::{ObjectId, Snapshot};
+use ghost_plumbing::refs::Forgotten;
 use ghost_plumbing::refs::revision::read_snapshot;
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::store::Store;
@@ -15,6 +17,8 @@ use ghost_plumbing::{Error, Result};
 /// See the module.
 pub struct History<'a> {
     store: &'a Store,
+    /// What is not told.
+    forgotten: Forgotten,
     open: BinaryHeap<ByTime>,
     seen: HashSet<ObjectId>,
 }
@@ -25,10 +29,20 @@ struct ByTime {
 }
 
 impl<'a> History<'a> {
-    /// The history of these snapshots, with them.
+    /// What is left of the history of these snapshots, with them.
+    pub fn left(repository: &'a Repository, tips: impl IntoIterator<Item = ObjectId>) -> Result<Self> {
+        let forgotten = repository.refs.forgotten()?;
+        Ok(Self {
+            forgotten,
+            ..Self::new(&repository.store, tips)?
+        })
+    }
+
+    /// The history of these snapshots, with them, and with what is forgotten.
     pub fn new(store: &'a Store, tips: impl IntoIterator<Item = ObjectId>) -> Result<Self> {
         let mut history = Self {
             store,
+            forgotten: Forgotten::default(),
             open: BinaryHeap::new(),
             seen: HashSet::new(),
         };
@@ -51,6 +65,17 @@ impl Iterator for History<'_> {
     type Item = Result<(ObjectId, Snapshot)>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.step()? {
+                Ok((id, _)) if self.forgotten.contains(&id) => {}
+                found => return Some(found),
+            }
+        }
+    }
+}
+
+impl History<'_> {
+    fn step(&mut self) -> Option<Result<(ObjectId, Snapshot)>> {
         let ByTime { id, snapshot } = self.open.pop()?;
         for parent in &snapshot.parents {
             if let Err(error) = self.add(*parent) {
@@ -95,9 +120,14 @@ pub fn refs_by_id(repository: &Repository) -> Result<BTreeMap<ObjectId, Vec<Stri
     Ok(names)
 }
 
-/// The newest snapshot of the current line; none before the first.
+/// The newest snapshot of a line that is not forgotten; none before the first.
 pub fn newest(repository: &Repository, line: &str) -> Result<Option<(ObjectId, Snapshot)>> {
-    let Some(id) = repository.refs.get(&ghost_plumbing::refs::line_ref(line)?)? else {
+    let tip = repository.refs.get(&ghost_plumbing::refs::line_ref(line)?)?;
+    let left = match tip {
+        Some(tip) => repository.refs.forgotten()?.live(&repository.store, tip)?,
+        None => None,
+    };
+    let Some(id) = left else {
         return Ok(None);
     };
     Ok(Some((id, read_snapshot(&repository.store, &id)?)))

@@ -14,6 +14,7 @@
 
 pub mod app;
 pub mod bundles;
+pub mod changing;
 pub mod cli;
 pub mod commands;
 pub mod copying;
@@ -41,15 +42,20 @@ use crate::ui::journal::Journal;
 /// The commands that change a repository, its catalogue or a tree that is restored: the log tells when they began and
 /// ended.
 const JOBS: &[&str] = &[
+    "amend",
     "condense",
+    "forget",
     "import-desc",
     "index-data",
     "init",
     "mksnapshot",
     "mktree",
     "reconstruct",
+    "rewrite",
     "scan",
     "snapshot",
+    "tag",
+    "undo",
     "update-ref",
 ];
 

@@ -70,7 +70,7 @@ impl RuleArguments {
 }
 
 /// The lines of a file that are patterns.
-fn patterns_in(path: &PathBuf) -> Outcome<Vec<String>> {
+pub fn patterns_in(path: &PathBuf) -> Outcome<Vec<String>> {
     let text = fs_err::read(path).map_err(|source| Error::Io {
         op: "read",
         path: path.clone(),

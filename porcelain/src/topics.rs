@@ -69,7 +69,8 @@ Wherever a command takes REV:
   gfs:FILE, snap:FILE what was added last to a bundle; gfs:FILE@{1} one addition before, gfs:FILE@{main} under
                       this name; gfs:FILE:path/in/it something in it. No repository is needed to read one.
 
-@: is the tree of the newest snapshot of the current line.
+@: is the tree of the newest snapshot of the current line. Forgotten snapshots are passed over: @ and dates mean the
+newest one that is left, ~N and ^N count those that are left. By id, and as REV@{1}, they can still be named.
 ";
 
 /// What `--json` prints.

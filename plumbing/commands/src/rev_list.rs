@@ -9,6 +9,7 @@ use std::collections::{BinaryHeap, HashSet};
 use bstr::BString;
 use clap::Args;
 use ghost_plumbing::object::{ContentRef, Indirect, Node, ObjectId, ObjectKind, ObjectSource, Snapshot, TreeNode};
+use ghost_plumbing::refs::Forgotten;
 use ghost_plumbing::refs::revision::read_snapshot;
 use ghost_plumbing::store::Store;
 use serde::Serialize;
@@ -34,7 +35,7 @@ pub struct RevList {
     /// Follow only the first parent of each snapshot
     #[arg(long)]
     first_parent: bool,
-    /// Begin with what every ref names
+    /// Begin with what every ref names, and list forgotten snapshots too; --objects leaves out theirs
     #[arg(long)]
     all: bool,
     /// End each record with NUL, and do not quote paths
@@ -72,19 +73,30 @@ impl RevList {
                 None => tips.push(ctx.snapshot(revision)?),
             }
         }
+        let forgotten = repository.refs.forgotten()?;
         if self.all {
-            for (_, id) in repository.refs.list("refs/")? {
+            for (_, id) in repository.refs.tips()? {
                 if store.kind_of(&id)? == Some(ObjectKind::Snapshot) {
                     tips.push(id);
                 }
             }
         }
         let hidden = self.reachable(store, hidden)?;
-        let mut found = self.by_time(store, tips, &hidden)?;
+        let passed_over = if self.all {
+            Forgotten::default()
+        } else {
+            forgotten.clone()
+        };
+        let mut found = self.by_time(store, tips, &hidden, &passed_over)?;
         if self.reverse {
             found.reverse();
         }
-        self.print(ctx, store, &found, &hidden)?;
+        self.print(ctx, &found)?;
+        if self.objects {
+            let left = |id: &&ObjectId| !forgotten.contains(id);
+            let found = found.iter().map(|(id, _)| id).filter(left);
+            self.print_objects(ctx, store, found, hidden.iter().filter(left))?;
+        }
         Ok(Outcome::Done)
     }
 
@@ -111,6 +123,7 @@ impl RevList {
         store: &Store,
         tips: Vec<ObjectId>,
         hidden: &HashSet<ObjectId>,
+        forgotten: &Forgotten,
     ) -> CommandResult<Vec<(ObjectId, Snapshot)>> {
         let mut seen = HashSet::new();
         let mut open: BinaryHeap<ByTime> = BinaryHeap::new();
@@ -131,17 +144,13 @@ impl RevList {
                 return Ok(found);
             };
             next.extend_from_slice(self.parents(&snapshot));
-            found.push((id, snapshot));
+            if !forgotten.contains(&id) {
+                found.push((id, snapshot));
+            }
         }
     }
 
-    fn print(
-        &self,
-        ctx: &mut Context<'_>,
-        store: &Store,
-        found: &[(ObjectId, Snapshot)],
-        hidden: &HashSet<ObjectId>,
-    ) -> CommandResult<()> {
+    fn print(&self, ctx: &mut Context<'_>, found: &[(ObjectId, Snapshot)]) -> CommandResult<()> {
         let end = char::from(Termination::from_flag(self.nul).byte());
         let text = |ids: &[ObjectId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
         for (id, snapshot) in found {
@@ -158,21 +167,29 @@ impl RevList {
                 write!(ctx.out, "{id}{parents}{end}")?;
             }
         }
-        if self.objects {
-            let mut objects = Objects {
-                store,
-                seen: HashSet::new(),
-                end: Termination::from_flag(self.nul),
-                silent: true,
-            };
-            // What a hidden snapshot has, the reader of the list has already.
-            for id in hidden {
-                objects.walk(ctx, read_snapshot(store, id)?.tree)?;
-            }
-            objects.silent = false;
-            for (_, snapshot) in found {
-                objects.walk(ctx, snapshot.tree)?;
-            }
+        Ok(())
+    }
+
+    fn print_objects<'i>(
+        &self,
+        ctx: &mut Context<'_>,
+        store: &Store,
+        found: impl Iterator<Item = &'i ObjectId>,
+        hidden: impl Iterator<Item = &'i ObjectId>,
+    ) -> CommandResult<()> {
+        let mut objects = Objects {
+            store,
+            seen: HashSet::new(),
+            end: Termination::from_flag(self.nul),
+            silent: true,
+        };
+        // What a hidden snapshot has, the reader of the list has already.
+        for id in hidden {
+            objects.walk(ctx, read_snapshot(store, id)?.tree)?;
+        }
+        objects.silent = false;
+        for id in found {
+            objects.walk(ctx, read_snapshot(store, id)?.tree)?;
         }
         Ok(())
     }

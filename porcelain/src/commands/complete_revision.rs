@@ -43,7 +43,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
 
 fn names(repository: &Repository, word: &[u8]) -> Result<Vec<Vec<u8>>> {
     let mut found = vec![b"@".to_vec()];
-    for (name, _) in repository.refs.list("refs/")? {
+    for (name, _) in repository.refs.tips()? {
         let name = if word.starts_with(b"refs/") {
             &name
         } else {

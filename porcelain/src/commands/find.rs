@@ -121,7 +121,7 @@ fn snapshots(app: &App, repository: &Repository, arguments: &Arguments) -> Outco
             .map(|text| Ok(app.snapshot(repository, text)?.0));
         named.collect::<Outcome<_>>()?
     };
-    let mut snapshots = History::new(&repository.store, tips)?.collect::<Result<Vec<_>, _>>()?;
+    let mut snapshots = History::left(repository, tips)?.collect::<Result<Vec<_>, _>>()?;
     snapshots.reverse();
     Ok(snapshots)
 }

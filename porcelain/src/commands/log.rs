@@ -6,7 +6,7 @@ use bstr::{BString, ByteSlice as _};
 use ghost_plumbing::history::{PathChange, path_change};
 use ghost_plumbing::object::{ObjectId, ObjectKind, Snapshot};
 use ghost_plumbing::refs::revision::read_snapshot;
-use ghost_plumbing::refs::short_name;
+use ghost_plumbing::refs::{FORGOTTEN, Forgotten, short_name};
 use ghost_plumbing::repository::Repository;
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub struct Arguments {
     /// One line a snapshot
     #[arg(long)]
     pub oneline: bool,
-    /// Begin with the snapshots that any ref names
+    /// Begin with the snapshots that any ref names, and list forgotten ones too
     #[arg(long, conflicts_with = "revisions")]
     pub all: bool,
     /// List only snapshots in which PATH changed, with what became of it; may be given again
@@ -62,13 +62,17 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let limit = arguments.max_count.unwrap_or(u64::MAX);
     let mut paths: Vec<BString> = arguments.paths.iter().map(trimmed).collect();
     let mut count = 0;
-    let mut snapshots = History::new(&repository.store, tips)?;
+    let mut snapshots = match arguments.all {
+        true => History::new(&repository.store, tips)?,
+        false => History::left(&repository, tips)?,
+    };
+    let forgotten = repository.refs.forgotten()?;
     while count < limit
         && let Some(next) = snapshots.next()
     {
         let (id, snapshot) = next?;
         app.check_interrupt()?;
-        let changes = path_changes(&repository, &snapshot, &mut paths, arguments.follow)?;
+        let changes = path_changes(&repository, &forgotten, (&id, &snapshot), &mut paths, arguments.follow)?;
         if !paths.is_empty() && changes.is_empty() {
             continue;
         }
@@ -132,21 +136,22 @@ fn trimmed(path: &OsString) -> BString {
     path.as_encoded_bytes().trim_with(|letter| letter == '/').into()
 }
 
-/// What became of the paths since the first parent of a snapshot; paths that were moved go by their old place from here
-/// on, if that is asked for.
+/// What became of the paths since the snapshot before one; paths that were moved go by their old place from here on, if
+/// that is asked for. Of what is forgotten nobody knows the tree.
 fn path_changes(
     repository: &Repository,
-    snapshot: &Snapshot,
+    forgotten: &Forgotten,
+    (id, snapshot): (&ObjectId, &Snapshot),
     paths: &mut [BString],
     follow: bool,
 ) -> Outcome<Vec<(BString, PathChange)>> {
     let store = &repository.store;
     let mut changes = Vec::new();
-    if paths.is_empty() {
+    if paths.is_empty() || forgotten.contains(id) {
         return Ok(changes);
     }
-    let before = match snapshot.parents.first() {
-        Some(parent) => Some(read_snapshot(store, parent)?.tree),
+    let before = match forgotten.live_parent(store, snapshot)? {
+        Some(parent) => Some(read_snapshot(store, &parent)?.tree),
         None => None,
     };
     for path in paths {
@@ -189,7 +194,7 @@ fn tips(app: &App, repository: &Repository, arguments: &Arguments) -> Outcome<Ve
 /// The snapshots that any ref names.
 pub fn all_tips(repository: &Repository) -> Outcome<Vec<ObjectId>> {
     let mut tips = Vec::new();
-    for (_, id) in repository.refs.list("refs/")? {
+    for (_, id) in repository.refs.tips()? {
         if repository.store.kind_of(&id)? == Some(ObjectKind::Snapshot) {
             tips.push(id);
         }
@@ -201,7 +206,11 @@ fn shown_refs(refs: &[String]) -> String {
     if refs.is_empty() {
         return String::new();
     }
-    let names: Vec<_> = refs.iter().map(|name| show::text(short_name(name))).collect();
+    let name = |name: &String| match name.starts_with(FORGOTTEN) {
+        true => "forgotten".to_owned(),
+        false => show::text(short_name(name)),
+    };
+    let names: Vec<_> = refs.iter().map(name).collect();
     format!(" ({})", names.join(", "))
 }
 

@@ -1,5 +1,6 @@
 //! One file a command. Each has `Arguments`, whose doc comment is its help, and `run`.
 
+pub mod amend;
 pub mod cat;
 pub mod complete_revision;
 pub mod completions;
@@ -12,6 +13,7 @@ pub mod dup;
 pub mod export_desc;
 pub mod find;
 pub mod find_duplicate;
+pub mod forget;
 pub mod gfs;
 pub mod help;
 pub mod import_desc;
@@ -20,11 +22,15 @@ pub mod log;
 pub mod ls;
 pub mod overlap;
 pub mod reconstruct;
+pub mod reflog;
+pub mod rewrite;
 pub mod scan;
 pub mod show;
 pub mod snapshot;
 pub mod stats;
 pub mod status;
+pub mod tag;
+pub mod undo;
 pub mod verify;
 pub mod verify_path;
 pub mod where_is;

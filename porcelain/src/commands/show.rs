@@ -83,11 +83,17 @@ fn snapshot(app: &mut App, repository: &Repository, id: &ObjectId, arguments: &A
         log::paragraph(app, id, &snapshot, &refs)?;
         details(app, &snapshot)?;
     }
-    let Some(parent) = snapshot.parents.first() else {
+    let forgotten = repository.refs.forgotten()?;
+    if forgotten.contains(id) {
+        app.output
+            .say("\nIt is forgotten: `ghost forget --restore` brings it back until a gc frees its contents.")?;
+        return summary(app);
+    }
+    let Some(parent) = forgotten.live_parent(&repository.store, &snapshot)? else {
         app.output.say("\nIt is the first of its line.")?;
         return summary(app);
     };
-    let parent = match read_snapshot(&repository.store, parent) {
+    let parent = match read_snapshot(&repository.store, &parent) {
         Ok(parent) => parent,
         // A bundle holds what was added to it, not what was before.
         Err(Error::Missing { .. }) if repository.store.has_attached() => {

@@ -131,13 +131,19 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let settings = repository.settings();
     let line = line_ref(arguments.line.as_deref().unwrap_or(&settings.core_line))?;
     let parent = repository.refs.get(&line)?;
-    let request = request(app, &repository, arguments, parent)?;
+    let is_forgotten = match parent {
+        Some(parent) => repository.refs.forgotten()?.contains(&parent),
+        None => false,
+    };
+    // One that is forgotten goes on the chain of parents, but nobody may lean on its tree.
+    let newest = parent.filter(|_| !is_forgotten);
+    let request = request(app, &repository, arguments, parent, newest)?;
     let progress = Arc::new(app.gentle(&repository));
     let mut taken = {
         let _monitor = app.monitor(&progress, &repository.config)?;
         take(app, &repository, &request, arguments, &progress)?
     };
-    let unchanged = match parent {
+    let unchanged = match newest {
         Some(parent) => is_same(&repository.store, parent, &taken.snapshot)?,
         None => false,
     };
@@ -175,7 +181,13 @@ fn make_if_none(app: &App) -> Outcome<Option<PathBuf>> {
     }
 }
 
-fn request(app: &App, repository: &Repository, arguments: &Arguments, parent: Option<ObjectId>) -> Outcome<Request> {
+fn request(
+    app: &App,
+    repository: &Repository,
+    arguments: &Arguments,
+    parent: Option<ObjectId>,
+    newest: Option<ObjectId>,
+) -> Outcome<Request> {
     let settings = repository.settings();
     let mut request = plain_request(app, repository, arguments.rules.options(settings)?);
     if let Some(trust) = arguments.trust.as_deref() {
@@ -195,7 +207,7 @@ fn request(app: &App, repository: &Repository, arguments: &Arguments, parent: Op
         request.keep = Keep::Ghosts;
     }
     if arguments.skip_if_unchanged || settings.snapshot_skip_if_unchanged {
-        request.unless_same_as = parent;
+        request.unless_same_as = newest;
     }
     request.about.message.clone_from(&arguments.message);
     request.about.tags.clone_from(&arguments.tags);

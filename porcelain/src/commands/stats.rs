@@ -38,6 +38,7 @@ struct Totals {
     snapshots: u64,
     snapshot_bytes: u64,
     ghosts_only_snapshots: u64,
+    forgotten_snapshots: u64,
     described_bytes: u64,
     blocks: u64,
     indirects: u64,
@@ -105,12 +106,13 @@ fn totals(app: &App, repository: &Repository) -> Result<Totals> {
     totals.index_segments = segments.len() as u64;
     totals.index_entries = segments.iter().map(|entries| *entries as u64).sum();
     let mut tips = Vec::new();
-    for (_, id) in repository.refs.list("refs/")? {
+    for (_, id) in repository.refs.tips()? {
         if repository.store.kind_of(&id)? == Some(ObjectKind::Snapshot) {
             tips.push(id);
         }
     }
-    for found in History::new(&repository.store, tips)? {
+    totals.forgotten_snapshots = repository.refs.forgotten()?.iter().count() as u64;
+    for found in History::left(repository, tips)? {
         let (_, snapshot) = found?;
         if snapshot.is_ghosts_only() {
             totals.ghosts_only_snapshots += 1;
@@ -237,6 +239,10 @@ fn tell_totals(app: &mut App, totals: &Totals) -> Outcome {
     if totals.ghosts_only_snapshots > 0 {
         let (count, bytes) = (Count(totals.ghosts_only_snapshots), Size(totals.described_bytes));
         lines.insert(1, ("Of ghosts", format!("{count}, {bytes} described in all")));
+    }
+    if totals.forgotten_snapshots > 0 {
+        let count = Count(totals.forgotten_snapshots);
+        lines.insert(1, ("Forgotten", format!("{count} snapshots that a gc may free")));
     }
     for (word, text) in lines {
         app.output.line(format_args!("{word:<10} {text}"))?;

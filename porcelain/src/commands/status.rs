@@ -71,7 +71,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
 fn last_of_here(app: &App, repository: &Repository, tip: ObjectId) -> Outcome<(ObjectId, Snapshot)> {
     let here = app.environment.resolved(Path::new("."));
     let mut newest = None;
-    for found in History::new(&repository.store, [tip])? {
+    for found in History::left(repository, [tip])? {
         let (id, snapshot) = found?;
         let roots = snapshot
             .roots

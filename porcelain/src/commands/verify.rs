@@ -12,7 +12,7 @@ use ghost_plumbing::bundle::Root;
 use ghost_plumbing::object::{ObjectId, ObjectKind};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::revision::read_snapshot;
-use ghost_plumbing::refs::short_name;
+use ghost_plumbing::refs::{Forgotten, short_name};
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::verify::{self, Depth, Hurt, Report, Request, Target};
 use serde::Serialize;
@@ -237,16 +237,21 @@ fn targets(app: &App, repository: &Repository, revisions: &[OsString]) -> Outcom
     Ok(targets)
 }
 
-/// All trees that refs name and all snapshots behind all refs, named as people would: `main`, `main~1`, and by id behind other parents.
+/// All trees that refs name and all snapshots behind all refs that are not forgotten, named as people would: `main`, `main~1`, and by id behind other parents.
 pub fn all_targets(app: &App, repository: &Repository) -> Result<Vec<Target>> {
-    let refs = match repository.refs.list("refs/") {
+    let refs = repository
+        .refs
+        .tips()
+        .and_then(|tips| Ok((tips, repository.refs.forgotten()?)));
+    let (refs, forgotten) = match refs {
         Ok(refs) => refs,
         // The check of the log tells of it.
-        Err(error) if error.is_damage() => Vec::new(),
+        Err(error) if error.is_damage() => Default::default(),
         Err(error) => return Err(error),
     };
     let mut walk = Targets {
         repository,
+        forgotten,
         seen: HashSet::new(),
         found: Vec::new(),
         others: Vec::new(),
@@ -269,6 +274,8 @@ pub fn all_targets(app: &App, repository: &Repository) -> Result<Vec<Target>> {
 
 struct Targets<'a> {
     repository: &'a Repository,
+    /// Their trees may be gone, and revisions do not count them.
+    forgotten: Forgotten,
     seen: HashSet<ObjectId>,
     found: Vec<Target>,
     /// Parents that are not the first.
@@ -282,11 +289,14 @@ impl Targets<'_> {
         let mut distance = 0u64;
         while let Some(id) = next.filter(|id| self.seen.insert(*id)) {
             app.check_interrupt()?;
-            let name = match distance {
-                0 => base.to_owned(),
-                distance => format!("{base}~{distance}"),
-            };
-            self.found.push(Target::snapshot(name, id));
+            if !self.forgotten.contains(&id) {
+                let name = match distance {
+                    0 => base.to_owned(),
+                    distance => format!("{base}~{distance}"),
+                };
+                self.found.push(Target::snapshot(name, id));
+                distance += 1;
+            }
             let snapshot = match read_snapshot(&self.repository.store, &id) {
                 Ok(snapshot) => snapshot,
                 // The check names it; what is behind it cannot be known.
@@ -295,7 +305,6 @@ impl Targets<'_> {
             };
             self.others.extend(snapshot.parents.iter().skip(1));
             next = snapshot.parents.first().copied();
-            distance += 1;
         }
         Ok(())
     }

@@ -119,3 +119,13 @@ bf 8f 01 cf ea 41 41 40 de 5d ae 22 23 b0 03 61
 a3 96 17 7a 9c b4 10 ff 61 f2 00 15 ad d6 f6 cf
 e2 ea 71 a3 23 38 4a bc 12 03 78 db f4 1b ee c2
 06 47 4a 5c 43 93 44 13 19 e0 72 fc 0b";
+
+#[test]
+fn the_mark_of_a_forgotten_snapshot_is_that_of_the_page() {
+    let page = include_str!("../../../../object-format.md");
+    let example = page.split("```text forgotten-ref\n").nth(1).unwrap();
+    assert_eq!(
+        example.lines().next(),
+        Some(crate::refs::forgotten_ref(&abc()).as_str())
+    );
+}
