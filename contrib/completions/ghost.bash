@@ -2523,7 +2523,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__snapshot)
-            opts="-m -o -C -c -q -v -h --ref --message --tag --trust --dry-run --stdin --init --ghosts-only --output --skip-if-unchanged --exclude --exclude-from --exclude-caches --exclude-if-present --exclude-larger-than --one-file-system --no-ignore-files --repo --quiet --verbose --color --json --progress --help"
+            opts="-m -o -C -c -q -v -h --ref --message --tag --trust --dry-run --stdin --no-delta --init --ghosts-only --output --skip-if-unchanged --exclude --exclude-from --exclude-caches --exclude-if-present --exclude-larger-than --one-file-system --no-ignore-files --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

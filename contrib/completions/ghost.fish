@@ -117,6 +117,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l color -d 'Use c
 always\t'Always'
 never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l dry-run -d 'Store nothing; tell what would be stored'
+complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l no-delta -d 'Store what changed whole, not as the difference from what it replaces'
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l init -d 'Make a repository in the working directory if there is none'
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l ghosts-only -d 'Store no contents: only what they are and where they were seen'
 complete -c ghost -n "__fish_ghost_using_subcommand snapshot" -l skip-if-unchanged -d 'Record nothing if the newest snapshot of the line is the same'

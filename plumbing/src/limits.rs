@@ -8,6 +8,18 @@ pub const FRAME_RAW_BYTES_MAX: usize = 32 << 20;
 pub const FRAME_STORED_BYTES_MAX: usize = FRAME_RAW_BYTES_MAX + (1 << 20);
 /// Most objects in one frame: the slot of an index locator has 12 bits.
 pub const FRAME_OBJECTS_MAX: usize = 4096;
+/// Deepest chain of objects that are compressed against others: what one read may have to decompress in turn.
+pub const DELTA_DEPTH_MAX: u8 = 8;
+/// Most objects that are decompressed to get one: with several bases each, a chain of that depth would be a tree.
+pub const DELTA_WEIGHT_MAX: u16 = 64;
+/// Links that a reader follows at most. A base may have been stored twice at the same time, once with bases of its own.
+pub const DELTA_LINKS_MAX: u8 = 2 * DELTA_DEPTH_MAX;
+/// Objects that a reader decompresses at most to get one, for the same reason.
+pub const DELTA_READS_MAX: u16 = 4 * DELTA_WEIGHT_MAX;
+/// Most bases of one object.
+pub const DELTA_BASES_MAX: usize = 8;
+/// Longest prefix of one object in bytes, all bases together: any one block fits.
+pub const DELTA_PREFIX_BYTES_MAX: usize = 16 << 20;
 /// Longest name of a directory entry in bytes (`NAME_MAX` is 255 on Linux; other systems allow more).
 pub const NAME_BYTES_MAX: usize = 4096;
 /// Longest target of a symbolic link in bytes.

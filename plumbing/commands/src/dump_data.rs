@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ghost_plumbing::store::data::format::{Codec, Commit};
+use ghost_plumbing::store::data::format::Commit;
 use ghost_plumbing::store::data::read::{DataFile, Head, hex as id_hex};
 use ghost_plumbing::store::data::verify::{Finding, walk};
 use serde::Serialize;
@@ -15,7 +15,9 @@ use crate::output::{hex, json_record};
 /// Print the frames of data files as text
 ///
 /// One record a line: `header`, then in the order of the file `frame` with one `object` for each row of its table,
-/// `commit`, `damage` and `tail`. Offsets and lengths are in bytes. Payloads are not read: see `ghost verify-data`.
+/// `commit`, `damage` and `tail`. Offsets and lengths are in bytes. Objects of a frame of the codec `delta` are stored as
+/// differences: their lines say how long these are, on which objects they lean, and how deep the chain is. Payloads are
+/// not read: see `ghost verify-data`.
 #[derive(Args, Clone, Debug)]
 pub struct DumpData {
     /// Leave the objects out
@@ -43,6 +45,9 @@ enum Record {
         #[serde(rename = "length_bytes")]
         bytes: u64,
         codec: &'static str,
+        /// How many base rows a delta frame has.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bases: Option<u16>,
         objects: u32,
         #[serde(rename = "raw_bytes")]
         raw: u32,
@@ -58,6 +63,8 @@ enum Record {
         id: String,
         #[serde(rename = "length_bytes")]
         bytes: u32,
+        #[serde(flatten)]
+        delta: Option<Delta>,
     },
     Commit {
         #[serde(rename = "offset_bytes")]
@@ -79,6 +86,17 @@ enum Record {
         #[serde(rename = "length_bytes")]
         bytes: u64,
     },
+}
+
+/// How an object of a delta frame is stored.
+#[derive(Serialize)]
+struct Delta {
+    #[serde(rename = "stored_bytes")]
+    stored: u32,
+    depth: u8,
+    weight: u16,
+    #[serde(rename = "base_ids")]
+    bases: Vec<String>,
 }
 
 impl DumpData {
@@ -114,6 +132,7 @@ impl DumpData {
                         kind: row.kind.name(),
                         id: row.id.to_string(),
                         bytes: row.bytes,
+                        delta: delta(&head, slot),
                     };
                     print(ctx, record)?;
                 }
@@ -144,16 +163,29 @@ fn frame(head: &Head) -> Record {
     Record::Frame {
         offset: head.offset,
         bytes: header.frame_bytes(),
-        codec: match header.codec {
-            Codec::Raw => "raw",
-            Codec::Zstd => "zstd",
-        },
+        codec: header.codec.name(),
+        bases: (header.bases > 0).then_some(header.bases),
         objects: header.objects,
         raw: header.raw_bytes,
         stored: header.stored_bytes,
         group: header.group,
         digest: hex(&header.digest),
     }
+}
+
+fn delta(head: &Head, slot: usize) -> Option<Delta> {
+    let part = head.parts.get(slot)?;
+    Some(Delta {
+        stored: part.stored_bytes,
+        depth: part.depth,
+        weight: part.weight,
+        bases: head
+            .bases
+            .get(part.range())?
+            .iter()
+            .map(|base| base.id.to_string())
+            .collect(),
+    })
 }
 
 fn commit(file: &DataFile, head: &Head) -> CommandResult<Record> {
@@ -198,16 +230,37 @@ fn print(ctx: &mut Context<'_>, record: Record) -> CommandResult<()> {
             offset,
             bytes,
             codec,
+            bases,
             objects,
             raw,
             stored,
             group,
             digest,
-        } => writeln!(
-            out,
-            "frame {offset}+{bytes} codec={codec} objects={objects} raw={raw} stored={stored} group={group} digest={digest}"
-        ),
-        Record::Object { slot, kind, id, bytes } => writeln!(out, "object {slot} {kind} {id} {bytes}"),
+        } => {
+            write!(out, "frame {offset}+{bytes} codec={codec}")?;
+            if let Some(bases) = bases {
+                write!(out, " bases={bases}")?;
+            }
+            writeln!(
+                out,
+                " objects={objects} raw={raw} stored={stored} group={group} digest={digest}"
+            )
+        }
+        Record::Object {
+            slot,
+            kind,
+            id,
+            bytes,
+            delta,
+        } => {
+            write!(out, "object {slot} {kind} {id} {bytes}")?;
+            if let Some(delta) = delta {
+                let (stored, depth, weight) = (delta.stored, delta.depth, delta.weight);
+                let bases = delta.bases.join(",");
+                write!(out, " stored={stored} depth={depth} weight={weight} bases={bases}")?;
+            }
+            writeln!(out)
+        }
         Record::Commit {
             offset,
             bytes,

@@ -6,6 +6,7 @@ use bstr::ByteSlice;
 use clap::Args;
 use ghost_plumbing::Error;
 use ghost_plumbing::object::ObjectId;
+use ghost_plumbing::store::data::delta::Bases;
 use ghost_plumbing::store::data::read::{DataFile, Frame};
 use ghost_plumbing::store::data::verify::{Finding, check_objects, walk};
 use serde::Serialize;
@@ -18,7 +19,9 @@ use crate::output::{JsonPath, Termination, json_record};
 ///
 /// One line for each thing that is wrong, `damage` and the problem, with the object where one is hurt; then one line for
 /// each file: `ok` or `damaged`, frames, objects, bytes of objects, path. A tail behind the last commit record is no
-/// damage: it is what a crash, or a writer that is at work, left. With damage the exit code is 4.
+/// damage: it is what a crash, or a writer that is at work, left. With damage the exit code is 4. Objects that are stored
+/// as differences from others are read with these where the file belongs to the repository at hand; elsewhere only the
+/// digests of their frames are compared.
 #[derive(Args, Clone, Debug)]
 pub struct VerifyData {
     /// Check headers and commit records only, and read no payload
@@ -62,9 +65,15 @@ impl VerifyData {
     pub fn run(self, ctx: &mut Context<'_>) -> CommandResult {
         let mut outcome = Outcome::Done;
         let files = self.open(ctx, &mut outcome)?;
+        let repository = ctx.repository_if_any()?;
         let mut frame = Frame::default();
         for file in &files {
-            let count = self.check(ctx, file, &mut frame)?;
+            let own = repository
+                .iter()
+                .find(|repository| repository.format.uuid == file.header.repository);
+            let near = own.map(|repository| repository.store.near());
+            let bases = near.as_ref().map(|near| near as &dyn Bases);
+            let count = self.check(ctx, file, &mut frame, bases)?;
             if count.damage > 0 {
                 outcome = Outcome::Damage;
             }
@@ -90,7 +99,13 @@ impl VerifyData {
             .collect())
     }
 
-    fn check(&self, ctx: &mut Context<'_>, file: &DataFile, frame: &mut Frame) -> CommandResult<Count> {
+    fn check(
+        &self,
+        ctx: &mut Context<'_>,
+        file: &DataFile,
+        frame: &mut Frame,
+        bases: Option<&dyn Bases>,
+    ) -> CommandResult<Count> {
         let mut count = Count::default();
         // The walk passes on errors of the library only; one of the output is kept here.
         let mut failed = Ok(());
@@ -103,7 +118,7 @@ impl VerifyData {
                     if self.quick {
                         Vec::new()
                     } else {
-                        check_objects(file, head, frame)?
+                        check_objects(file, head, frame, bases)?
                     }
                 }
                 Finding::Damage(problem) => {

@@ -124,7 +124,7 @@ fn copy_batch(
             progress.add(0, u64::from(head.header.raw_bytes));
             continue;
         }
-        frame.read_payload(&file, head)?;
+        from.read_frame(*first, &mut frame)?;
         for (at, id) in unit {
             let bytes = frame.verified(at.slot, id)?;
             packer.put_hashed(ObjectKind::Block, *id, bytes)?;

@@ -2,7 +2,8 @@
 //!
 //! A batch is a list of pieces, each a stretch of a file that one block, a run or inline bytes fill. Sorted by where
 //! the blocks lie, it is read from front to back: a [`Queue`] hands out all pieces of one frame at a time, so that a
-//! frame is decompressed once and by one worker.
+//! frame is decompressed once and by one worker. A block that is stored as a difference is taken with the frame in which
+//! the chain of its bases ends.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub(super) enum Part {
 pub(super) struct Piece<'j> {
     /// Where its block lies; those without a block come first.
     pub at: Option<Location>,
+    /// Where the chain of its bases ends: `at` itself, if it has none.
+    pub root: Option<Location>,
     /// The file it belongs to.
     pub job: Arc<FileJob<'j>>,
     /// Where it begins in the file.
@@ -106,7 +109,7 @@ impl<'j> Batch<'j> {
         self.weight += size_of::<FileJob<'_>>();
         let job = Arc::new(job);
         if bytes == 0 {
-            return self.push(None, job, 0, Part::Nothing);
+            return self.push(job, 0, Part::Nothing);
         }
         let part = Part::Block {
             id,
@@ -148,12 +151,12 @@ impl<'j> Batch<'j> {
             }
         };
         job.expect_piece();
-        self.push(None, job.clone(), piece.offset, part);
+        self.push(job.clone(), piece.offset, part);
     }
 
     /// Says that no more pieces of it follow.
     pub fn push_end(&mut self, job: Arc<FileJob<'j>>) {
-        self.push(None, job, 0, Part::Nothing);
+        self.push(job, 0, Part::Nothing);
     }
 
     /// Adds what is made when all pieces are written.
@@ -168,17 +171,32 @@ impl<'j> Batch<'j> {
 
     fn locate(&mut self, context: &Context<'_>, job: Arc<FileJob<'j>>, offset: u64, id: ObjectId, part: Part) {
         match context.store.locate_needed(&id) {
-            Ok(Some(at)) => self.push(Some(at), job, offset, part),
+            Ok(Some(at)) => match context.store.root_of(at) {
+                Ok(root) => self.push_at(Some((at, root)), job, offset, part),
+                Err(error) => job.fail(error),
+            },
             Ok(None) => job.fail(Error::Missing { id, needed_as: "block" }),
             Err(error) => job.fail(error),
         }
     }
 
-    fn push(&mut self, at: Option<Location>, job: Arc<FileJob<'j>>, offset: u64, part: Part) {
+    /// Adds a piece without a block.
+    fn push(&mut self, job: Arc<FileJob<'j>>, offset: u64, part: Part) {
+        self.push_at(None, job, offset, part);
+    }
+
+    fn push_at(&mut self, place: Option<(Location, Location)>, job: Arc<FileJob<'j>>, offset: u64, part: Part) {
+        let (at, root) = place.unzip();
         if let Part::Inline(bytes) = &part {
             self.weight += bytes.len();
         }
-        self.pieces.push(Piece { at, job, offset, part });
+        self.pieces.push(Piece {
+            at,
+            root,
+            job,
+            offset,
+            part,
+        });
     }
 }
 
@@ -188,19 +206,23 @@ pub(super) struct Queue<'j>(Mutex<std::iter::Peekable<std::vec::IntoIter<Piece<'
 impl<'j> Queue<'j> {
     /// Hands out these pieces in the order of their blocks.
     fn new(mut pieces: Vec<Piece<'j>>) -> Self {
-        pieces.sort_unstable_by_key(|piece| piece.at);
+        pieces.sort_unstable_by_key(|piece| (frame_of(piece), piece.at));
         Self(Mutex::new(pieces.into_iter().peekable()))
     }
 
     /// Puts all pieces of the next frame into `unit`.
     pub fn take(&self, unit: &mut Vec<Piece<'j>>) {
         let mut pieces = self.0.lock();
-        let frame = |piece: &Piece<'_>| piece.at.map(|at| (at.file, at.frame));
         while let Some(piece) = pieces.next_if(|piece| match unit.first() {
             None => true,
-            Some(first) => frame(first) == frame(piece) && (first.at.is_some() || unit.len() < LOOSE_PIECES),
+            Some(first) => frame_of(first) == frame_of(piece) && (first.at.is_some() || unit.len() < LOOSE_PIECES),
         }) {
             unit.push(piece);
         }
     }
+}
+
+/// The frame that is decompressed for a piece.
+fn frame_of(piece: &Piece<'_>) -> Option<(u32, u64)> {
+    piece.root.map(|root| (root.file, root.frame))
 }

@@ -9,7 +9,7 @@ use super::sources;
 use crate::content::{check_block_bytes, sub_slice};
 use crate::error::Result;
 use crate::object::ObjectId;
-use crate::store::Frame;
+use crate::store::{Frame, Location, Near};
 
 /// Writes a batch with one thread for each of `frames`.
 pub(super) fn write<'j>(context: &'j Context<'j>, made: &Made<'j>, batch: Batch<'j>, frames: &mut [Frame]) {
@@ -41,58 +41,100 @@ fn work<'j>(context: &Context<'j>, made: &Made<'j>, queue: &Queue<'j>, frame: &m
 
 /// Writes all pieces that need one frame.
 fn write_unit<'j>(context: &Context<'j>, made: &Made<'j>, unit: &mut Vec<Piece<'j>>, frame: &mut Frame) {
-    let Some(at) = unit.first().map(|piece| piece.at) else {
+    let Some(root) = unit.first().map(|piece| piece.root) else {
         return;
     };
-    let mut unread = match at {
-        Some(at) => context.store.read_frame(at, frame).err(),
-        None => None,
+    let is_readable = match root {
+        Some(root) => context.store.read_frame(root, frame).is_ok(),
+        None => true,
     };
+    let is_direct = |piece: &&Piece<'_>| piece.at.map(frame_key) == root.map(frame_key);
     // Many hashes at once are faster, also where some of them are not needed.
-    if at.is_some() && unread.is_none() && 2 * unit.len() >= frame.count() {
+    if root.is_some() && is_readable && 2 * unit.iter().filter(is_direct).count() >= frame.count() {
         frame.verify_all();
     }
-    let mut checked = None;
+    let mut reading = Reading {
+        context,
+        frame,
+        root: root.filter(|_| is_readable),
+        checked: None,
+        bytes: Vec::new(),
+    };
     for piece in unit.drain(..) {
         if piece.job.has_failed() {
             continue;
         }
-        if let Some(error) = unread.take() {
-            piece.job.fail(error);
-            // Each file is to be named with the error, and reading again is how to get another one like it.
-            unread = at.and_then(|at| context.store.read_frame(at, frame).err());
-            continue;
-        }
-        match write_piece(&piece, frame, &mut checked) {
+        match reading.write(&piece) {
             Ok(()) => piece.job.piece_done(made),
             Err(error) => piece.job.fail(error),
         }
     }
 }
 
-/// Writes one piece. `checked` is the slot of the block that was hashed last, with its id.
-fn write_piece(piece: &Piece<'_>, frame: &Frame, checked: &mut Option<(u16, ObjectId)>) -> Result<()> {
-    let Piece { at, job, offset, part } = piece;
-    match (part, at) {
-        (
-            Part::Block {
-                id,
-                block_bytes,
-                from,
-                bytes,
-            },
-            Some(at),
-        ) => {
-            let block = match frame.object(at.slot) {
-                Some((_, _, block)) if *checked == Some((at.slot, *id)) => block,
-                _ => frame.verified(at.slot, id)?,
-            };
-            *checked = Some((at.slot, *id));
-            check_block_bytes(id, *block_bytes, block.len())?;
-            job.write(sub_slice(block, *from, *bytes)?, *offset)
+fn frame_key(at: Location) -> (u32, u64) {
+    (at.file, at.frame)
+}
+
+/// Blocks out of one frame, and such as are made from what is in it.
+struct Reading<'r, 'j> {
+    context: &'r Context<'j>,
+    frame: &'r Frame,
+    /// Where the frame is, unless it does not read.
+    root: Option<Location>,
+    /// The block that was hashed last.
+    checked: Option<(Location, ObjectId)>,
+    /// Its bytes, if they are not in the frame.
+    bytes: Vec<u8>,
+}
+
+impl Reading<'_, '_> {
+    /// Writes one piece.
+    fn write(&mut self, piece: &Piece<'_>) -> Result<()> {
+        let Piece {
+            at, job, offset, part, ..
+        } = piece;
+        match (part, at) {
+            (
+                Part::Block {
+                    id,
+                    block_bytes,
+                    from,
+                    bytes,
+                },
+                Some(at),
+            ) => {
+                let block = self.block(*at, id)?;
+                check_block_bytes(id, *block_bytes, block.len())?;
+                job.write(sub_slice(block, *from, *bytes)?, *offset)
+            }
+            (Part::Inline(bytes), _) => job.write(bytes, *offset),
+            (Part::Run { byte, bytes }, _) => job.write_run(*byte, *bytes, *offset),
+            (Part::Nothing | Part::Block { .. }, _) => job.file().map(drop),
         }
-        (Part::Inline(bytes), _) => job.write(bytes, *offset),
-        (Part::Run { byte, bytes }, _) => job.write_run(*byte, *bytes, *offset),
-        (Part::Nothing | Part::Block { .. }, _) => job.file().map(drop),
+    }
+
+    /// The bytes of a block, whose hash is compared once where several pieces in a row need it.
+    fn block(&mut self, at: Location, id: &ObjectId) -> Result<&[u8]> {
+        let is_checked = self.checked == Some((at, *id));
+        if self.root.map(frame_key) == Some(frame_key(at)) {
+            let block = match self.frame.object(at.slot) {
+                Some((_, _, block)) if is_checked => block,
+                _ => self.frame.verified(at.slot, id)?,
+            };
+            self.checked = Some((at, *id));
+            return Ok(block);
+        }
+        if !is_checked {
+            self.checked = None;
+            // Where the frame does not read this says what is wrong, once more for each file.
+            let store = self.context.store;
+            let near = match self.root {
+                Some(root) => Near::new(store, root, self.frame),
+                None => store.near(),
+            };
+            near.read(at, id, &mut self.bytes)?;
+            self.checked = Some((at, *id));
+        }
+        Ok(&self.bytes)
     }
 }

@@ -20,12 +20,15 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use crate::disk::{Disk, LockKind, OpenMode, read_file, replace_file};
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, ObjectId};
 use crate::time::Timestamp;
 
 /// Name of the file in a repository's folder.
 pub const FILE: &str = "format";
+/// The lock that is held while it is changed.
+pub const LOCK: &str = "locks/init";
 /// Longest format file in bytes.
 pub const FORMAT_BYTES_MAX: usize = 64 << 10;
 const MAGIC: &str = "ghost repository";
@@ -43,8 +46,10 @@ const KEYS: [&str; 7] = [
     "check",
 ];
 
+/// Frames of which objects are compressed against others (object-format.md, "Delta frames").
+pub const DELTA: &str = "delta";
 /// Features that this version reads and writes although they are in the list of incompatible ones.
-const INCOMPATIBLE_KNOWN: [&str; 0] = [];
+const INCOMPATIBLE_KNOWN: [&str; 1] = [DELTA];
 /// Features that this version keeps up when it writes.
 const READ_ONLY_COMPATIBLE_KNOWN: [&str; 0] = [];
 
@@ -147,6 +152,23 @@ impl Format {
             .cloned()
             .collect())
     }
+}
+
+/// Adds a feature to the incompatible ones of the repository in `ghost_dir`, durably, unless it is there. To be called
+/// before anything is written that others could not read.
+pub fn require(disk: &dyn Disk, ghost_dir: &Path, feature: &str) -> Result<()> {
+    let lock_path = ghost_dir.join(LOCK);
+    let lock = disk
+        .open(&lock_path, OpenMode::Create)
+        .map_err(Error::io("open", &lock_path))?;
+    lock.lock(LockKind::Exclusive).map_err(Error::io("lock", &lock_path))?;
+    let path = ghost_dir.join(FILE);
+    let mut format = Format::decode(&path, &read_file(disk, &path, FORMAT_BYTES_MAX)?)?;
+    if let Err(at) = format.incompatible.binary_search_by(|name| name.as_str().cmp(feature)) {
+        format.incompatible.insert(at, feature.to_owned());
+        replace_file(disk, &path, format.encode().as_bytes())?;
+    }
+    Ok(())
 }
 
 fn unsupported(path: &Path, feature: &str) -> Error {

@@ -65,7 +65,7 @@ pub fn init(disk: &Arc<dyn Disk>, dir: &Path, options: &InitOptions) -> Result<I
     for name in FOLDERS {
         make_folder(&**disk, &ghost_dir.join(name))?;
     }
-    let lock_path = ghost_dir.join("locks/init");
+    let lock_path = ghost_dir.join(format::LOCK);
     let lock = disk
         .open(&lock_path, OpenMode::Create)
         .map_err(Error::io("open", &lock_path))?;

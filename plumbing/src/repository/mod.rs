@@ -98,6 +98,8 @@ impl Repository {
             format.hash,
             config.typed().store_options(),
         )?;
+        let (delta_disk, delta_dir) = (disk.clone(), ghost_dir.to_owned());
+        store.allow_deltas(move || format::require(&*delta_disk, &delta_dir, format::DELTA));
         Ok(Self {
             ghost_dir: ghost_dir.to_owned(),
             format,

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::before::{Before, Span};
 use crate::chunk::{Chunker, Follows, Params, Part, RUN_BYTES_MIN};
 use crate::content::{Piece, Pieces, read_range};
 use crate::error::{Error, Result};
@@ -20,6 +21,23 @@ pub trait Sink {
     /// Takes an object whose id is known.
     fn put_hashed(&mut self, class: Class, kind: ObjectKind, id: ObjectId, bytes: &[u8]) -> Result<()>;
 
+    /// Takes an object whose id is known, and which may be like `bases`.
+    fn put_against(
+        &mut self,
+        class: Class,
+        kind: ObjectKind,
+        id: ObjectId,
+        bytes: &[u8],
+        _bases: &[ObjectId],
+    ) -> Result<()> {
+        self.put_hashed(class, kind, id, bytes)
+    }
+
+    /// What chunks of a file that held `before` replace; nothing where that is of no use.
+    fn bases(&mut self, _before: &Before, _spans: &mut [Span]) -> Result<Vec<Vec<ObjectId>>> {
+        Ok(Vec::new())
+    }
+
     /// Takes an object.
     fn put(&mut self, class: Class, kind: ObjectKind, bytes: &[u8]) -> Result<ObjectId> {
         let id = ObjectId::hash(self.algo(), bytes);
@@ -36,6 +54,28 @@ impl Sink for Packer<'_> {
     fn put_hashed(&mut self, class: Class, kind: ObjectKind, id: ObjectId, bytes: &[u8]) -> Result<()> {
         self.put_in(class, kind, id, bytes)?;
         Ok(())
+    }
+
+    fn put_against(
+        &mut self,
+        class: Class,
+        kind: ObjectKind,
+        id: ObjectId,
+        bytes: &[u8],
+        bases: &[ObjectId],
+    ) -> Result<()> {
+        Packer::put_against(self, class, kind, id, bytes, bases)?;
+        Ok(())
+    }
+
+    fn bases(&mut self, before: &Before, spans: &mut [Span]) -> Result<Vec<Vec<ObjectId>>> {
+        if !self.takes_bases() {
+            return Ok(Vec::new());
+        }
+        for span in &mut *spans {
+            span.is_new = !self.knows(&span.id)?;
+        }
+        Ok(before.bases(self.store(), spans))
     }
 }
 
@@ -75,32 +115,29 @@ pub struct Stored {
 
 /// Stores contents that are in memory as a whole. Hashing many at once is faster than one after another.
 pub fn store_many(sink: &mut dyn Sink, params: Params, contents: &[&[u8]]) -> Result<Vec<Stored>> {
-    // Where a content is one block there are no parts; else the whole comes before its parts.
-    let mut parts: Vec<Vec<Part>> = Vec::with_capacity(contents.len());
-    let mut messages: Vec<&[u8]> = Vec::with_capacity(contents.len());
-    for content in contents {
-        let mut cut = Vec::new();
-        if content.len() > params.min {
-            Chunker::new(params).cut(content, Follows::End, &mut cut);
-        }
-        if matches!(cut[..], [Part::Data { .. }]) {
-            cut.clear();
-        }
-        messages.push(content);
-        messages.extend(cut.iter().filter_map(|part| data_of(content, part)));
-        parts.push(cut);
-    }
+    let contents: Vec<_> = contents.iter().map(|content| (*content, None)).collect();
+    store_changed(sink, params, &contents)
+}
+
+/// The same for contents of files of which it is known what they held before.
+pub fn store_changed(sink: &mut dyn Sink, params: Params, contents: &[(&[u8], Option<Before>)]) -> Result<Vec<Stored>> {
+    let (parts, messages) = cut_all(params, contents);
     let mut ids = hash_all(sink.algo(), &messages).into_iter();
     let mut next = || {
         ids.next()
             .ok_or_else(|| Error::invalid("content", "hashes", "fewer than messages"))
     };
     let mut out = Vec::with_capacity(contents.len());
-    for (content, parts) in contents.iter().zip(parts) {
+    for ((content, before), parts) in contents.iter().zip(parts) {
         let class = class_of(content.len() as u64);
         let whole = next()?;
         if parts.is_empty() {
-            sink.put_hashed(class, ObjectKind::Block, whole, content)?;
+            let chunk = Chunk {
+                offset: 0,
+                id: whole,
+                bytes: content,
+            };
+            put_chunks(sink, class, &[chunk], before.as_ref())?;
             let content = ContentRef::Block {
                 id: whole,
                 bytes: content.len() as u64,
@@ -111,12 +148,26 @@ pub fn store_many(sink: &mut dyn Sink, params: Params, contents: &[&[u8]]) -> Re
             });
             continue;
         }
-        let mut builder = IndirectBuilder::new(sink.algo());
-        for part in &parts {
-            let part = match *part {
+        let refs = parts.iter().map(|part| {
+            Ok(match *part {
                 Part::Zeros { bytes } => ContentRef::Run { byte: 0, bytes },
-                Part::Data { start, bytes, .. } => put_block(sink, class, next()?, &content[start..start + bytes])?,
-            };
+                Part::Data { bytes, .. } => ContentRef::Block {
+                    id: next()?,
+                    bytes: bytes as u64,
+                },
+            })
+        });
+        let refs = refs.collect::<Result<Vec<ContentRef>>>()?;
+        put_parts(
+            sink,
+            class,
+            content,
+            &parts,
+            &refs,
+            before.as_ref().map(|before| (before, 0)),
+        )?;
+        let mut builder = IndirectBuilder::new(sink.algo());
+        for part in refs {
             builder.push(part, &mut |kind, bytes| sink.put(Class::Meta, kind, &bytes))?;
         }
         let content = builder.finish(&mut |kind, bytes| sink.put(Class::Meta, kind, &bytes))?;
@@ -128,11 +179,23 @@ pub fn store_many(sink: &mut dyn Sink, params: Params, contents: &[&[u8]]) -> Re
     Ok(out)
 }
 
-/// Stores the parts of a buffer and gives their refs.
-pub fn store_parts(sink: &mut dyn Sink, class: Class, buffer: &[u8], parts: &[Part]) -> Result<Vec<ContentRef>> {
-    let refs = name_parts(sink.algo(), buffer, parts);
-    put_parts(sink, class, buffer, parts, &refs)?;
-    Ok(refs)
+/// The parts of each content, none where it is one block, and all that is to be hashed: each whole, with its parts behind it.
+fn cut_all<'b>(params: Params, contents: &[(&'b [u8], Option<Before>)]) -> (Vec<Vec<Part>>, Vec<&'b [u8]>) {
+    let mut parts: Vec<Vec<Part>> = Vec::with_capacity(contents.len());
+    let mut messages: Vec<&[u8]> = Vec::with_capacity(contents.len());
+    for (content, _) in contents {
+        let mut cut = Vec::new();
+        if content.len() > params.min {
+            Chunker::new(params).cut(content, Follows::End, &mut cut);
+        }
+        if matches!(cut[..], [Part::Data { .. }]) {
+            cut.clear();
+        }
+        messages.push(content);
+        messages.extend(cut.iter().filter_map(|part| data_of(content, part)));
+        parts.push(cut);
+    }
+    (parts, messages)
 }
 
 /// The refs of the parts of a buffer.
@@ -149,12 +212,49 @@ pub fn name_parts(algo: HashAlgo, buffer: &[u8], parts: &[Part]) -> Vec<ContentR
     parts.iter().filter_map(name).collect()
 }
 
-/// Stores the parts of a buffer under the names that [`name_parts`] gave them.
-pub fn put_parts(sink: &mut dyn Sink, class: Class, buffer: &[u8], parts: &[Part], refs: &[ContentRef]) -> Result<()> {
+/// Stores the parts of a buffer under the names that [`name_parts`] gave them. `before` is what the file held before, with
+/// the offset of the buffer in it now.
+pub fn put_parts(
+    sink: &mut dyn Sink,
+    class: Class,
+    buffer: &[u8],
+    parts: &[Part],
+    refs: &[ContentRef],
+    before: Option<(&Before, u64)>,
+) -> Result<()> {
+    let mut offset = before.map_or(0, |(_, offset)| offset);
+    let mut chunks = Vec::with_capacity(parts.len());
     for (part, name) in parts.iter().zip(refs) {
         if let (Some(bytes), ContentRef::Block { id, .. }) = (data_of(buffer, part), name) {
-            sink.put_hashed(class, ObjectKind::Block, *id, bytes)?;
+            let id = *id;
+            chunks.push(Chunk { offset, id, bytes });
         }
+        offset += name.len();
+    }
+    put_chunks(sink, class, &chunks, before.map(|(before, _)| before))
+}
+
+/// A part of a content that is to be stored.
+struct Chunk<'b> {
+    offset: u64,
+    id: ObjectId,
+    bytes: &'b [u8],
+}
+
+fn put_chunks(sink: &mut dyn Sink, class: Class, chunks: &[Chunk<'_>], before: Option<&Before>) -> Result<()> {
+    let span = |chunk: &Chunk<'_>| Span {
+        offset: chunk.offset,
+        bytes: chunk.bytes.len() as u64,
+        id: chunk.id,
+        is_new: true,
+    };
+    let bases = match before {
+        Some(before) => sink.bases(before, &mut chunks.iter().map(span).collect::<Vec<_>>())?,
+        None => Vec::new(),
+    };
+    for (at, chunk) in chunks.iter().enumerate() {
+        let bases = bases.get(at).map(Vec::as_slice).unwrap_or_default();
+        sink.put_against(class, ObjectKind::Block, chunk.id, chunk.bytes, bases)?;
     }
     Ok(())
 }
@@ -166,23 +266,25 @@ fn data_of<'b>(buffer: &'b [u8], part: &Part) -> Option<&'b [u8]> {
     }
 }
 
-fn put_block(sink: &mut dyn Sink, class: Class, id: ObjectId, bytes: &[u8]) -> Result<ContentRef> {
-    sink.put_hashed(class, ObjectKind::Block, id, bytes)?;
-    Ok(ContentRef::Block {
-        id,
-        bytes: bytes.len() as u64,
-    })
-}
-
 /// Stores a content of unknown length, read to its end, on one thread. Gives its length too.
 pub fn store_reader(sink: &mut dyn Sink, params: Params, reader: &mut dyn Read) -> Result<(Stored, u64)> {
+    store_stream(sink, params, None, reader)
+}
+
+/// The same where it is known what stood in its place before.
+pub fn store_stream(
+    sink: &mut dyn Sink,
+    params: Params,
+    before: Option<Before>,
+    reader: &mut dyn Read,
+) -> Result<(Stored, u64)> {
     let mut stream = Stream::new(sink.algo(), params);
     if stream.fill(reader)? {
         // All of it is in memory: small ones take the short way.
-        let stored = store_many(sink, params, &[&stream.buffer[..stream.filled]])?.pop();
+        let stored = store_changed(sink, params, &[(&stream.buffer[..stream.filled], before)])?.pop();
         return stored.map(|stored| (stored, stream.total)).ok_or(Error::Interrupted);
     }
-    stream.store(sink, reader, false)
+    stream.store(sink, reader, false, before.as_ref())
 }
 
 /// Stores what `before` names with the bytes of `reader` behind it. Blocks of `before` stay as they are but for the last
@@ -200,7 +302,7 @@ pub fn append_reader<S: ObjectSource + ?Sized>(
         stream.keep(sink, source, piece?, pieces.peek().is_none())?;
     }
     let ends = stream.fill(reader)?;
-    stream.store(sink, reader, ends)
+    stream.store(sink, reader, ends, None)
 }
 
 /// A content that is read, cut and listed.
@@ -272,12 +374,21 @@ impl Stream {
     }
 
     /// Cuts and lists what is in the buffer, and all that the reader still has.
-    fn store(mut self, sink: &mut dyn Sink, reader: &mut dyn Read, mut ends: bool) -> Result<(Stored, u64)> {
+    fn store(
+        mut self,
+        sink: &mut dyn Sink,
+        reader: &mut dyn Read,
+        mut ends: bool,
+        before: Option<&Before>,
+    ) -> Result<(Stored, u64)> {
         let mut parts = Vec::new();
         loop {
             let follows = if ends { Follows::End } else { Follows::Data };
             let taken = self.chunker.cut(&self.buffer[..self.filled], follows, &mut parts);
-            for part in store_parts(sink, Class::Large, &self.buffer, &parts)? {
+            let refs = name_parts(sink.algo(), &self.buffer, &parts);
+            let before = before.map(|before| (before, self.total - self.filled as u64));
+            put_parts(sink, Class::Large, &self.buffer, &parts, &refs, before)?;
+            for part in refs {
                 self.builder
                     .push(part, &mut |kind, bytes| sink.put(Class::Meta, kind, &bytes))?;
             }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::before::Before;
 use super::content::{Sink, Stored, class_of, hash_run, name_parts, put_parts, stored};
 use super::worker::Worker;
 use crate::chunk::{Chunker, Follows, Part, RUN_BYTES_MIN};
@@ -30,6 +31,8 @@ const BATCHES_MAX: usize = 20;
 pub struct Batch {
     file: Arc<Large>,
     index: usize,
+    /// Where it begins in the file, in bytes.
+    offset: u64,
     buffer: Vec<u8>,
     parts: Vec<Part>,
     class: Class,
@@ -39,6 +42,7 @@ pub struct Batch {
 pub struct Large {
     state: Mutex<State>,
     changed: Condvar,
+    before: Option<Before>,
 }
 
 #[derive(Default)]
@@ -77,7 +81,8 @@ impl Batch {
             file.changed.notify_all();
         }
         drop(state);
-        put_parts(sink, self.class, &self.buffer, &self.parts, &refs)
+        let before = file.before.as_ref().map(|before| (before, self.offset));
+        put_parts(sink, self.class, &self.buffer, &self.parts, &refs, before)
     }
 
     /// Whether both are parts of one file.
@@ -132,9 +137,9 @@ pub enum Read {
 }
 
 impl Worker<'_, '_> {
-    /// Stores the content of an open file that looked like `stat`. A file that ends early is stored up to there; the
-    /// caller looks at it again.
-    pub fn store_large(&mut self, fd: &OwnedFd, stat: &Stat) -> Result<Read> {
+    /// Stores the content of an open file that looked like `stat` and held `before`. A file that ends early is stored up to
+    /// there; the caller looks at it again.
+    pub fn store_large(&mut self, fd: &OwnedFd, stat: &Stat, before: Option<Before>) -> Result<Read> {
         let algo = Sink::algo(&self.packer);
         let file = Arc::new(Large {
             state: Mutex::new(State {
@@ -142,6 +147,7 @@ impl Worker<'_, '_> {
                 ..State::default()
             }),
             changed: Condvar::new(),
+            before,
         });
         let chunker = Chunker::new(self.scan.request.chunk);
         let limit = BATCH_BYTES.max(chunker.buffer_bytes_min());
@@ -155,6 +161,7 @@ impl Worker<'_, '_> {
             file,
             builder: IndirectBuilder::new(algo),
             sent: 0,
+            sent_bytes: 0,
             listed: 0,
             hashed: 0,
         };
@@ -219,6 +226,7 @@ impl Worker<'_, '_> {
                     Batch {
                         file: listing.file.clone(),
                         index: listing.sent,
+                        offset: listing.sent_bytes,
                         buffer,
                         parts,
                         class,
@@ -234,6 +242,7 @@ impl Worker<'_, '_> {
 
     fn send(&mut self, listing: &mut Listing, batch: Batch) -> Result<()> {
         listing.sent += 1;
+        listing.sent_bytes += batch.parts.iter().map(part_bytes).sum::<u64>();
         self.scan.queue.push_batch(Arc::new(batch));
         self.list_named(listing)?;
         while listing.on_the_way() >= BATCHES_MAX {
@@ -281,6 +290,8 @@ struct Listing {
     file: Arc<Large>,
     builder: IndirectBuilder,
     sent: usize,
+    /// Bytes of the file in them.
+    sent_bytes: u64,
     listed: usize,
     /// How many were in the hash of the whole at the last look.
     hashed: usize,
@@ -290,6 +301,13 @@ impl Listing {
     /// Batches that are not named and listed, or not in the hash of the whole.
     fn on_the_way(&self) -> usize {
         self.sent - self.listed.min(self.hashed)
+    }
+}
+
+fn part_bytes(part: &Part) -> u64 {
+    match *part {
+        Part::Data { bytes, .. } => bytes as u64,
+        Part::Zeros { bytes } => bytes,
     }
 }
 

@@ -6,12 +6,15 @@
 //! 2. The threads of a scan ([`scan`]) share a stack of tasks ([`queue`]): each opens a directory, looks at its
 //!    entries, reads what changed ([`worker`], [`large`]), cuts, hashes and puts it ([`content`]), and adds finished
 //!    entries to the directory's tree ([`directory`]). The threads are alike: each reads, hashes and compresses.
+//!    What replaces something that is known from before is handed on with its name ([`before`]), so that the store can
+//!    keep the difference.
 //! 3. When the walk is over, directories that waited for names of hard links ([`links`]) are finished.
 //! 4. The snapshot object is put, packers are flushed, and the store makes all of it durable.
 //! 5. Only then the stat cache is replaced; the caller moves a ref.
 //!
 //! An entry that cannot be read is a problem of the outcome, not an error: everything else is stored.
 
+mod before;
 pub mod content;
 mod directory;
 mod large;

@@ -1,11 +1,13 @@
 //! From the roots of a request to one tree: a directory's own, or a tree of their names.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bstr::BString;
 use parking_lot::Mutex;
 
+use super::before::{content_of, in_parent, tree_of};
 use super::directory::{Dir, Inner};
 use super::links::Links;
 use super::queue::Queue;
@@ -242,7 +244,8 @@ impl<'a> Roots<'a> {
         };
         let meta = scan.metadata(&stat, xattrs);
         let scope = self.request.rules.root(stat.dev, &handle, &names);
-        let inner = Inner::new(handle, scope, names);
+        let before = in_parent(self.store, &self.request.about.parents, name_of(root), true);
+        let inner = Inner::new(handle, scope, names, tree_of(before.as_ref()));
         let top = Dir::new([].into(), scan.secret.root(), None, inner);
         run(&scan, writer, &top)?;
         let tree = scan.root.lock().take().ok_or(Error::Interrupted)?;
@@ -279,9 +282,10 @@ impl<'a> Roots<'a> {
         }
         let scan = self.scan(None, self.identity(root, self.request.keep))?;
         scan.count(&stat);
+        let before = in_parent(self.store, &self.request.about.parents, name.to_bytes(), false);
         let mut worker = Worker::new(&scan, writer.packer());
         let entry = with_threads(&scan, writer, &mut worker, |worker| {
-            worker.root_entry(&dir, &name, &stat)
+            worker.root_entry(&dir, &name, &stat, content_of(before.map(Box::new)))
         });
         // Also after an interruption: what was read need not be read again.
         let entry = worker.packer.flush().and(entry)?;
@@ -302,7 +306,10 @@ fn add(totals: &mut Totals, more: Totals) {
     totals.bytes += more.bytes;
 }
 
+fn name_of(root: &Path) -> &[u8] {
+    root.file_name().unwrap_or_default().as_bytes()
+}
+
 fn path_bytes(path: impl AsRef<Path>) -> BString {
-    use std::os::unix::ffi::OsStrExt;
     path.as_ref().as_os_str().as_bytes().into()
 }

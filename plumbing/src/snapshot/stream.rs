@@ -4,7 +4,8 @@ use std::io::{self, Read};
 
 use bstr::BString;
 
-use super::content::{Sink, store_reader};
+use super::before::{Before, Span, in_parent};
+use super::content::{Sink, store_stream};
 use super::{About, Keep, Outcome, Place, Request};
 use crate::error::{Error, Result};
 use crate::object::{Entry, HashAlgo, Metadata, Node, ObjectId, ObjectKind, Snapshot, Totals, TreeBuilder};
@@ -29,7 +30,11 @@ pub fn take_stream(
         packer: &mut packer,
         progress,
     };
-    let stored = store_reader(&mut sink, request.chunk, &mut counted);
+    let before = match in_parent(place.store, &request.about.parents, &name, false) {
+        Some(Node::File { content, .. }) => Some(Before::new(content, None)),
+        _ => None,
+    };
+    let stored = store_stream(&mut sink, request.chunk, before, &mut counted);
     if progress.should_stop() {
         packer.flush()?;
         drop(packer);
@@ -102,9 +107,24 @@ impl Sink for Telling<'_, '_> {
     }
 
     fn put_hashed(&mut self, class: Class, kind: ObjectKind, id: ObjectId, bytes: &[u8]) -> Result<()> {
-        self.packer.put_in(class, kind, id, bytes)?;
+        self.put_against(class, kind, id, bytes, &[])
+    }
+
+    fn put_against(
+        &mut self,
+        class: Class,
+        kind: ObjectKind,
+        id: ObjectId,
+        bytes: &[u8],
+        bases: &[ObjectId],
+    ) -> Result<()> {
+        self.packer.put_against(class, kind, id, bytes, bases)?;
         self.packer.counters().tell(self.progress);
         Ok(())
+    }
+
+    fn bases(&mut self, before: &Before, spans: &mut [Span]) -> Result<Vec<Vec<ObjectId>>> {
+        Sink::bases(self.packer, before, spans)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Snapshots of real directories into a repository in memory.
 
+mod deltas;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,7 +47,9 @@ impl World {
 
     fn store(&self) -> Store {
         let disk = self.disk.clone();
-        Store::open(disk, Path::new("/g"), [7; 16], HashAlgo::Sha256, Options::default()).unwrap()
+        let store = Store::open(disk, Path::new("/g"), [7; 16], HashAlgo::Sha256, Options::default()).unwrap();
+        store.allow_deltas(|| Ok(()));
+        store
     }
 
     fn take(&self, change: impl FnOnce(&mut Request)) -> Outcome {

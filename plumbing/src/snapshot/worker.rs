@@ -5,13 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::Scan;
-use super::content::{Stored, store_many};
+use super::before::{Before, content_of, tree_of};
+use super::content::{Stored, store_changed};
 use super::directory::{Dir, Found, Inner, Item};
 use super::large::Read;
 use super::links::Key;
 use super::queue::Task;
 use crate::error::{Error, Result};
-use crate::object::{Entry, Kind, Node, ObjectKind};
+use crate::object::{ContentRef, Entry, Kind, Node, ObjectKind};
 use crate::store::Packer;
 use crate::walk::cache::Fingerprint;
 use crate::walk::{DirHandle, Names, Stat, Xattrs, stat_fd};
@@ -38,6 +39,8 @@ struct Gathered {
     stat: Stat,
     range: std::ops::Range<usize>,
     xattrs: Xattrs,
+    /// What it held before.
+    before: Option<ContentRef>,
 }
 
 /// A file that was read.
@@ -103,7 +106,7 @@ impl<'s, 'w> Worker<'s, 'w> {
 
     /// Opens a directory of a window and begins with it.
     fn open_child(&mut self, parent: &Arc<Dir>, slot: usize) -> Result<()> {
-        let (handle, scope, names, number, stat, is_same) = {
+        let (handle, scope, names, number, stat, is_same, before) = {
             let inner = parent.inner.lock();
             let item = &inner.window[slot];
             (
@@ -113,6 +116,7 @@ impl<'s, 'w> Worker<'s, 'w> {
                 item.name,
                 item.stat,
                 inner.is_same(),
+                tree_of(item.before.as_deref()),
             )
         };
         let name = names.get(number as usize);
@@ -150,7 +154,7 @@ impl<'s, 'w> Worker<'s, 'w> {
             parent.inner.lock().window[slot].found = Found::Entry(Box::new(entry));
         }
         let scope = scope.enter(name, stat.dev, &child, &found);
-        let inner = Inner::new(child, scope, found);
+        let inner = Inner::new(child, scope, found, before);
         let dir = Dir::new(path.into(), key, Some((parent.clone(), slot)), inner);
         self.begin(&dir)
     }
@@ -195,21 +199,21 @@ impl<'s, 'w> Worker<'s, 'w> {
         buffer.clear();
         for &slot in slots {
             self.scan.check()?;
-            let (number, stat, link) = {
-                let inner = dir.inner.lock();
-                let item: &Item = &inner.window[slot];
-                (item.name as usize, item.stat, item.link)
+            let (number, stat, link, before) = {
+                let mut inner = dir.inner.lock();
+                let item: &mut Item = &mut inner.window[slot];
+                (item.name as usize, item.stat, item.link, content_of(item.before.take()))
             };
             let name = names.c_str(number);
             let is_small = stat.kind == Kind::File && link.is_none() && stat.size <= GATHERED_FILE_BYTES;
             if is_small && let Some(found) = self.gather(&handle, name, slot, &stat, &mut buffer) {
-                gathered.push(found);
+                gathered.push(Gathered { before, ..found });
                 if buffer.len() as u64 >= GATHERED_BYTES {
                     self.store_gathered(dir, &names, &mut gathered, &mut buffer)?;
                 }
                 continue;
             }
-            let read = self.read_entry(&handle, name, &stat, link)?;
+            let read = self.read_entry(&handle, name, &stat, (link, before))?;
             self.note(dir, slot, names.get(number), &stat, read);
         }
         self.store_gathered(dir, &names, &mut gathered, &mut buffer)?;
@@ -272,6 +276,7 @@ impl<'s, 'w> Worker<'s, 'w> {
                 stat: *stat,
                 range: start..end,
                 xattrs,
+                before: None,
             }),
             _ => {
                 buffer.truncate(start);
@@ -288,8 +293,15 @@ impl<'s, 'w> Worker<'s, 'w> {
         gathered: &mut Vec<Gathered>,
         buffer: &mut Vec<u8>,
     ) -> Result<()> {
-        let contents: Vec<&[u8]> = gathered.iter().map(|found| &buffer[found.range.clone()]).collect();
-        let stored = store_many(&mut self.packer, self.scan.request.chunk, &contents)?;
+        let content = |found: &mut Gathered| {
+            let before = found
+                .before
+                .take()
+                .map(|before| Before::new(before, Some(found.stat.size)));
+            (&buffer[found.range.clone()], before)
+        };
+        let contents: Vec<_> = gathered.iter_mut().map(content).collect();
+        let stored = store_changed(&mut self.packer, self.scan.request.chunk, &contents)?;
         self.scan.progress.add(0, buffer.len() as u64);
         for (found, stored) in gathered.drain(..).zip(stored) {
             let number = dir.inner.lock().window[found.slot].name as usize;
@@ -315,7 +327,7 @@ impl<'s, 'w> Worker<'s, 'w> {
         dir: &DirHandle,
         name: &std::ffi::CStr,
         stat: &Stat,
-        link: Option<Key>,
+        (link, before): (Option<Key>, Option<ContentRef>),
     ) -> Result<Result<FileRead, (&'static str, std::io::Error)>> {
         if stat.kind == Kind::File {
             if let Some(node) = link.and_then(|key| self.scan.links.content(&key, stat)) {
@@ -331,7 +343,7 @@ impl<'s, 'w> Worker<'s, 'w> {
                     is_partial: false,
                 }));
             }
-            let read = self.read_file(dir, name, stat)?;
+            let read = self.read_file(dir, name, stat, before.as_ref())?;
             if let (Ok(read), Some(key)) = (&read, link) {
                 self.scan.links.set_content(&key, read.stat, read.node.clone());
             }
@@ -372,6 +384,7 @@ impl<'s, 'w> Worker<'s, 'w> {
         dir: &DirHandle,
         name: &std::ffi::CStr,
         stat: &Stat,
+        content: Option<&ContentRef>,
     ) -> Result<Result<FileRead, (&'static str, std::io::Error)>> {
         let mut before = *stat;
         for attempt in 1..=TRIES {
@@ -386,7 +399,7 @@ impl<'s, 'w> Worker<'s, 'w> {
                     Err(error) => return Ok(Err(("stat", error))),
                 };
             }
-            let stored = match self.store_file(&fd, &before)? {
+            let stored = match self.store_file(&fd, &before, content)? {
                 Ok(stored) => stored,
                 Err(error) => return Ok(Err(("read", error))),
             };
@@ -420,10 +433,16 @@ impl<'s, 'w> Worker<'s, 'w> {
         Ok(Err(("read", std::io::Error::other(problem))))
     }
 
-    /// Stores the content of a file that looks like `stat`.
-    fn store_file(&mut self, fd: &OwnedFd, stat: &Stat) -> Result<std::io::Result<Stored>> {
+    /// Stores the content of a file that looks like `stat` and held `before`.
+    fn store_file(
+        &mut self,
+        fd: &OwnedFd,
+        stat: &Stat,
+        before: Option<&ContentRef>,
+    ) -> Result<std::io::Result<Stored>> {
+        let before = before.map(|before| Before::new(before.clone(), Some(stat.size)));
         if stat.size > SMALL_BYTES {
-            return Ok(match self.store_large(fd, stat)? {
+            return Ok(match self.store_large(fd, stat, before)? {
                 Read::Stored(stored) => Ok(stored),
                 Read::Failed(error) => Err(error),
             });
@@ -434,13 +453,19 @@ impl<'s, 'w> Worker<'s, 'w> {
             Err(error) => return Ok(Err(error)),
         }
         self.scan.progress.add(0, buffer.len() as u64);
-        let stored = store_many(&mut self.packer, self.scan.request.chunk, &[&buffer])?.pop();
+        let stored = store_changed(&mut self.packer, self.scan.request.chunk, &[(&buffer, before)])?.pop();
         stored.map(Ok).ok_or(Error::Interrupted)
     }
 
-    /// Reads an entry that is a root of its own.
-    pub fn root_entry(&mut self, dir: &DirHandle, name: &std::ffi::CStr, stat: &Stat) -> Result<Option<Entry>> {
-        match self.read_entry(dir, name, stat, None)? {
+    /// Reads an entry that is a root of its own, and held `before`.
+    pub fn root_entry(
+        &mut self,
+        dir: &DirHandle,
+        name: &std::ffi::CStr,
+        stat: &Stat,
+        before: Option<ContentRef>,
+    ) -> Result<Option<Entry>> {
+        match self.read_entry(dir, name, stat, (None, before))? {
             Ok(read) => Ok(Some(self.entry(name.to_bytes(), &read.stat, read.xattrs, read.node))),
             Err((op, error)) => {
                 self.problem(name.to_bytes().to_vec(), op, error);

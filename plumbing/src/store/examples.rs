@@ -152,3 +152,48 @@ fn files_are_those_of_the_page() {
         assert_eq!(lines(&bytes), on_page(name));
     }
 }
+
+#[test]
+fn a_delta_frame_is_that_of_the_page() {
+    let disk = Arc::new(MemoryDisk::default());
+    for folder in ["/g", "/g/data", "/g/index"] {
+        disk.create_dir(Path::new(folder)).unwrap();
+    }
+    let (algo, options) = (HashAlgo::Sha256, Options::default());
+    let store = Store::open(disk.clone(), Path::new("/g"), [7; 16], algo, options).unwrap();
+    let (old, new) = (
+        &b"the quick brown fox jumps over the lazy dog"[..],
+        &b"the quick brown cat jumps over the lazy dog"[..],
+    );
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    packer.put(ObjectKind::Block, old).unwrap();
+    packer.flush().unwrap();
+    drop(packer);
+    let row = |bytes: &[u8]| data::format::Row {
+        id: ObjectId::hash(algo, bytes),
+        kind: ObjectKind::Block,
+        bytes: bytes.len() as u32,
+    };
+    let mut stored = Vec::new();
+    data::delta::Encoder::new(3).compress(old, new, &mut stored).unwrap();
+    let part = data::format::Part {
+        stored_bytes: stored.len() as u32,
+        first: 0,
+        count: 1,
+        depth: 1,
+        weight: 2,
+    };
+    let mut table = Vec::new();
+    row(new).encode(&mut table);
+    part.encode(&mut table);
+    row(old).encode(&mut table);
+    let sealed = data::write::Sealed::delta(1, new.len() as u32, 1, table, stored);
+    writer.append(&sealed, &[row(new).id]).unwrap();
+    writer.commit().unwrap();
+    assert_eq!(store.get(&row(new).id).unwrap().unwrap(), new);
+    let (file, head) = store.head(store.locate(&row(new).id).unwrap().unwrap()).unwrap();
+    let mut bytes = vec![0; head.header.frame_bytes() as usize];
+    file.file.read_at(&mut bytes, head.offset).unwrap();
+    assert_eq!((head.offset, lines(&bytes)), (224, on_page("delta-frame")));
+}

@@ -2,6 +2,7 @@
 //!
 //! - [`data`]: append-only files of frames, the truth
 //! - [`index`]: sorted, mapped segments that say where an object lies; a cache of what the data files say
+//! - [`delta`]: objects that are compressed against others
 //! - [`recent`]: what no segment covers yet
 //! - [`pack`], [`writer`]: grouping, compressing, appending, committing
 //! - [`single`]: stores of one file, without an index: bundles
@@ -14,7 +15,9 @@
 
 pub mod cache;
 pub mod data;
+pub mod delta;
 pub mod index;
+mod options;
 pub mod pack;
 pub mod recent;
 mod segments;
@@ -32,10 +35,13 @@ use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, IdPrefix, ObjectId, ObjectKind, ObjectSource};
 
+use data::format::Row;
 pub use data::read::Frame;
 use data::read::{DataFile, Head, scan};
+pub use delta::{Leaning, Near};
 use index::format::unpack;
 use index::read::Segment;
+pub use options::{DeltaOptions, Options};
 pub use pack::{Class, HUGE_FILE_BYTES, LARGE_FILE_BYTES, Packer};
 use recent::{Recent, State as RecentState};
 pub use writer::{Counters, Writer};
@@ -58,33 +64,6 @@ pub enum Added {
     New,
     /// It was there.
     Existing,
-}
-
-/// How a store writes.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// A data file of this many bytes gets no more frames.
-    pub file_bytes_max: u64,
-    /// Bytes of small files in one frame.
-    pub frame_bytes: usize,
-    /// Bytes of large files in one frame; of huge ones three quarters of it.
-    pub large_frame_bytes: usize,
-    /// Bytes of metadata in one frame.
-    pub meta_frame_bytes: usize,
-    /// The zstd level.
-    pub zstd_level: i32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            file_bytes_max: 1 << 30,
-            frame_bytes: 4 << 20,
-            large_frame_bytes: 16 << 20,
-            meta_frame_bytes: 512 << 10,
-            zstd_level: 3,
-        }
-    }
 }
 
 /// A data file and what is known of it.
@@ -145,6 +124,7 @@ pub struct Store {
     state: RwLock<State>,
     recent: Recent,
     frames: cache::FrameCache,
+    deltas: delta::Deltas,
     problems: Mutex<Vec<Error>>,
     /// Whether the segments were checked whole because of a miss.
     checked: AtomicBool,
@@ -178,6 +158,7 @@ impl Store {
             state: RwLock::new(State::default()),
             recent: Recent::default(),
             frames: cache::FrameCache::default(),
+            deltas: delta::Deltas::default(),
             problems: Mutex::new(Vec::new()),
             checked: AtomicBool::new(false),
         }
@@ -357,8 +338,12 @@ impl Store {
         let Some(at) = self.locate_needed(id)? else {
             return Ok(None);
         };
-        let file = self.data_file(at.file)?;
-        Ok(file.row(at.frame, at.slot)?.map(|row| row.kind))
+        Ok(self.row_at(at)?.map(|row| row.kind))
+    }
+
+    /// The row of the object at `at`, unchecked but for the row itself.
+    pub(crate) fn row_at(&self, at: Location) -> Result<Option<Row>> {
+        self.data_file(at.file)?.row(at.frame, at.slot)
     }
 
     /// The bytes of an object, hash checked.
@@ -366,25 +351,16 @@ impl Store {
         let Some(at) = self.locate_needed(id)? else {
             return Ok(None);
         };
-        let frame = self.frame(at)?;
-        Ok(Some(frame.verified(at.slot, id)?.to_vec()))
-    }
-
-    /// A decompressed frame, from the cache or from its data file.
-    pub fn frame(&self, at: Location) -> Result<Arc<Frame>> {
-        if let Some(frame) = self.frames.get((at.file, at.frame)) {
-            return Ok(frame);
-        }
-        let mut frame = Frame::default();
-        self.read_frame(at, &mut frame)?;
-        let frame = Arc::new(frame);
-        self.frames.put((at.file, at.frame), frame.clone());
-        Ok(frame)
+        let mut bytes = Vec::new();
+        self.near().read(at, id, &mut bytes)?;
+        Ok(Some(bytes))
     }
 
     /// Reads and decompresses one frame (the slot is not looked at), reusing the buffers of `into`.
     pub fn read_frame(&self, at: Location, into: &mut Frame) -> Result<()> {
-        into.read(&self.data_file(at.file)?, at.frame)
+        into.clear();
+        let (file, head) = self.head(at)?;
+        into.read_payload(&file, head, &self.near())
     }
 
     fn data_file(&self, number: u32) -> Result<DataFile> {

@@ -76,8 +76,18 @@ impl<'w> Packer<'w> {
     }
 
     /// The store that is written to.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &'w Store {
         self.writer.store()
+    }
+
+    /// Whether it is of use to say what objects may be like.
+    pub fn takes_bases(&self) -> bool {
+        self.writer.compares(usize::MAX)
+    }
+
+    /// Whether the object is there or on its way.
+    pub fn knows(&self, id: &ObjectId) -> Result<bool> {
+        self.writer.knows(id)
     }
 
     /// What this packer and those beside it added and found.
@@ -103,6 +113,19 @@ impl<'w> Packer<'w> {
 
     /// Adds an object whose id is known to the frames of `class`.
     pub fn put_in(&mut self, class: Class, kind: ObjectKind, id: ObjectId, bytes: &[u8]) -> Result<Added> {
+        self.put_against(class, kind, id, bytes, &[])
+    }
+
+    /// The same for an object that may be like others of the store, which follow each other as what it is like does.
+    /// Where they are there, and it pays, only the difference is stored.
+    pub fn put_against(
+        &mut self,
+        class: Class,
+        kind: ObjectKind,
+        id: ObjectId,
+        bytes: &[u8],
+        bases: &[ObjectId],
+    ) -> Result<Added> {
         if bytes.len() > BLOCK_BYTES_MAX {
             let problem = format!("{} bytes, the limit is {BLOCK_BYTES_MAX}", bytes.len());
             return Err(Error::invalid("block", id, problem));
@@ -120,6 +143,16 @@ impl<'w> Packer<'w> {
         } else {
             class
         };
+        if bases.is_empty() || !self.writer.compares(bytes.len()) {
+            self.group(class, kind, id, bytes)?;
+        } else if let Some(list) = self.writer.let_wait((class, kind, id), bytes, bases) {
+            self.settle(&list)?;
+        }
+        Ok(Added::New)
+    }
+
+    /// Adds an object to the frame of its class that is being filled.
+    pub(super) fn group(&mut self, class: Class, kind: ObjectKind, id: ObjectId, bytes: &[u8]) -> Result<()> {
         let target = frame_bytes(class, self.writer.store().options());
         let group = &self.groups[class as usize];
         // A group is closed before it would grow past twice its target, and never past what a frame may hold.
@@ -138,11 +171,24 @@ impl<'w> Packer<'w> {
         if group.raw.len() >= target || group.ids.len() == FRAME_OBJECTS_MAX {
             self.seal(class)?;
         }
-        Ok(Added::New)
+        Ok(())
     }
 
-    /// Hands what is grouped to the appender.
+    /// Notes that what is written leans on an object, which other processes may have stored just now.
+    pub(super) fn lean_on(&self, id: &ObjectId) {
+        self.writer.lean_on(id);
+    }
+
+    /// Hands a frame to the appender.
+    pub(super) fn append(&self, frame: &Sealed, ids: &[ObjectId]) -> Result<()> {
+        self.writer.append(frame, ids)
+    }
+
+    /// Hands what waits and what is grouped to the appender.
     pub fn flush(&mut self) -> Result<()> {
+        if let Some(list) = self.writer.take_waiting() {
+            self.settle(&list)?;
+        }
         for class in [Class::Small, Class::Large, Class::Huge, Class::Dense, Class::Meta] {
             if !self.groups[class as usize].ids.is_empty() {
                 self.seal(class)?;

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::data::delta::NoBases;
 use super::data::format::{Container, FileHeader, FrameKind};
 use super::data::read::{DataFile, Frame, Head, read_header};
 use super::data::verify::{Finding, walk};
@@ -119,7 +120,7 @@ impl Store {
         let (file, head) = self.head(record.at)?;
         let mut frame = Frame::default();
         frame.read_stored_checked(&file, &head)?;
-        frame.decompress_stored(&file, head)?;
+        frame.decompress_stored(&file, head, &NoBases)?;
         Ok(frame.payload().to_vec())
     }
 
@@ -290,10 +291,10 @@ impl Sealed {
     pub(super) fn of_file(file: &DataFile, head: &Head) -> Result<Self> {
         let mut stored = Vec::new();
         file.stored_checked(head, &mut stored)?;
-        let mut table = Vec::with_capacity(head.header.table_bytes());
-        head.rows.iter().for_each(|row| row.encode(&mut table));
+        let table = head.encode_table();
         Ok(Self {
             codec: head.header.codec,
+            bases: head.header.bases,
             raw_bytes: head.header.raw_bytes,
             objects: head.header.objects,
             table,

@@ -174,7 +174,7 @@ fn a_flipped_bit_anywhere_is_found() {
                     data::verify::Finding::Commit(_) => false,
                     data::verify::Finding::Frame(head) => {
                         data_file.stored_checked(&head, &mut payload).is_err()
-                            || !data::verify::check_objects(&data_file, head, &mut frame)
+                            || !data::verify::check_objects(&data_file, head, &mut frame, None)
                                 .unwrap()
                                 .is_empty()
                     }

@@ -13,10 +13,11 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use super::data::format::{EXTENSION, FrameKind};
+use super::data::format::{Codec, EXTENSION, FrameKind};
 use super::data::read::{DataFile, Head};
 use super::data::write::{Appender, Sealed};
-use super::pack::{Packer, seal_record};
+use super::delta::pending::Pending;
+use super::pack::{Class, Packer, seal_record};
 use super::recent::State;
 use super::{Layout, Location, Store};
 use crate::disk::DiskFile;
@@ -29,6 +30,9 @@ use crate::progress::Progress;
 const GROUP_BYTES: u64 = 64 << 20;
 /// Ids are moved to a segment when more than these wait.
 const RECENT_MAX: usize = 128 << 10;
+
+/// Shorter objects are not compared with others: what they are like is not worth to be read.
+const DELTA_BYTES_MIN: usize = 256;
 
 /// What was added and what was there, by count and bytes before compression.
 #[derive(Debug, Default)]
@@ -47,12 +51,24 @@ pub struct Counters {
     pub described_bytes: AtomicU64,
     /// Bytes appended to data files.
     pub stored_bytes: AtomicU64,
+    /// Objects that were stored as differences from others.
+    pub delta_objects: AtomicU64,
+    /// Their bytes.
+    pub delta_bytes: AtomicU64,
+    /// Bytes of the differences.
+    pub delta_stored_bytes: AtomicU64,
 }
 
 impl Counters {
     pub(super) fn added(&self, bytes: usize) {
         self.new_objects.fetch_add(1, Ordering::Relaxed);
         self.new_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn settled(&self, objects: usize, bytes: usize, stored: usize) {
+        self.delta_objects.fetch_add(objects as u64, Ordering::Relaxed);
+        self.delta_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.delta_stored_bytes.fetch_add(stored as u64, Ordering::Relaxed);
     }
 
     pub(super) fn known(&self, bytes: usize) {
@@ -84,6 +100,8 @@ struct Appending {
 pub struct Writer<'s> {
     store: &'s Store,
     appending: Mutex<Appending>,
+    /// What is to be compressed against other objects.
+    waiting: Mutex<Pending>,
     /// Whether something was left out because it lies in a range that nothing vouches for.
     leans: AtomicBool,
     /// Nothing is appended.
@@ -100,6 +118,7 @@ impl<'s> Writer<'s> {
         Self {
             store,
             appending,
+            waiting: Mutex::default(),
             leans: AtomicBool::new(false),
             is_dry,
             keeps_data: true,
@@ -156,6 +175,37 @@ impl<'s> Writer<'s> {
             return Ok(false);
         }
         Ok(self.store.recent.claim(id))
+    }
+
+    /// Whether objects of this length are compared with others.
+    pub(super) fn compares(&self, bytes: usize) -> bool {
+        bytes >= DELTA_BYTES_MIN && !self.is_dry && self.store.allows_deltas()
+    }
+
+    /// Lets an object wait until there are more like it; gives all that wait when they are enough.
+    pub(super) fn let_wait(
+        &self,
+        object: (Class, ObjectKind, ObjectId),
+        bytes: &[u8],
+        bases: &[ObjectId],
+    ) -> Option<Pending> {
+        let mut waiting = self.waiting.lock();
+        waiting
+            .push(object, bytes, bases)
+            .then(|| std::mem::take(&mut *waiting))
+    }
+
+    /// Gives all that wait.
+    pub(super) fn take_waiting(&self) -> Option<Pending> {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        (!waiting.is_empty()).then_some(waiting)
+    }
+
+    /// Notes that what is written leans on an object that is there.
+    pub(super) fn lean_on(&self, id: &ObjectId) {
+        if matches!(self.store.recent.get(id), Some(State::At(_))) {
+            self.leans.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether the object is there or on its way.
@@ -275,8 +325,19 @@ impl<'s> Writer<'s> {
     }
 
     /// Appends a frame of another file as it is stored there, its digest compared, if none of its objects is known here.
-    /// Says whether it did.
+    /// A delta frame is copied to a repository that has all of its bases. Says whether it did.
     pub fn copy_frame(&self, file: &DataFile, head: &Head) -> Result<bool> {
+        if head.header.codec == Codec::Delta {
+            if !self.store.allows_deltas() {
+                return Ok(false);
+            }
+            for base in &head.bases {
+                if !self.knows(&base.id)? {
+                    return Ok(false);
+                }
+            }
+            self.store.begin_deltas()?;
+        }
         for row in &head.rows {
             if self.knows(&row.id)? {
                 return Ok(false);

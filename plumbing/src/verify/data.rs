@@ -1,16 +1,24 @@
 //! Reading data files: which frames there are, and whether their bytes are what their headers say.
+//!
+//! Objects that are stored as differences are checked together with the frame in which the chain of their bases ends, so
+//! that each frame is decompressed once; of the frames that they lie in, the digests are compared.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hashbrown::HashSet;
 use parking_lot::Mutex;
 
 use super::{Bad, Report};
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::progress::Progress;
+use crate::store::data::format::Codec;
 use crate::store::data::read::{DataFile, Head, scan};
 use crate::store::data::verify::{Finding, walk};
-use crate::store::{Frame, Location, Store};
+use crate::store::{Frame, Leaning, Location, Store};
+
+/// Objects with bases that are sorted by their roots, 48 bytes each. What is beyond is read as it lies, which takes longer.
+const LEANING_MAX: usize = 1 << 20;
 
 /// A frame to read.
 pub struct Work {
@@ -18,6 +26,8 @@ pub struct Work {
     number: u32,
     offset: u64,
     raw_bytes: u64,
+    /// It is a delta frame.
+    has_bases: bool,
 }
 
 impl Work {
@@ -47,6 +57,7 @@ pub fn heads(store: &Store, report: &mut Report) -> Result<Vec<Work>> {
                         number,
                         offset: head.offset,
                         raw_bytes,
+                        has_bases: head.header.codec == Codec::Delta,
                     });
                 }
                 Finding::Commit(head) => found.commits.push(head.end()),
@@ -128,6 +139,7 @@ pub fn of_locations(store: &Store, frames: &[(u32, u64)], report: &mut Report) -
                     number,
                     offset,
                     raw_bytes,
+                    has_bases: head.header.codec == Codec::Delta,
                 });
             }
             Ok(None) => report
@@ -149,18 +161,26 @@ struct Found {
 }
 
 /// Reads frames with all threads and compares digests and hashes.
-pub fn check(work: Vec<Work>, threads: usize, progress: &Progress, report: &mut Report) -> Result<Bad> {
+pub fn check(store: &Store, work: Vec<Work>, threads: usize, progress: &Progress, report: &mut Report) -> Result<Bad> {
+    let sweep = Sweep::new(store, &work)?;
+    let orphans = sweep.orphans(&work);
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Found::default());
     std::thread::scope(|scope| {
         let run = || -> Result<()> {
             let mut frame = Frame::default();
-            while let Some(work) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
                 progress.check()?;
-                check_frame(work, &mut frame, &found)?;
-                progress.add(0, work.raw_bytes);
+                if let Some(work) = work.get(number) {
+                    check_frame(store, work, &sweep, &mut frame, &found)?;
+                    progress.add(0, work.raw_bytes);
+                } else if let Some(unit) = orphans.get(number - work.len()) {
+                    check_orphans(store, unit, &mut frame, &found)?;
+                } else {
+                    return Ok(());
+                }
             }
-            Ok(())
         };
         let handles: Vec<_> = (1..threads.max(1)).map(|_| scope.spawn(run)).collect();
         let mut result = run();
@@ -176,7 +196,88 @@ pub fn check(work: Vec<Work>, threads: usize, progress: &Progress, report: &mut 
     Ok(found.bad)
 }
 
-fn check_frame(work: &Work, frame: &mut Frame, found: &Mutex<Found>) -> Result<()> {
+/// Objects with bases that are checked with the frames of their roots.
+struct Sweep {
+    /// Sorted by root.
+    leaning: Vec<Leaning>,
+    /// Delta frames that only have their digests compared, sorted.
+    frames: Vec<(u32, u64)>,
+}
+
+impl Sweep {
+    /// Looks for the roots of all objects of delta frames, as far as memory is to be spent on it.
+    fn new(store: &Store, work: &[Work]) -> Result<Self> {
+        let (mut leaning, mut frames) = (Vec::new(), Vec::new());
+        for work in work.iter().filter(|work| work.has_bases) {
+            if leaning.len() >= LEANING_MAX {
+                break;
+            }
+            // What does not read now does not read later, and is told then.
+            if let Ok(Some(head)) = work.file.head(work.offset)
+                && let Ok(mut found) = store.leaning(work.number, &head)
+            {
+                leaning.append(&mut found);
+                frames.push(work.place());
+            }
+        }
+        leaning.sort_unstable();
+        frames.sort_unstable();
+        Ok(Self { leaning, frames })
+    }
+
+    /// The objects whose chains end in a frame.
+    fn unit(&self, root: (u32, u64)) -> &[Leaning] {
+        let start = self.leaning.partition_point(|object| object.root < root);
+        let length = self.leaning[start..].partition_point(|object| object.root == root);
+        &self.leaning[start..start + length]
+    }
+
+    /// Objects whose roots are not among the frames to be read, by root.
+    fn orphans(&self, work: &[Work]) -> Vec<&[Leaning]> {
+        let plain = work.iter().filter(|work| !work.has_bases).map(Work::place);
+        let plain: HashSet<(u32, u64)> = plain.collect();
+        let units = self.leaning.chunk_by(|a, b| a.root == b.root);
+        units
+            .filter(|unit| unit.first().is_some_and(|first| !plain.contains(&first.root)))
+            .collect()
+    }
+}
+
+fn check_orphans(store: &Store, unit: &[Leaning], frame: &mut Frame, found: &Mutex<Found>) -> Result<()> {
+    let Some(first) = unit.first() else { return Ok(()) };
+    let root = Location {
+        file: first.root.0,
+        frame: first.root.1,
+        slot: 0,
+    };
+    let readable = match store.read_frame(root, frame) {
+        Ok(()) => true,
+        Err(error) if error.is_damage() => false,
+        Err(error) => return Err(error),
+    };
+    check_unit(store, unit, readable.then_some(frame), found)
+}
+
+fn check_unit(store: &Store, unit: &[Leaning], frame: Option<&Frame>, found: &Mutex<Found>) -> Result<()> {
+    store.check_leaning(unit, frame, &mut |at, id, checked| {
+        let mut found = found.lock();
+        match checked {
+            Ok(bytes) => {
+                found.objects += 1;
+                found.bytes += bytes as u64;
+            }
+            Err(error) if error.is_damage() => {
+                found.bad.entry(id).or_default().push((at, error.to_string()));
+                found.damage.push(error);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    })
+}
+
+fn check_frame(store: &Store, work: &Work, sweep: &Sweep, frame: &mut Frame, found_in: &Mutex<Found>) -> Result<()> {
+    let found = found_in;
     let head = match work.file.head(work.offset) {
         Ok(Some(head)) => head,
         // It read a moment ago; the file changes under the hands.
@@ -194,6 +295,13 @@ fn check_frame(work: &Work, frame: &mut Frame, found: &Mutex<Found>) -> Result<(
         }
         Err(error) => return Err(error),
     };
+    if sweep.frames.binary_search(&work.place()).is_ok() {
+        match frame.read_stored_checked(&work.file, &head) {
+            Err(error) if error.is_damage() => found.lock().damage.push(error),
+            compared => compared?,
+        }
+        return Ok(());
+    }
     let (objects, bytes) = (head.rows.len() as u64, u64::from(head.header.raw_bytes));
     let ids: Vec<ObjectId> = head.rows.iter().map(|row| row.id).collect();
     let at = |slot: usize| Location {
@@ -201,7 +309,7 @@ fn check_frame(work: &Work, frame: &mut Frame, found: &Mutex<Found>) -> Result<(
         frame: work.offset,
         slot: slot as u16,
     };
-    match read_checked(work, frame, head) {
+    match read_checked(store, work, frame, head) {
         Ok(damage) => {
             let mut wrong = Vec::new();
             if !frame.all_match() {
@@ -213,7 +321,7 @@ fn check_frame(work: &Work, frame: &mut Frame, found: &Mutex<Found>) -> Result<(
                 };
                 wrong = ids.iter().enumerate().filter_map(check).collect();
             }
-            let mut found = found.lock();
+            let mut found = found_in.lock();
             found.objects += objects - wrong.len() as u64;
             found.bytes += bytes;
             // A frame whose objects are whole in spite of its digest is still told.
@@ -222,10 +330,12 @@ fn check_frame(work: &Work, frame: &mut Frame, found: &Mutex<Found>) -> Result<(
                 found.bad.entry(id).or_default().push((at, error.to_string()));
                 found.damage.push(error);
             }
-            Ok(())
+            drop(found);
+            check_unit(store, sweep.unit(work.place()), Some(frame), found_in)
         }
         Err(error) if error.is_damage() => {
-            let mut found = found.lock();
+            check_unit(store, sweep.unit(work.place()), None, found_in)?;
+            let mut found = found_in.lock();
             for (slot, id) in ids.into_iter().enumerate() {
                 found.bad.entry(id).or_default().push((at(slot), error.to_string()));
             }
@@ -237,11 +347,13 @@ fn check_frame(work: &Work, frame: &mut Frame, found: &Mutex<Found>) -> Result<(
 }
 
 /// Reads a frame; gives damage that does not keep it from being read.
-fn read_checked(work: &Work, frame: &mut Frame, head: Head) -> Result<Option<Error>> {
+fn read_checked(store: &Store, work: &Work, frame: &mut Frame, head: Head) -> Result<Option<Error>> {
     let digest = frame.read_stored_checked(&work.file, &head);
     match digest {
-        Ok(()) => frame.decompress_stored(&work.file, head).map(|()| None),
-        Err(error) if error.is_damage() => frame.decompress_stored(&work.file, head).map(|()| Some(error)),
+        Ok(()) => frame.decompress_stored(&work.file, head, &store.near()).map(|()| None),
+        Err(error) if error.is_damage() => frame
+            .decompress_stored(&work.file, head, &store.near())
+            .map(|()| Some(error)),
         Err(error) => Err(error),
     }
 }

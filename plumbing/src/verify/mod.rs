@@ -158,7 +158,13 @@ pub fn run(store: &Store, refs: Option<&RefStore>, request: &Request, progress: 
         let reach =
             threads.spawn(|| reach::check(store, &request.targets, &readable, &Bad::new(), !reads_all, progress));
         if reads_all {
-            bad = data::check(std::mem::take(&mut frames), request.threads, progress, &mut report)?;
+            bad = data::check(
+                store,
+                std::mem::take(&mut frames),
+                request.threads,
+                progress,
+                &mut report,
+            )?;
         }
         reached = Some(reach.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         Ok(())
@@ -167,7 +173,7 @@ pub fn run(store: &Store, refs: Option<&RefStore>, request: &Request, progress: 
     if request.depth == Depth::Data && !reads_all {
         frames = data::of_locations(store, &reached.frames, &mut report)?;
         progress.set_totals(0, frames.iter().map(data::Work::bytes).sum());
-        bad = data::check(frames, request.threads, progress, &mut report)?;
+        bad = data::check(store, frames, request.threads, progress, &mut report)?;
     }
     let reached = if bad.is_empty() {
         reached

@@ -66,6 +66,9 @@ pub struct Arguments {
     /// Store standard input as one file of this name
     #[arg(long, value_name = "NAME", conflicts_with = "paths")]
     pub stdin: Option<String>,
+    /// Store what changed whole, not as the difference from what it replaces
+    #[arg(long)]
+    pub no_delta: bool,
     /// Make a repository in the working directory if there is none
     #[arg(long)]
     pub init: bool,
@@ -102,6 +105,9 @@ struct Summary {
     described_objects: u64,
     described_bytes: u64,
     stored_bytes: u64,
+    delta_objects: u64,
+    delta_bytes: u64,
+    delta_stored_bytes: u64,
     excluded: u64,
     problems: u64,
     seconds: f64,
@@ -122,6 +128,9 @@ struct Done {
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let begun = Instant::now();
+    if arguments.no_delta {
+        app.overrides.push("delta.enabled=false".to_owned());
+    }
     if let Some(file) = &arguments.output {
         return gfs::snapshot_into(app, file, arguments);
     }
@@ -474,6 +483,9 @@ fn tell_json(app: &mut App, arguments: &Arguments, taken: &Taken, done: &Done) -
         described_objects: get(&counters.described_objects),
         described_bytes: get(&counters.described_bytes),
         stored_bytes: get(&counters.stored_bytes),
+        delta_objects: get(&counters.delta_objects),
+        delta_bytes: get(&counters.delta_bytes),
+        delta_stored_bytes: get(&counters.delta_stored_bytes),
         excluded: taken.excluded,
         problems: taken.problems.len() as u64,
         seconds: done.begun.elapsed().as_secs_f64(),

@@ -8,6 +8,7 @@ use ghost_plumbing::content::{Pieces, Source};
 use ghost_plumbing::object::tree::Entries;
 use ghost_plumbing::object::{Node, ObjectId, ObjectKind, Snapshot};
 use ghost_plumbing::repository::Repository;
+use ghost_plumbing::store::data::format::Codec;
 use ghost_plumbing::store::data::verify::{Finding, walk};
 use serde::Serialize;
 
@@ -46,6 +47,9 @@ struct Totals {
     snapshot_objects: u64,
     raw_bytes: u64,
     stored_bytes: u64,
+    delta_objects: u64,
+    delta_raw_bytes: u64,
+    delta_stored_bytes: u64,
     data_files: u64,
     index_segments: u64,
     index_entries: u64,
@@ -90,6 +94,11 @@ fn totals(app: &App, repository: &Repository) -> Result<Totals> {
         walk(&file, &mut |finding| {
             if let Finding::Frame(head) = finding {
                 totals.raw_bytes += u64::from(head.header.raw_bytes);
+                if head.header.codec == Codec::Delta {
+                    totals.delta_objects += head.rows.len() as u64;
+                    totals.delta_raw_bytes += u64::from(head.header.raw_bytes);
+                    totals.delta_stored_bytes += head.header.frame_bytes();
+                }
                 for row in &head.rows {
                     *match row.kind {
                         ObjectKind::Block => &mut totals.blocks,
@@ -236,6 +245,11 @@ fn tell_totals(app: &mut App, totals: &Totals) -> Outcome {
             ),
         ),
     ];
+    if totals.delta_objects > 0 {
+        let (count, raw) = (Count(totals.delta_objects), Size(totals.delta_raw_bytes));
+        let stored = Size(totals.delta_stored_bytes);
+        lines.push(("Deltas", format!("{count} objects of {raw} as {stored} of differences")));
+    }
     if totals.ghosts_only_snapshots > 0 {
         let (count, bytes) = (Count(totals.ghosts_only_snapshots), Size(totals.described_bytes));
         lines.insert(1, ("Of ghosts", format!("{count}, {bytes} described in all")));

@@ -29,6 +29,7 @@ pub struct Entries<'a, S: ObjectSource + ?Sized> {
     /// Nodes still to read, the next one last, with the level they must have.
     pending: Vec<(ObjectId, Option<u8>)>,
     leaf: std::vec::IntoIter<Entry>,
+    leaf_id: Option<ObjectId>,
     last: Option<BString>,
 }
 
@@ -39,8 +40,14 @@ impl<'a, S: ObjectSource + ?Sized> Entries<'a, S> {
             source,
             pending: vec![(tree, None)],
             leaf: Vec::new().into_iter(),
+            leaf_id: None,
             last: None,
         }
+    }
+
+    /// The node that the entries which were given last come from.
+    pub fn node(&self) -> Option<ObjectId> {
+        self.leaf_id
     }
 
     fn advance(&mut self) -> Result<Option<Entry>> {
@@ -76,7 +83,7 @@ impl<'a, S: ObjectSource + ?Sized> Entries<'a, S> {
                 });
             }
             match node {
-                TreeNode::Leaf(entries) => self.leaf = entries.into_iter(),
+                TreeNode::Leaf(entries) => (self.leaf, self.leaf_id) = (entries.into_iter(), Some(id)),
                 TreeNode::Inner { children, .. } => {
                     self.pending
                         .extend(children.into_iter().rev().map(|child| (child.id, Some(found))));

@@ -2,7 +2,7 @@
 //! that `config list`, completions and manuals are made from.
 
 use crate::chunk;
-use crate::limits::{BLOCK_BYTES_MAX, CONTENT_BYTES_MAX};
+use crate::limits::{BLOCK_BYTES_MAX, CONTENT_BYTES_MAX, DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX};
 use crate::repository::config::value::{Kind, Scope, Setting, Value, choice};
 use crate::store;
 
@@ -150,6 +150,13 @@ settings! {
     /// Level of zstd: higher is smaller and slower.
     "zstd.level" zstd_level: u64 = 3, Kind::Count { min: 1, max: 19 }, Any;
 
+    /// Whether what replaces something is compressed against it, so that a change costs what changed.
+    "delta.enabled" delta_enabled: bool = true, ON_OFF, Any;
+    /// How many objects may lean on each other in turn: longer chains take less room, shorter ones less time to read.
+    "delta.depth" delta_depth: u64 = DELTA_DEPTH_MAX as u64, Kind::Count { min: 1, max: DELTA_DEPTH_MAX as u64 }, Any;
+    /// Most bytes of earlier contents that one piece of a file is compared with.
+    "delta.window" delta_window_bytes: u64 = 1 << 20, Kind::Bytes { min: 4 << 10, max: DELTA_PREFIX_BYTES_MAX as u64 }, Any;
+
     /// What proves that a file did not change: stat, its stat values; hash, only its bytes.
     "snapshot.trust" snapshot_trust: Trust = Trust::Stat, Kind::Choice(Trust::NAMES), Any;
     /// Patterns of paths that are left out, as in .ghostignore.
@@ -252,6 +259,11 @@ impl Settings {
             large_frame_bytes: bytes(self.data_large_frame_bytes),
             meta_frame_bytes: bytes(self.data_meta_frame_bytes),
             zstd_level: i32::try_from(self.zstd_level).unwrap_or(i32::MAX),
+            delta: store::DeltaOptions {
+                enabled: self.delta_enabled,
+                depth: u8::try_from(self.delta_depth).unwrap_or(DELTA_DEPTH_MAX),
+                window_bytes: bytes(self.delta_window_bytes),
+            },
         }
     }
 }

@@ -4,9 +4,10 @@ use super::{Dir, Found, Inner, Item};
 use crate::error::Result;
 use crate::object::codec::Reader;
 use crate::object::tree::Entries;
-use crate::object::{Entry, Node, ObjectId, TreeBuilder};
+use crate::object::{Entry, Node, ObjectId, ObjectKind, TreeBuilder};
 use crate::snapshot::links::{Group, Key};
 use crate::snapshot::worker::Worker;
+use crate::store::{Class, Packer};
 use crate::walk::cache::Fingerprint;
 
 /// The tree on its way.
@@ -17,6 +18,8 @@ pub struct Build {
     pub held: Vec<(Vec<u8>, Option<Key>)>,
     pub prints: Vec<Fingerprint>,
     pub groups: Vec<(usize, [u8; 16])>,
+    /// The leaf of the last tree that held the names around that of the last entry.
+    pub like: Option<ObjectId>,
 }
 
 impl Worker<'_, '_> {
@@ -41,7 +44,12 @@ impl Worker<'_, '_> {
         let mut children = inner.window.iter().peekable();
         let mut groups = groups.iter().peekable();
         let packer = &mut self.packer;
-        for (at, entry) in Entries::new(self.scan.store, tree).enumerate() {
+        let mut entries = Entries::new(self.scan.store, tree);
+        let mut at = 0;
+        loop {
+            // A node that is closed when an entry comes holds those before it.
+            let node = entries.node();
+            let Some(entry) = entries.next() else { break };
             let mut entry = entry?;
             entry.meta.links = groups.next_if(|group| group.0 == at).map(|group| group.1);
             if let Some(item) = children.next_if(|item| inner.names.get(item.name as usize) == entry.name.as_slice())
@@ -49,9 +57,11 @@ impl Worker<'_, '_> {
             {
                 entry.node = Node::Directory { tree };
             }
-            builder.push(&entry, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+            builder.push(&entry, &mut |_, bytes| put_node(packer, &bytes, node, Some(tree)))?;
+            at += 1;
         }
-        let tree = builder.finish(&mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+        let node = entries.node();
+        let tree = builder.finish(&mut |_, bytes| put_node(packer, &bytes, node, Some(tree)))?;
         Ok((tree, false))
     }
 
@@ -67,8 +77,10 @@ impl Worker<'_, '_> {
     /// Adds a window to the tree.
     pub(super) fn add_window(&mut self, inner: &mut Inner) -> Result<()> {
         let window = std::mem::take(&mut inner.window);
+        let top = inner.old.top();
         for item in window {
             let Found::Entry(mut entry) = item.found else { continue };
+            let like = std::mem::replace(&mut inner.build.like, item.like);
             let group = item.link.map(|key| (key, self.scan.links.group(&key)));
             inner.build.prints.push(item.print);
             entry.meta.links = match group {
@@ -91,7 +103,7 @@ impl Worker<'_, '_> {
             inner
                 .build
                 .builder
-                .push(&entry, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+                .push(&entry, &mut |_, bytes| put_node(packer, &bytes, like, top))?;
         }
         Ok(())
     }
@@ -103,8 +115,10 @@ impl Worker<'_, '_> {
             held,
             mut prints,
             mut groups,
+            like,
         } = std::mem::take(&mut inner.build);
         let packer = &mut self.packer;
+        let top = inner.old.top();
         let first = prints.len() - held.len();
         for (at, (encoded, key)) in held.into_iter().enumerate() {
             let mut entry = Entry::decode(&mut Reader::new("entry", &encoded))?;
@@ -112,11 +126,21 @@ impl Worker<'_, '_> {
                 entry.meta.links = Some(group);
                 groups.push((first + at, group));
             }
-            builder.push(&entry, &mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))?;
+            builder.push(&entry, &mut |_, bytes| put_node(packer, &bytes, like, top))?;
         }
         groups.sort_unstable();
         prints.extend(self.scan.prints.links(&groups));
         inner.build.prints = prints;
-        builder.finish(&mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))
+        builder.finish(&mut |_, bytes| put_node(packer, &bytes, like, top))
     }
+}
+
+/// Stores a node of a tree, which is likely to be like the one that held its names before, or if it is an inner one, like
+/// the topmost one.
+fn put_node(packer: &mut Packer<'_>, bytes: &[u8], leaf: Option<ObjectId>, top: Option<ObjectId>) -> Result<ObjectId> {
+    let is_leaf = bytes.get(1) == Some(&0);
+    let like = if is_leaf { leaf } else { top };
+    let id = ObjectId::hash(packer.store().algo(), bytes);
+    packer.put_against(Class::Meta, ObjectKind::Tree, id, bytes, like.as_slice())?;
+    Ok(id)
 }

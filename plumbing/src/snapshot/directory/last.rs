@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::object::{Entry, ObjectId, ObjectSource, TreeNode};
+use crate::object::{Entry, Node, ObjectId, ObjectSource, TreeNode};
 use crate::store::Store;
 use crate::walk::cache::Fingerprint;
 
@@ -15,6 +15,17 @@ pub struct Old {
     prints: Vec<Fingerprint>,
     /// The place of the next entry.
     at: usize,
+    /// The leaf that was read last, and the topmost node.
+    leaf_id: Option<ObjectId>,
+    top: Option<ObjectId>,
+}
+
+/// What the last tree says of a name.
+pub enum Known {
+    /// The entry looked as it does now.
+    Same(Entry),
+    /// It looked otherwise, or that is not known. This it was.
+    Other(Node),
 }
 
 impl Old {
@@ -24,12 +35,24 @@ impl Old {
             leaf: VecDeque::new(),
             prints,
             at: 0,
+            leaf_id: None,
+            top: Some(tree),
         }
     }
 
-    /// The entry of this name, if it looked as it does now. Names must be asked for in order. Where the last tree cannot
-    /// be read there is none, and what it named is read again.
-    pub fn find(&mut self, store: &Store, name: &[u8], print: Fingerprint) -> Option<Entry> {
+    /// The leaf that was read last.
+    pub fn leaf(&self) -> Option<ObjectId> {
+        self.leaf_id
+    }
+
+    /// The topmost node.
+    pub fn top(&self) -> Option<ObjectId> {
+        self.top
+    }
+
+    /// What was known of this name. Names must be asked for in order. Where the last tree cannot be read that is nothing,
+    /// and what it named is read again.
+    pub fn find(&mut self, store: &Store, name: &[u8], print: Fingerprint) -> Option<Known> {
         loop {
             while let Some(entry) = self.leaf.front() {
                 if entry.name.as_slice() > name {
@@ -39,11 +62,15 @@ impl Old {
                 let entry = self.leaf.pop_front()?;
                 self.at += 1;
                 if entry.name.as_slice() == name {
-                    return print.matches(was).then_some(entry);
+                    return Some(match print.matches(was) {
+                        true => Known::Same(entry),
+                        false => Known::Other(entry.node),
+                    });
                 }
             }
-            match store.tree_node(&self.pending.pop()?) {
-                Ok(TreeNode::Leaf(entries)) => self.leaf = entries.into(),
+            let id = self.pending.pop()?;
+            match store.tree_node(&id) {
+                Ok(TreeNode::Leaf(entries)) => (self.leaf, self.leaf_id) = (entries.into(), Some(id)),
                 Ok(TreeNode::Inner { children, .. }) => {
                     self.pending.extend(children.iter().rev().map(|child| child.id))
                 }

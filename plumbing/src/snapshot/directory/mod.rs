@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use self::build::Build;
-use self::last::Old;
+use self::last::{Known, Old};
 use super::links::{Group, Key};
 use super::queue::Task;
 use super::worker::Worker;
@@ -57,6 +57,8 @@ pub struct Inner {
     /// All entries look as they did, and this was the tree then.
     same: Option<ObjectId>,
     links: Vec<(usize, Key)>,
+    /// Its tree in an earlier snapshot, where the last scan did not see it.
+    before: Option<ObjectId>,
     old: Old,
     build: Build,
 }
@@ -67,6 +69,10 @@ pub struct Item {
     pub stat: Stat,
     pub print: Fingerprint,
     pub link: Option<Key>,
+    /// What the name stood for before, if it is to be read and that is known.
+    pub before: Option<Box<Node>>,
+    /// The leaf of the last tree that holds the names around its own.
+    pub like: Option<ObjectId>,
     pub found: Found,
 }
 
@@ -111,8 +117,10 @@ impl Dir {
 }
 
 impl Inner {
-    pub fn new(handle: DirHandle, scope: Scope, names: Names) -> Self {
-        Self::with(Some(Arc::new(handle)), scope, Arc::new(names))
+    /// `before` is the tree that the directory had in an earlier snapshot, if that is known.
+    pub fn new(handle: DirHandle, scope: Scope, names: Names, before: Option<ObjectId>) -> Self {
+        let inner = Self::with(Some(Arc::new(handle)), scope, Arc::new(names));
+        Self { before, ..inner }
     }
 
     fn with(handle: Option<Arc<DirHandle>>, scope: Scope, names: Arc<Names>) -> Self {
@@ -127,6 +135,7 @@ impl Inner {
             next: 0,
             same: None,
             links: Vec::new(),
+            before: None,
             old: Old::default(),
             build: Build::default(),
         }
@@ -160,6 +169,9 @@ impl Worker<'_, '_> {
             } else {
                 inner.old = Old::new(record.tree, record.fingerprints.iter().collect());
             }
+        } else if let Some(before) = inner.before {
+            // Without fingerprints nothing in it is trusted; but what changed is likely to be like it.
+            inner.old = Old::new(before, Vec::new());
         }
         if inner.same.is_none() {
             drop(inner);
@@ -185,6 +197,8 @@ impl Worker<'_, '_> {
                     stat,
                     print,
                     link: None,
+                    before: None,
+                    like: None,
                     found: Found::Open,
                 });
             }
@@ -270,15 +284,18 @@ impl Worker<'_, '_> {
                 .binary_search_by_key(&at, |link| link.0)
                 .ok()
                 .map(|i| inner.links[i].1);
-            let known = inner.old.find(self.scan.store, name, print).filter(|entry| {
-                entry.kind() == stat.kind && !(self.scan.request.trust_hash && stat.kind == Kind::File)
-            });
-            let found = match known {
-                Some(entry) if stat.kind != Kind::Directory => {
-                    self.scan.progress.add(1, 0);
-                    Found::Entry(Box::new(entry))
-                }
-                _ => Found::Open,
+            let is_doubted = self.scan.request.trust_hash && stat.kind == Kind::File;
+            let (found, before) = match inner.old.find(self.scan.store, name, print) {
+                Some(Known::Same(entry)) if entry.kind() == stat.kind && !is_doubted => match stat.kind {
+                    Kind::Directory => (Found::Open, Some(entry.node)),
+                    _ => {
+                        self.scan.progress.add(1, 0);
+                        (Found::Entry(Box::new(entry)), None)
+                    }
+                },
+                Some(Known::Same(entry)) => (Found::Open, Some(entry.node)),
+                Some(Known::Other(node)) => (Found::Open, Some(node)),
+                None => (Found::Open, None),
             };
             match (&found, stat.kind) {
                 (Found::Open, Kind::Directory) => children.push(window.len()),
@@ -290,6 +307,8 @@ impl Worker<'_, '_> {
                 stat,
                 print,
                 link,
+                before: before.map(Box::new),
+                like: inner.old.leaf(),
                 found,
             });
         }

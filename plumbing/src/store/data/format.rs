@@ -5,7 +5,10 @@ use std::path::Path;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::error::{Error, Result};
-use crate::limits::{BLOCK_BYTES_MAX, FRAME_OBJECTS_MAX, FRAME_RAW_BYTES_MAX, FRAME_STORED_BYTES_MAX};
+use crate::limits::{
+    BLOCK_BYTES_MAX, DELTA_BASES_MAX, DELTA_DEPTH_MAX, DELTA_WEIGHT_MAX, FRAME_OBJECTS_MAX, FRAME_RAW_BYTES_MAX,
+    FRAME_STORED_BYTES_MAX,
+};
 use crate::object::{HashAlgo, ObjectId, ObjectKind};
 
 /// The version of data files that this program writes.
@@ -16,6 +19,8 @@ pub const FILE_HEADER_BYTES: u64 = 64;
 pub const FRAME_HEADER_BYTES: usize = 72;
 /// Length of a row of a frame's table in bytes.
 pub const ROW_BYTES: usize = 36;
+/// Length of a part row of a delta frame's table in bytes.
+pub const PART_BYTES: usize = 12;
 /// Frames begin at multiples of this.
 pub const FRAME_ALIGN: u64 = 16;
 /// Length of the trailer behind a payload in bytes.
@@ -161,6 +166,19 @@ pub enum Codec {
     Raw = 0,
     /// One zstd frame without dictionary, content size or checksum.
     Zstd = 1,
+    /// Such a zstd frame for each object, with earlier objects as its prefix.
+    Delta = 2,
+}
+
+impl Codec {
+    /// Its name in what people and scripts read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Zstd => "zstd",
+            Self::Delta => "delta",
+        }
+    }
 }
 
 /// The header of a frame.
@@ -170,6 +188,8 @@ pub struct FrameHeader {
     pub kind: FrameKind,
     /// How its payload is stored.
     pub codec: Codec,
+    /// Base rows in the table; 0 unless the codec is [`Codec::Delta`].
+    pub bases: u16,
     /// Rows in the table.
     pub objects: u32,
     /// Length of the payload in bytes, decompressed.
@@ -185,7 +205,11 @@ pub struct FrameHeader {
 impl FrameHeader {
     /// Length of the table in bytes.
     pub fn table_bytes(&self) -> usize {
-        self.objects as usize * ROW_BYTES
+        let rows = self.objects as usize * ROW_BYTES;
+        match self.codec {
+            Codec::Raw | Codec::Zstd => rows,
+            Codec::Delta => rows + self.objects as usize * PART_BYTES + usize::from(self.bases) * ROW_BYTES,
+        }
     }
 
     /// Length of the frame in bytes, from its first byte to that of the next.
@@ -200,6 +224,7 @@ impl FrameHeader {
         out[..8].copy_from_slice(&(salt ^ FRAME_MAGIC).to_le_bytes());
         out[8] = self.kind as u8;
         out[9] = self.codec as u8;
+        out[10..12].copy_from_slice(&self.bases.to_le_bytes());
         out[12..16].copy_from_slice(&self.objects.to_le_bytes());
         out[16..20].copy_from_slice(&self.raw_bytes.to_le_bytes());
         out[20..24].copy_from_slice(&self.stored_bytes.to_le_bytes());
@@ -233,6 +258,7 @@ impl FrameHeader {
         let codec = match bytes[9] {
             0 => Codec::Raw,
             1 => Codec::Zstd,
+            2 => Codec::Delta,
             codec => return Err(format!("unknown codec {codec}")),
         };
         let mut digest = [0; 32];
@@ -240,16 +266,18 @@ impl FrameHeader {
         let header = Self {
             kind,
             codec,
+            bases: u16::from_le_bytes([bytes[10], bytes[11]]),
             objects: u32_at(bytes, 12),
             raw_bytes: u32_at(bytes, 16),
             stored_bytes: u32_at(bytes, 20),
             group: u64_at(bytes, 24),
             digest,
         };
-        if bytes[10..12] != [0; 2] {
-            return Err(format!("unknown flags {:02x?}", &bytes[10..12]));
+        if (codec == Codec::Delta) != (header.bases > 0) || (codec == Codec::Delta && kind != FrameKind::Objects) {
+            return Err(format!("{} bases in a frame of codec {}", header.bases, codec.name()));
         }
         if header.objects as usize > FRAME_OBJECTS_MAX
+            || usize::from(header.bases) > FRAME_OBJECTS_MAX
             || header.raw_bytes as usize > FRAME_RAW_BYTES_MAX
             || header.stored_bytes as usize > FRAME_STORED_BYTES_MAX
         {
@@ -318,6 +346,53 @@ impl Row {
             kind,
             bytes: length,
         })
+    }
+}
+
+/// How one object of a delta frame is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Length of its zstd frame in bytes.
+    pub stored_bytes: u32,
+    /// Its first base among the base rows.
+    pub first: u16,
+    /// How many bases follow each other there: at least 1.
+    pub count: u8,
+    /// How many objects lie between it and one that has no bases, at most, that one counted.
+    pub depth: u8,
+    /// How many objects are decompressed to get it, itself counted.
+    pub weight: u16,
+}
+
+impl Part {
+    /// Appends the 12 bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.stored_bytes.to_le_bytes());
+        out.extend_from_slice(&self.first.to_le_bytes());
+        out.extend_from_slice(&[self.count, self.depth]);
+        out.extend_from_slice(&self.weight.to_le_bytes());
+        out.extend_from_slice(&[0; 2]);
+    }
+
+    /// Reads 12 bytes of a frame with so many base rows; what is beyond a limit is none.
+    pub fn decode(bytes: &[u8; PART_BYTES], bases: u16) -> Option<Self> {
+        let part = Self {
+            stored_bytes: u32_at(bytes, 0),
+            first: u16::from_le_bytes([bytes[4], bytes[5]]),
+            count: bytes[6],
+            depth: bytes[7],
+            weight: u16::from_le_bytes([bytes[8], bytes[9]]),
+        };
+        let is_inside = u32::from(part.first) + u32::from(part.count) <= u32::from(bases);
+        let has_bases = (1..=DELTA_BASES_MAX).contains(&usize::from(part.count));
+        let is_bounded = (1..=DELTA_DEPTH_MAX).contains(&part.depth) && (2..=DELTA_WEIGHT_MAX).contains(&part.weight);
+        (is_inside && has_bases && is_bounded && bytes[10..] == [0; 2]).then_some(part)
+    }
+
+    /// Its bases as a range of the base rows.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        let first = usize::from(self.first);
+        first..first + usize::from(self.count)
     }
 }
 

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::delta::check_parts;
 use super::format::{
-    COMMIT_BYTES, Codec, Commit, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, ROW_BYTES,
-    Row, frame_digest, trailer,
+    COMMIT_BYTES, Commit, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, PART_BYTES, Part,
+    ROW_BYTES, Row, frame_digest, trailer,
 };
+pub use super::frame::Frame;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
-use crate::object::sha256x2::hash_all;
-use crate::object::{ObjectId, ObjectKind};
 
 /// Bytes read at once in the hope that they hold a frame's header and its table.
 const HEAD_GUESS_BYTES: usize = 8192;
@@ -37,15 +37,34 @@ pub struct Head {
     pub encoded: [u8; FRAME_HEADER_BYTES],
     /// The table.
     pub rows: Vec<Row>,
+    /// Of a delta frame: how each object is stored.
+    pub parts: Vec<Part>,
+    /// Of a delta frame: what its objects are compressed against.
+    pub bases: Vec<Row>,
 }
 
 impl Head {
+    /// The objects that the one in this slot is compressed against, in the order of its prefix; mostly none.
+    pub fn bases_of(&self, slot: u16) -> &[Row] {
+        let range = self.parts.get(usize::from(slot)).map(Part::range);
+        range.and_then(|range| self.bases.get(range)).unwrap_or_default()
+    }
+
+    /// The bytes of the table, as the digest covers them.
+    pub fn encode_table(&self) -> Vec<u8> {
+        let mut table = Vec::with_capacity(self.header.table_bytes());
+        self.rows.iter().for_each(|row| row.encode(&mut table));
+        self.parts.iter().for_each(|part| part.encode(&mut table));
+        self.bases.iter().for_each(|row| row.encode(&mut table));
+        table
+    }
+
     /// Offset of the byte behind the frame.
     pub fn end(&self) -> u64 {
         self.offset + self.header.frame_bytes()
     }
 
-    fn payload_offset(&self) -> u64 {
+    pub(super) fn payload_offset(&self) -> u64 {
         self.offset + (FRAME_HEADER_BYTES + self.header.table_bytes()) as u64
     }
 }
@@ -115,14 +134,8 @@ impl DataFile {
             let found = format!("{there:016x}");
             return Err(self.damaged(offset + 64, format_args!("header check {check:016x}"), found));
         }
-        let mut rows = Vec::with_capacity(header.objects as usize);
-        let mut total = 0u64;
-        for (slot, bytes) in table.chunks_exact(ROW_BYTES).enumerate() {
-            let at = offset + (FRAME_HEADER_BYTES + slot * ROW_BYTES) as u64;
-            let row = Row::decode(bytes).ok_or_else(|| self.damaged(at, "a row of a frame's table", "other bytes"))?;
-            total += u64::from(row.bytes);
-            rows.push(row);
-        }
+        let (rows, parts, bases) = self.table(offset, &header, table)?;
+        let total: u64 = rows.iter().map(|row| u64::from(row.bytes)).sum();
         let expected = match header.kind {
             FrameKind::Objects => total,
             FrameKind::Commit => COMMIT_BYTES as u64,
@@ -137,12 +150,40 @@ impl DataFile {
         }
         let mut encoded = [0; FRAME_HEADER_BYTES];
         encoded.copy_from_slice(&buffer[..FRAME_HEADER_BYTES]);
-        Ok(Some(Head {
+        let head = Head {
             offset,
             header,
             encoded,
             rows,
-        }))
+            parts,
+            bases,
+        };
+        check_parts(&head).map_err(|problem| self.damaged(offset, "a delta frame within its limits", problem))?;
+        Ok(Some(head))
+    }
+
+    /// Reads the table of the frame at `offset`: rows, part rows, base rows.
+    fn table(&self, offset: u64, header: &FrameHeader, table: &[u8]) -> Result<(Vec<Row>, Vec<Part>, Vec<Row>)> {
+        let rows_bytes = header.objects as usize * ROW_BYTES;
+        let (rows, rest) = table.split_at(rows_bytes.min(table.len()));
+        let bases_bytes = usize::from(header.bases) * ROW_BYTES;
+        let (parts, bases) = rest.split_at(rest.len().saturating_sub(bases_bytes));
+        let at = |bytes: usize| offset + (FRAME_HEADER_BYTES + bytes) as u64;
+        let read_rows = |from: usize, bytes: &[u8]| -> Result<Vec<Row>> {
+            let read = |(slot, bytes): (usize, &[u8])| {
+                let at = at(from + slot * ROW_BYTES);
+                Row::decode(bytes).ok_or_else(|| self.damaged(at, "a row of a frame's table", "other bytes"))
+            };
+            bytes.chunks_exact(ROW_BYTES).enumerate().map(read).collect()
+        };
+        let read_part = |(slot, bytes): (usize, &[u8; PART_BYTES])| {
+            let at = at(rows_bytes + slot * PART_BYTES);
+            Part::decode(bytes, header.bases)
+                .ok_or_else(|| self.damaged(at, "a part row within the limits", "other bytes"))
+        };
+        let found = parts.as_chunks::<PART_BYTES>().0.iter().enumerate().map(read_part);
+        let found = found.collect::<Result<Vec<Part>>>()?;
+        Ok((read_rows(0, rows)?, found, read_rows(rows_bytes + parts.len(), bases)?))
     }
 
     /// Reads one row of the table of the frame at `offset`, unchecked but for the row itself.
@@ -177,9 +218,7 @@ impl DataFile {
     /// Reads the payload of a frame and compares its digest and trailer.
     pub fn stored_checked(&self, head: &Head, into: &mut Vec<u8>) -> Result<()> {
         self.stored(head, into)?;
-        let mut table = Vec::with_capacity(head.header.table_bytes());
-        head.rows.iter().for_each(|row| row.encode(&mut table));
-        if frame_digest(&table, into) != head.header.digest {
+        if frame_digest(&head.encode_table(), into) != head.header.digest {
             return Err(self.damaged(
                 head.payload_offset(),
                 "a payload with the digest in its header",
@@ -315,173 +354,6 @@ pub fn check_commit(file: &DataFile, head: &Head, group: &[Head], first: u64) ->
             let found = found.map_or("something else".to_owned(), |commit| format!("{commit:?}"));
             Err(Error::damaged(&file.path, at, format_args!("{expected:?}"), found))
         }
-    }
-}
-
-/// A decompressed frame. Its buffers are reused from one read to the next.
-#[derive(Default)]
-pub struct Frame {
-    rows: Vec<Row>,
-    /// `starts[slot]` is the offset of an object in `payload`.
-    starts: Vec<u32>,
-    payload: Vec<u8>,
-    stored: Vec<u8>,
-    zstd: Option<zstd::zstd_safe::DCtx<'static>>,
-    path: PathBuf,
-    offset: u64,
-    /// The hash of every object was compared.
-    is_verified: bool,
-}
-
-impl std::fmt::Debug for Frame {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Frame({} objects, {} bytes)", self.rows.len(), self.payload.len())
-    }
-}
-
-impl Frame {
-    /// Objects in the frame.
-    pub fn count(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Length of all objects in bytes.
-    pub fn raw_bytes(&self) -> usize {
-        self.payload.len()
-    }
-
-    /// All bytes, whatever they are; not checked.
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
-    }
-
-    /// Kind, id and bytes of one object. The bytes are not hashed: see [`Frame::verified`].
-    pub fn object(&self, slot: u16) -> Option<(ObjectKind, ObjectId, &[u8])> {
-        let row = self.rows.get(usize::from(slot))?;
-        let start = *self.starts.get(usize::from(slot))? as usize;
-        Some((row.kind, row.id, self.payload.get(start..start + row.bytes as usize)?))
-    }
-
-    /// The bytes of one object after their hash was compared with `id`.
-    pub fn verified(&self, slot: u16, id: &ObjectId) -> Result<&[u8]> {
-        let at = self.offset + (FRAME_HEADER_BYTES + usize::from(slot) * ROW_BYTES) as u64;
-        let Some((_, found, bytes)) = self.object(slot) else {
-            return Err(Error::damaged(
-                &self.path,
-                at,
-                format_args!("object {id}"),
-                "no such row",
-            ));
-        };
-        if found != *id {
-            return Err(Error::damaged(
-                &self.path,
-                at,
-                format_args!("object {id}"),
-                format_args!("object {found}"),
-            ));
-        }
-        if self.is_verified {
-            return Ok(bytes);
-        }
-        let hash = ObjectId::hash(id.algo(), bytes);
-        if hash != *id {
-            let found = format!("bytes of {hash}");
-            return Err(Error::damaged(
-                &self.path,
-                self.offset,
-                format_args!("object {id}"),
-                found,
-            ));
-        }
-        Ok(bytes)
-    }
-
-    /// Reads and decompresses the frame at `offset`. The digest of the frame is not compared, since whoever uses an
-    /// object compares its hash.
-    pub fn read(&mut self, file: &DataFile, offset: u64) -> Result<()> {
-        self.is_verified = false;
-        self.rows.clear();
-        self.payload.clear();
-        let head = file
-            .head(offset)?
-            .ok_or_else(|| Error::damaged(&file.path, offset, "a frame", "the end of the file"))?;
-        self.read_payload(file, head)
-    }
-
-    /// Reads and decompresses the frame whose head is given.
-    pub fn read_payload(&mut self, file: &DataFile, head: Head) -> Result<()> {
-        file.stored(&head, &mut self.stored)?;
-        self.decompress_stored(file, head)
-    }
-
-    /// Reads the payload of the frame whose head is given as it is stored, and compares its digest.
-    pub fn read_stored_checked(&mut self, file: &DataFile, head: &Head) -> Result<()> {
-        file.stored_checked(head, &mut self.stored)
-    }
-
-    /// Decompresses what was read last.
-    pub fn decompress_stored(&mut self, file: &DataFile, head: Head) -> Result<()> {
-        self.is_verified = false;
-        self.rows.clear();
-        self.payload.clear();
-        let mut stored = std::mem::take(&mut self.stored);
-        let result = self.decompress(&file.path, &head, &mut stored);
-        self.stored = stored;
-        result?;
-        self.path.clone_from(&file.path);
-        self.offset = head.offset;
-        self.starts.clear();
-        let mut start = 0;
-        for row in &head.rows {
-            self.starts.push(start);
-            start += row.bytes;
-        }
-        self.rows = head.rows;
-        Ok(())
-    }
-
-    /// Compares the hashes of all objects, which is faster than one at a time where most of them are needed.
-    pub fn verify_all(&mut self) {
-        self.is_verified = self.all_match();
-    }
-
-    /// Whether every object has the hash that its row says.
-    pub fn all_match(&self) -> bool {
-        let Some(first) = self.rows.first() else { return true };
-        let algo = first.id.algo();
-        let objects: Vec<&[u8]> = (0..self.rows.len() as u16)
-            .filter_map(|slot| Some(self.object(slot)?.2))
-            .collect();
-        let rows = self.rows.iter();
-        objects.len() == self.rows.len()
-            && rows.clone().all(|row| row.id.algo() == algo)
-            && rows.zip(hash_all(algo, &objects)).all(|(row, hash)| row.id == hash)
-    }
-
-    fn decompress(&mut self, path: &Path, head: &Head, stored: &mut Vec<u8>) -> Result<()> {
-        let raw_bytes = head.header.raw_bytes as usize;
-        let failed = |found: String| {
-            let expected = format!("a payload of {raw_bytes} bytes");
-            Error::damaged(path, head.payload_offset(), expected, found)
-        };
-        match head.header.codec {
-            Codec::Raw => std::mem::swap(&mut self.payload, stored),
-            Codec::Zstd => {
-                // The declared length bounds what is written, whatever the stream says.
-                self.payload.reserve_exact(raw_bytes);
-                let context = self.zstd.get_or_insert_with(zstd::zstd_safe::DCtx::create);
-                context
-                    .decompress(&mut self.payload, stored)
-                    .map_err(|code| failed(format!("zstd: {}", zstd::zstd_safe::get_error_name(code))))?;
-            }
-        }
-        if self.payload.len() != raw_bytes {
-            let found = format!("{} bytes", self.payload.len());
-            self.payload.clear();
-            return Err(failed(found));
-        }
-        Ok(())
     }
 }
 

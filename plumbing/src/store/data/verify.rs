@@ -1,6 +1,7 @@
 //! Reading a data file whole, and finding frames behind damage.
 
-use super::format::{FILE_HEADER_BYTES, FRAME_ALIGN, FrameHeader, FrameKind};
+use super::delta::{Bases, NoBases};
+use super::format::{Codec, FILE_HEADER_BYTES, FRAME_ALIGN, FrameHeader, FrameKind};
 use super::read::{DataFile, Frame, Head, check_commit};
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
@@ -117,11 +118,25 @@ pub fn next_frame(file: &DataFile, from: u64, length: u64) -> Result<Option<u64>
     Ok(None)
 }
 
-/// Reads one frame and compares the hash of every object in it. Gives the objects that are hurt, with the reason.
-pub fn check_objects(file: &DataFile, head: Head, frame: &mut Frame) -> Result<Vec<(ObjectId, Error)>> {
+/// Reads one frame, with its bases from `bases`, and compares the hash of every object in it; without bases at hand, of a
+/// delta frame only the digest. Gives the objects that are hurt, with the reason.
+pub fn check_objects(
+    file: &DataFile,
+    head: Head,
+    frame: &mut Frame,
+    bases: Option<&dyn Bases>,
+) -> Result<Vec<(ObjectId, Error)>> {
     let ids: Vec<ObjectId> = head.rows.iter().map(|row| row.id).collect();
-    match frame.read_payload(file, head) {
-        Ok(()) => {}
+    let read = match bases {
+        None if head.header.codec == Codec::Delta => {
+            frame.clear();
+            frame.read_stored_checked(file, &head).map(|()| false)
+        }
+        bases => frame.read_payload(file, head, bases.unwrap_or(&NoBases)).map(|()| true),
+    };
+    match read {
+        Ok(false) => return Ok(Vec::new()),
+        Ok(true) => {}
         Err(Error::Damaged {
             path,
             offset,

@@ -24,6 +24,8 @@ use crate::object::HashAlgo;
 pub struct Sealed {
     /// How the payload is stored.
     pub codec: Codec,
+    /// Base rows in the table.
+    pub bases: u16,
     /// Length of the payload in bytes, decompressed.
     pub raw_bytes: u32,
     /// Objects in the table.
@@ -47,12 +49,19 @@ impl Sealed {
         let digest = frame_digest(&table, &stored);
         Self {
             codec,
+            bases: 0,
             raw_bytes,
             objects,
             table,
             stored,
             digest,
         }
+    }
+
+    /// The same for a delta frame whose table ends with so many base rows.
+    pub fn delta(bases: u16, raw_bytes: u32, objects: u32, table: Vec<u8>, stored: Vec<u8>) -> Self {
+        let sealed = Self::new(Codec::Delta, raw_bytes, objects, table, stored);
+        Self { bases, ..sealed }
     }
 }
 
@@ -285,6 +294,7 @@ impl Appender {
         let header = FrameHeader {
             kind,
             codec: frame.codec,
+            bases: frame.bases,
             objects: frame.objects,
             raw_bytes: frame.raw_bytes,
             stored_bytes: frame.stored.len() as u32,

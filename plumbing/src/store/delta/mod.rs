@@ -1,0 +1,342 @@
+//! Objects that are compressed against others of the store: where their bases come from.
+//!
+//! - here: reading them
+//! - [`pending`]: what waits to be compressed
+//! - [`settle`]: choosing among bases, compressing, and what does not pay
+//! - [`sweep`]: checking many
+//!
+//! To read an object of a delta frame:
+//!
+//! 1. The frame is held as it is stored, a few per cent of what is in it, in the same cache as decompressed ones.
+//! 2. Each of its bases is located by id and read in the same way, down to objects that have none.
+//! 3. Only what is asked for is decompressed, never the whole frame.
+//!
+//! The *root* of an object is what lies at the end of the chain of its first bases. Who reads many objects sorts them by
+//! the frames of their roots, has one of these at hand at a time ([`Near`]), and so decompresses each frame once.
+//!
+//! [`data::delta`](super::data::delta) bounds time and memory, whatever the tables say.
+
+pub(super) mod pending;
+pub(super) mod settle;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hashbrown::HashSet;
+use parking_lot::{Mutex, RwLock};
+
+pub use self::sweep::Leaning;
+use super::data::delta::{Bases, Decoder, Piece};
+use super::data::format::{Codec, FRAME_HEADER_BYTES, Row};
+use super::data::read::{DataFile, Head};
+use super::{Frame, Location, Store};
+use crate::error::{Error, Result};
+use crate::limits::DELTA_LINKS_MAX;
+use crate::object::ObjectId;
+
+/// Frames that are known to have no bases; about 40 bytes each.
+const PLAIN_MAX: usize = 64 << 10;
+
+/// What is done before the first delta frame is written.
+type BeforeFirst = Arc<dyn Fn() -> Result<()> + Send + Sync>;
+
+/// What a store keeps for objects that have bases.
+#[derive(Default)]
+pub(super) struct Deltas {
+    before_first: RwLock<Option<BeforeFirst>>,
+    /// Whether that was done.
+    begun: AtomicBool,
+    /// Frames that were found to be no delta frames.
+    plain: Mutex<HashSet<(u32, u64)>>,
+    decoders: Mutex<Vec<Decoder>>,
+}
+
+impl fmt::Debug for Deltas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Deltas(allowed: {})", self.before_first.read().is_some())
+    }
+}
+
+/// A frame in memory.
+#[derive(Debug)]
+pub(super) enum Loaded {
+    /// Decompressed.
+    Whole(Frame),
+    /// A delta frame as it is stored.
+    Parts(Parts),
+}
+
+/// A delta frame as it is stored.
+#[derive(Debug)]
+pub(super) struct Parts {
+    file: DataFile,
+    head: Head,
+    stored: Vec<u8>,
+    /// Where the bytes of each object begin in `stored`.
+    starts: Vec<u32>,
+}
+
+impl Loaded {
+    /// Memory that it takes in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(frame) => frame.raw_bytes(),
+            Self::Parts(parts) => parts.stored.len() + parts.head.header.table_bytes(),
+        }
+    }
+}
+
+impl Parts {
+    fn read(file: DataFile, head: Head) -> Result<Self> {
+        let mut stored = Vec::new();
+        file.stored(&head, &mut stored)?;
+        let mut starts = Vec::with_capacity(head.parts.len());
+        let mut start = 0;
+        for part in &head.parts {
+            starts.push(start);
+            start += part.stored_bytes;
+        }
+        Ok(Self {
+            file,
+            head,
+            stored,
+            starts,
+        })
+    }
+
+    fn append(&self, slot: u16, out: &mut Vec<u8>, bases: &dyn Bases, decoder: &mut Decoder) -> Result<()> {
+        let mut at = self.starts.get(usize::from(slot)).map_or(usize::MAX, |&at| at as usize);
+        let piece = Piece::new(&self.file.path, &self.head, slot, &self.stored, &mut at)?;
+        piece.append_to(out, bases, decoder)
+    }
+}
+
+/// A store with one decompressed frame of it at hand.
+#[derive(Clone, Copy, Debug)]
+pub struct Near<'a> {
+    store: &'a Store,
+    frame: Option<((u32, u64), &'a Frame)>,
+}
+
+impl Bases for Near<'_> {
+    fn append(&self, base: &Row, out: &mut Vec<u8>, decoder: &mut Decoder) -> Result<()> {
+        self.append_base(base, out, self, decoder)
+    }
+}
+
+impl<'a> Near<'a> {
+    /// With the frame that was read from `at`.
+    pub fn new(store: &'a Store, at: Location, frame: &'a Frame) -> Self {
+        let frame = Some(((at.file, at.frame), frame));
+        Self { store, frame }
+    }
+
+    /// Puts the bytes of the object at `at`, whose id must be `id`, in place of those of `out`; their hash is compared.
+    pub fn read(&self, at: Location, id: &ObjectId, out: &mut Vec<u8>) -> Result<()> {
+        out.clear();
+        let mut decoder = self.store.deltas.decoders.lock().pop().unwrap_or_default();
+        decoder.begin();
+        let done = self.append_at(at, id, out, self, &mut decoder);
+        self.store.deltas.decoders.lock().push(decoder);
+        done?;
+        self.store.check_hash(at, id, out)
+    }
+
+    /// Appends the bytes of the object at `at`, not hashed; an error if `object` is among those that it is made from.
+    fn append_without(&self, at: Location, row: &Row, object: &ObjectId, out: &mut Vec<u8>) -> Result<()> {
+        let mut decoder = self.store.deltas.decoders.lock().pop().unwrap_or_default();
+        decoder.begin_without(*object);
+        let done = self.append_at(at, &row.id, out, self, &mut decoder);
+        self.store.deltas.decoders.lock().push(decoder);
+        done
+    }
+
+    /// Appends the bytes of an object that others are made from; its own bases come from `bases`.
+    fn append_base(&self, base: &Row, out: &mut Vec<u8>, bases: &dyn Bases, decoder: &mut Decoder) -> Result<()> {
+        let needed_as = "base of other objects";
+        let at = self.store.locate_needed(&base.id)?;
+        let at = at.ok_or(Error::Missing { id: base.id, needed_as })?;
+        self.append_at(at, &base.id, out, bases, decoder)
+    }
+
+    fn append_at(
+        &self,
+        at: Location,
+        id: &ObjectId,
+        out: &mut Vec<u8>,
+        bases: &dyn Bases,
+        decoder: &mut Decoder,
+    ) -> Result<()> {
+        if let Some((key, frame)) = self.frame
+            && key == (at.file, at.frame)
+        {
+            return self.store.append_of(frame, at, id, out);
+        }
+        match &*self.store.load(at)? {
+            Loaded::Whole(frame) => self.store.append_of(frame, at, id, out),
+            Loaded::Parts(parts) => match parts.head.rows.get(usize::from(at.slot)) {
+                Some(row) if row.id == *id => parts.append(at.slot, out, bases, decoder),
+                _ => Err(self.store.no_such_row(at, id)),
+            },
+        }
+    }
+}
+
+impl Store {
+    /// Lets writers store objects as differences from others; `before_first` is called once, before the first of these
+    /// is written, and must have made it known that they are there.
+    pub fn allow_deltas(&self, before_first: impl Fn() -> Result<()> + Send + Sync + 'static) {
+        *self.deltas.before_first.write() = Some(Arc::new(before_first));
+    }
+
+    /// Whether writers may store objects as differences from others.
+    pub(super) fn allows_deltas(&self) -> bool {
+        self.options.delta.enabled && !self.is_single() && self.deltas.before_first.read().is_some()
+    }
+
+    /// To be called before a delta frame is written.
+    pub(super) fn begin_deltas(&self) -> Result<()> {
+        if self.deltas.begun.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let before_first = self.deltas.before_first.read().clone();
+        match before_first {
+            Some(before_first) => before_first()?,
+            None => {
+                return Err(Error::invalid(
+                    "delta frame",
+                    self.place().display(),
+                    "they are not allowed here",
+                ));
+            }
+        }
+        self.deltas.begun.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// The objects that the one at `at` is compressed against; mostly none. Nothing is decompressed.
+    pub fn bases_at(&self, at: Location) -> Result<Vec<Row>> {
+        Ok(match self.parts(at)?.as_deref() {
+            Some(Loaded::Parts(parts)) => parts.head.bases_of(at.slot).to_vec(),
+            _ => Vec::new(),
+        })
+    }
+
+    /// Where the chain of first bases of the object at `at` ends; `at` itself where it has none.
+    pub fn root_of(&self, at: Location) -> Result<Location> {
+        let mut root = at;
+        for _ in 0..DELTA_LINKS_MAX {
+            let parts = self.parts(root)?;
+            let Some(Loaded::Parts(parts)) = parts.as_deref() else {
+                return Ok(root);
+            };
+            let base = parts.head.bases_of(root.slot).first();
+            let Some(base) = base.map(|base| self.locate(&base.id)).transpose()?.flatten() else {
+                break;
+            };
+            root = base;
+        }
+        // What is wrong with it shows when it is read.
+        Ok(root)
+    }
+
+    /// How deep the chain below the object at `at` is, and how many objects getting it takes.
+    pub(super) fn depth_and_weight(&self, at: Location) -> Result<(u8, u16)> {
+        Ok(match self.parts(at)?.as_deref() {
+            Some(Loaded::Parts(parts)) => match parts.head.parts.get(usize::from(at.slot)) {
+                Some(part) => (part.depth, part.weight),
+                None => (0, 1),
+            },
+            _ => (0, 1),
+        })
+    }
+
+    /// The frame at `at` if it is a delta frame.
+    fn parts(&self, at: Location) -> Result<Option<Arc<Loaded>>> {
+        let key = (at.file, at.frame);
+        if self.deltas.plain.lock().contains(&key) {
+            return Ok(None);
+        }
+        if let Some(loaded) = self.frames.get(key) {
+            return Ok(matches!(&*loaded, Loaded::Parts(_)).then_some(loaded));
+        }
+        let (file, head) = self.head(at)?;
+        if head.header.codec == Codec::Delta {
+            return self.keep(key, Loaded::Parts(Parts::read(file, head)?)).map(Some);
+        }
+        let mut plain = self.deltas.plain.lock();
+        if plain.len() >= PLAIN_MAX {
+            plain.clear();
+        }
+        plain.insert(key);
+        Ok(None)
+    }
+
+    /// The frame at `at` from the cache or from its data file.
+    fn load(&self, at: Location) -> Result<Arc<Loaded>> {
+        let key = (at.file, at.frame);
+        if let Some(loaded) = self.frames.get(key) {
+            return Ok(loaded);
+        }
+        let (file, head) = self.head(at)?;
+        if head.header.codec == Codec::Delta {
+            return self.keep(key, Loaded::Parts(Parts::read(file, head)?));
+        }
+        let mut frame = Frame::default();
+        frame.read_payload(&file, head, &self.near())?;
+        self.keep(key, Loaded::Whole(frame))
+    }
+
+    fn keep(&self, key: (u32, u64), loaded: Loaded) -> Result<Arc<Loaded>> {
+        let loaded = Arc::new(loaded);
+        self.frames.put(key, loaded.clone());
+        Ok(loaded)
+    }
+
+    /// The store as a source of bases.
+    pub fn near(&self) -> Near<'_> {
+        let frame = None;
+        Near { store: self, frame }
+    }
+
+    fn append_of(&self, frame: &Frame, at: Location, id: &ObjectId, out: &mut Vec<u8>) -> Result<()> {
+        match frame.object(at.slot) {
+            Some((_, found, bytes)) if found == *id => {
+                out.extend_from_slice(bytes);
+                Ok(())
+            }
+            _ => Err(self.no_such_row(at, id)),
+        }
+    }
+
+    fn no_such_row(&self, at: Location, id: &ObjectId) -> Error {
+        let path = self.data_file(at.file).map(|file| file.path).unwrap_or_default();
+        Error::damaged(
+            path,
+            at.frame,
+            format_args!("object {id}"),
+            "another in its row, or none",
+        )
+    }
+
+    /// Compares the hash of an object that was read from `at`. Where it has bases, those that are hurt are named.
+    fn check_hash(&self, at: Location, id: &ObjectId, bytes: &[u8]) -> Result<()> {
+        let hash = ObjectId::hash(id.algo(), bytes);
+        if hash == *id {
+            return Ok(());
+        }
+        let mut found = format!("bytes of {hash}");
+        for base in self.bases_at(at)? {
+            if let Err(error) = self.get(&base.id) {
+                found.push_str(&format!("; it is made from object {}: {error}", base.id));
+            }
+        }
+        let path = self.data_file(at.file)?.path;
+        let row = (FRAME_HEADER_BYTES + usize::from(at.slot) * super::data::format::ROW_BYTES) as u64;
+        Err(Error::damaged(path, at.frame + row, format_args!("object {id}"), found))
+    }
+}
