@@ -1012,7 +1012,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__dup)
-            opts="-0 -C -c -q -v -h --min-size --max-size --name --exclude --one-file-system --null --action --keep --mix-owners --yes --trust --repo --quiet --verbose --color --json --progress --help"
+            opts="-0 -C -c -q -v -h --min-size --max-size --name --exclude --one-file-system --null --as-found --action --keep --mix-owners --yes --trust --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

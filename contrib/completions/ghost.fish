@@ -211,6 +211,7 @@ always\t'Always'
 never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand dup" -l one-file-system -d 'Leave out what is mounted below'
 complete -c ghost -n "__fish_ghost_using_subcommand dup" -s 0 -l null -d 'End each path with NUL, and each group with one more'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l as-found -d 'Print each file that equals one met before as soon as that is known, as FILE = FIRST, in no order'
 complete -c ghost -n "__fish_ghost_using_subcommand dup" -l mix-owners -d 'Link files together also where owner, mode or attributes differ'
 complete -c ghost -n "__fish_ghost_using_subcommand dup" -l yes -d 'Do it'
 complete -c ghost -n "__fish_ghost_using_subcommand dup" -s q -l quiet -d 'Say nothing but errors and what was asked for'

@@ -134,6 +134,22 @@ pub fn revision(app: &App, repository: &Repository, text: &OsStr) -> Result<OsSt
     Ok(OsString::from_vec(revision))
 }
 
+/// The hash of the ids in the bundle that `text` names.
+pub fn algo(app: &App, text: &OsStr) -> Result<HashAlgo> {
+    Ok(open(app, &split(app, text).0)?.store().algo())
+}
+
+/// The repository that the bundle which `text` names is attached to: that of the working directory, unless there is none
+/// or its ids are made by another hash.
+pub fn repository_of(app: &App, text: &OsStr) -> Result<Repository> {
+    let algo = algo(app, text)?;
+    match app.repository() {
+        Ok(repository) if repository.store.algo() == algo => Ok(repository),
+        Ok(_) | Err(Error::NoRepository { .. }) => scratch(app, algo),
+        Err(error) => Err(error),
+    }
+}
+
 /// An empty repository in memory, with the settings of the user and of this run.
 pub fn scratch(app: &App, algo: HashAlgo) -> Result<Repository> {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());

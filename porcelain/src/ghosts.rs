@@ -26,14 +26,39 @@ use crate::ui::time::rfc3339;
 /// Contents that one prefix may name before it is called ambiguous.
 const CANDIDATES_MAX: usize = 16;
 
-/// Opens the catalogue. One that is damaged is moved aside, which is said.
-pub fn open(app: &mut App, repository: &Repository) -> Outcome<Catalogue> {
+/// Opens the catalogue for walks that recall what it knows of files. One that is damaged is moved aside, which is said.
+pub fn open_to_recall(app: &mut App, repository: &Repository) -> Outcome<Catalogue> {
     let path = repository.ghost_dir.join(catalogue::FILE);
     let opened = Catalogue::open(&path, app.environment.clock())?;
     if let Some(aside) = opened.moved_aside {
         tell_abandoned(app, &aside);
     }
     Ok(opened.catalogue)
+}
+
+/// Opens the catalogue, with rows for all that is known of live files.
+fn open(app: &mut App, repository: &Repository) -> Outcome<Catalogue> {
+    let mut catalogue = open_to_recall(app, repository)?;
+    match unfold(app, repository, &mut catalogue) {
+        Err(Failure::Library(error)) if is_damage(repository, &error) => {
+            drop(catalogue);
+            abandon(app, repository)?;
+            open_to_recall(app, repository)
+        }
+        result => result.map(|()| catalogue),
+    }
+}
+
+fn unfold(app: &mut App, repository: &Repository, catalogue: &mut Catalogue) -> Outcome {
+    if catalogue.is_read_only() {
+        app.output
+            .warn("nothing can be written where the catalogue is: what was found last may be missing");
+        return Ok(());
+    }
+    let progress = Arc::new(app.gentle(repository));
+    let _monitor = app.monitor(&progress, &repository.config)?;
+    catalogue.unfold(&progress)?;
+    Ok(())
 }
 
 /// Opens the catalogue and adds what snapshots hold that were taken since.
@@ -52,6 +77,9 @@ pub fn open_current(app: &mut App, repository: &Repository) -> Outcome<Catalogue
 }
 
 fn catch_up(app: &mut App, repository: &Repository, catalogue: &mut Catalogue) -> Outcome {
+    if catalogue.is_read_only() {
+        return Ok(());
+    }
     let progress = Arc::new(app.gentle(repository));
     let problems = {
         let _monitor = app.monitor(&progress, &repository.config)?;

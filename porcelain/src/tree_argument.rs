@@ -2,8 +2,8 @@
 //!
 //! | text | meaning |
 //! | --- | --- |
-//! | `snap:FILE.gs` | the snapshot in a file |
-//! | `gfs:FILE.gfs` | the newest tree of a bundle |
+//! | `snap:FILE.gs` | the snapshot in a file, or a path in it: `snap:FILE.gs:PATH` |
+//! | `gfs:FILE.gfs` | the newest tree of a bundle, or what follows names: [`bundles`] |
 //! | `path:PATH` | a directory or file as it is now |
 //! | `rev:REV` | a snapshot, tree or path in one: `ghost help revisions` |
 //! | anything else | a path if there is something, else a revision |
@@ -18,12 +18,11 @@ use std::sync::Arc;
 
 use bstr::BString;
 use ghost_plumbing::Error;
-use ghost_plumbing::bundle::Bundle;
 use ghost_plumbing::ghosts::forest::Forest;
 use ghost_plumbing::ghosts::live::Live;
 use ghost_plumbing::ghosts::recall::Recall;
 use ghost_plumbing::ghosts::stored::Stored;
-use ghost_plumbing::object::{HashAlgo, Node, ObjectSource};
+use ghost_plumbing::object::{HashAlgo, Node};
 use ghost_plumbing::refs::Named;
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::repository::config::Trust;
@@ -31,6 +30,7 @@ use ghost_plumbing::walk::cache::Cutoff;
 use ghost_plumbing::walk::{RuleOptions, Rules};
 
 use crate::app::App;
+use crate::bundles;
 use crate::commands::snapshot::COARSE;
 use crate::error::{Failure, Outcome, Report};
 use crate::ghosts;
@@ -109,7 +109,7 @@ fn is_nothing(text: &OsStr) -> Failure {
     Failure::other(message, "check the spelling; `ghost log` lists the snapshots")
 }
 
-/// The node that a revision names: a directory, or a file.
+/// The node that a revision, or a text that names something in a bundle, names: a directory, or a file.
 fn node_of(app: &App, repository: &Repository, text: &OsStr) -> Outcome<Node> {
     let named = match app.resolve(repository, text) {
         Err(Error::NotFound { .. }) => {
@@ -169,25 +169,11 @@ pub struct Trees {
 enum Tree {
     Live(Box<Live>),
     Stored {
-        source: Source,
+        repository: Box<Repository>,
         node: Node,
         label: BString,
         algo: HashAlgo,
     },
-}
-
-enum Source {
-    Repository(Box<Repository>),
-    Bundle(Box<Bundle>),
-}
-
-impl Source {
-    fn objects(&self) -> &dyn ObjectSource {
-        match self {
-            Self::Repository(repository) => &repository.store,
-            Self::Bundle(bundle) => bundle.store(),
-        }
-    }
 }
 
 /// Opens trees. A live one is one that is there; the catalogue of the repository, if there is one, says what is known of
@@ -198,21 +184,10 @@ pub fn open(app: &mut App, texts: &[OsString], manner: &Manner) -> Outcome<Trees
         Err(Error::NoRepository { .. }) => None,
         found => Some(found?),
     };
-    let mut bundles = Vec::new();
-    for argument in &arguments {
-        bundles.push(match argument {
-            TreeArgument::SnapshotFile(path) | TreeArgument::Bundle(path) => {
-                Some(Bundle::open(app.disk.clone(), &app.environment.absolute(path))?)
-            }
-            _ => None,
-        });
-    }
-    let stored = bundles.iter().flatten().map(|bundle| bundle.store().algo());
-    let algo = repository
-        .as_ref()
-        .map(|repository| repository.store.algo())
-        .or_else(|| stored.clone().next());
-    let algo = algo.unwrap_or_default();
+    let named = texts.iter().filter(|text| bundles::is_named(text));
+    let stored: Vec<HashAlgo> = named.map(|text| bundles::algo(app, text)).collect::<Result<_, _>>()?;
+    let algo = repository.as_ref().map(|repository| repository.store.algo());
+    let algo = algo.or_else(|| stored.first().copied()).unwrap_or_default();
     let is_live = |argument: &TreeArgument| matches!(argument, TreeArgument::Live(_));
     let recall = match &repository {
         Some(repository) if !manner.reads_all && arguments.iter().any(is_live) => recall(app, repository),
@@ -228,9 +203,10 @@ pub fn open(app: &mut App, texts: &[OsString], manner: &Manner) -> Outcome<Trees
         rules,
         recall: recall.clone(),
     };
-    let all = arguments.into_iter().zip(texts).zip(bundles);
-    let trees = all.map(|((argument, text), bundle)| opening.tree(argument, text, bundle));
-    let trees = trees.collect::<Outcome<_>>()?;
+    let all = arguments.into_iter().zip(texts);
+    let trees = all
+        .map(|(argument, text)| opening.tree(argument, text))
+        .collect::<Outcome<_>>()?;
     Ok(Trees { trees, recall })
 }
 
@@ -243,45 +219,31 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    fn tree(&mut self, argument: TreeArgument, text: &OsStr, bundle: Option<Bundle>) -> Outcome<Tree> {
+    fn tree(&mut self, argument: TreeArgument, text: &OsStr) -> Outcome<Tree> {
         let algo = self.algo;
-        match (argument, bundle) {
-            (TreeArgument::Live(path), _) => {
+        let (repository, text) = match argument {
+            TreeArgument::Live(path) => {
                 let whole = self.app.environment.resolved(&path);
                 let live = Live::open(&whole, path.as_os_str().as_bytes(), algo, self.rules.clone())?;
-                Ok(Tree::Live(Box::new(match &self.recall {
+                return Ok(Tree::Live(Box::new(match &self.recall {
                     Some(recall) => live.recalling(recall.clone()),
                     None => live,
-                })))
+                })));
             }
-            (TreeArgument::Revision(revision), _) => {
-                let repository = match self.app.repository() {
-                    Err(Error::NoRepository { .. }) => return Err(is_nothing(&revision)),
-                    found => found?,
-                };
-                Ok(Tree::Stored {
-                    node: node_of(self.app, &repository, &revision)?,
-                    source: Source::Repository(Box::new(repository)),
-                    label: revision.as_bytes().into(),
-                    algo,
-                })
+            TreeArgument::Revision(revision) => match self.app.repository() {
+                Err(Error::NoRepository { .. }) => return Err(is_nothing(&revision)),
+                found => (found?, revision),
+            },
+            TreeArgument::SnapshotFile(_) | TreeArgument::Bundle(_) => {
+                (bundles::repository_of(self.app, text)?, text.to_owned())
             }
-            (TreeArgument::SnapshotFile(path) | TreeArgument::Bundle(path), bundle) => {
-                let label = BString::from(text.as_bytes());
-                let nothing = || Error::NotFound {
-                    what: "tree in the bundle",
-                    name: show::bytes(path.as_os_str().as_encoded_bytes()),
-                };
-                let bundle = bundle.ok_or_else(nothing)?;
-                let (tree, _) = bundle.tree_of(bundle.top().ok_or_else(nothing)?)?;
-                Ok(Tree::Stored {
-                    source: Source::Bundle(Box::new(bundle)),
-                    node: Node::Directory { tree },
-                    label,
-                    algo,
-                })
-            }
-        }
+        };
+        Ok(Tree::Stored {
+            node: node_of(self.app, &repository, &text)?,
+            repository: Box::new(repository),
+            label: text.as_bytes().into(),
+            algo,
+        })
     }
 }
 
@@ -292,7 +254,7 @@ fn recall(app: &mut App, repository: &Repository) -> Option<Arc<Recall>> {
         return None;
     }
     let looked = app.environment.clock();
-    let catalogue = match ghosts::open(app, repository) {
+    let catalogue = match ghosts::open_to_recall(app, repository) {
         Ok(catalogue) => catalogue,
         Err(failure) => {
             let why = Report::of(&failure).message.unwrap_or_default();
@@ -300,6 +262,12 @@ fn recall(app: &mut App, repository: &Repository) -> Option<Arc<Recall>> {
             return None;
         }
     };
+    if catalogue.is_read_only() {
+        app.output.note(
+            0,
+            "nothing can be written where the catalogue is: what is learnt is not kept",
+        );
+    }
     let host = app.host(repository.settings());
     let cutoff = Cutoff::new(looked, COARSE);
     Some(Arc::new(Recall::new(catalogue, &host, looked, cutoff)))
@@ -312,11 +280,11 @@ impl Trees {
             match tree {
                 Tree::Live(live) => Look::Live(live),
                 Tree::Stored {
-                    source,
+                    repository,
                     node,
                     label,
                     algo,
-                } => Look::Stored(Stored::new(source.objects(), node.clone(), label, *algo)),
+                } => Look::Stored(Stored::new(&repository.store, node.clone(), label, *algo)),
             }
         }
         self.trees.iter().map(look).collect()

@@ -3,14 +3,19 @@
 
 usage: dup.py kernel DIR [options]    the tree DIR/linux-old (see inputs.py) beside two copies of it with edits
        dup.py trees PATH... [options] trees that are there, such as /usr; nothing in them is changed
+       dup.py million [options]       a million small files; ghost alone, for its memory
 
 Each run does, in turns that begin with another one each time:
   ghost cold   `ghost dup` in a new repository: its catalogue is made on the way
   ghost warm   the same again, with nothing changed
   ghost bare   `ghost dup` without a repository
+  as found     `ghost dup --as-found` without a repository: each duplicate as soon as it is known
+  first        the same until its first line, cold
   fclones      `fclones group -A -. `, jdupes `-r`, rdfind `-dryrun true`, each as it is without further options
   scan         `ghost scan` into a new repository
   sha256sum    all files, by as many processes as there are cores
+  condense     `ghost condense` of the trees into a new snap: file; only with million, or with --steps
+  condense all the same into a new gfs: file, with all bytes; as condense
 
 The page cache is warmed before. All tools must find the same groups: sets of inodes with the same bytes, empty files left
 out. Peers that are not installed are left out and named.
@@ -19,7 +24,7 @@ Writes NAME.json (every measurement) and NAME.txt (medians, ratios, what became 
 """
 import argparse, datetime, json, os, random, re, shutil, statistics, subprocess, sys, tempfile, time
 
-import bench
+import bench, inputs
 from bench import say
 
 TARGETS = [
@@ -33,8 +38,9 @@ RSS_MIB = 150
 
 def arguments():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("mode", choices=["kernel", "trees"])
-    ap.add_argument("paths", nargs="+", help="the folder of the input, or the trees")
+    ap.add_argument("mode", choices=["kernel", "trees", "million"])
+    ap.add_argument("paths", nargs="*", help="the folder of the input, or the trees")
+    ap.add_argument("--bin", help="a folder with peers that are not in PATH")
     ap.add_argument("--ghost", default="ghost", help="the binary to measure")
     ap.add_argument("--steps", help="a,b,c: only these")
     ap.add_argument("--runs", type=int, default=3)
@@ -48,6 +54,12 @@ def arguments():
     a.work = os.path.abspath(a.work)
     a.name = a.name or f"dup-{a.mode}-{datetime.date.today()}"
     a.paths = [os.path.abspath(p) for p in a.paths]
+    if bool(a.paths) != (a.mode != "million"):
+        ap.error("kernel wants one folder, trees at least one; million makes its own")
+    if a.bin:
+        os.environ["PATH"] = os.path.abspath(a.bin) + os.pathsep + os.environ["PATH"]
+    if a.mode == "million":
+        a.steps = a.steps or "ghost cold,ghost warm,ghost bare,as found,scan,condense,condense all"
     if a.mode == "kernel" and not os.path.isdir(os.path.join(a.paths[0], "linux-old")):
         ap.error(f"{a.paths[0]} holds no linux-old: make it with `inputs.py kernel {a.paths[0]}`")
     return a
@@ -95,7 +107,13 @@ def inode(path):
 
 def groups_of(step, out, results):
     """What a tool found, as sets of inodes: the same whatever name of an inode it tells."""
-    if step.startswith("ghost"):
+    if step == "as found":
+        by_first = {}
+        for g in map(json.loads, open(out)):
+            if g["type"] == "duplicate":
+                by_first.setdefault(g["first"]["path"], [g["first"]["path"]]).append(g["path"])
+        found = by_first.values()
+    elif step.startswith("ghost"):
         found = [[f["path"] for f in g["files"]] for g in map(json.loads, open(out)) if g["type"] == "duplicates"]
     elif step == "fclones":
         found = [g["files"] for g in json.load(open(out))["groups"]]
@@ -125,19 +143,30 @@ class Dup:
             self.trees = [os.path.join(a.work, "trees")]
             say("making the copies")
             plant(os.path.join(a.paths[0], "linux-old"), self.trees[0])
+        if a.mode == "million":
+            self.trees = [os.path.join(a.work, "million")]
+            if not os.path.isdir(self.trees[0]):
+                say("making a million files")
+                inputs.million(self.trees[0])
+        self.bundle = os.path.join(a.work, "united")
         t = " ".join(f"'{p}'" for p in self.trees)
         g = f"{a.ghost} --repo {self.repo}"
         self.steps = {
             "ghost cold": (a.ghost, f"{g} dup --json {t}", f"{a.ghost} --version"),
             "ghost warm": (a.ghost, f"{g} dup --json {t}", f"{a.ghost} --version"),
             "ghost bare": (a.ghost, f"cd / && {a.ghost} dup --json {t}", f"{a.ghost} --version"),
+            "as found": (a.ghost, f"cd / && {a.ghost} dup --as-found --json {t}", f"{a.ghost} --version"),
+            "first": (a.ghost, f"cd / && ({a.ghost} dup --as-found {t} 2> /dev/null || true) | head -n 1", f"{a.ghost} --version"),
             "fclones": ("fclones", f"fclones group -A -. -f json {t}", "fclones --version"),
             "jdupes": ("jdupes", f"jdupes -r -q {t}", "jdupes -v | head -1"),
             "rdfind": ("rdfind", f"rdfind -dryrun true -outputname {self.results} {t}", "rdfind --version"),
             "scan": (a.ghost, f"{g} scan {t}", f"{a.ghost} --version"),
             "sha256sum": ("sha256sum", f"find {t} -type f -print0 | xargs -0 -P {os.cpu_count()} -n 512 sha256sum", "sha256sum --version | head -1"),
         }
-        asked = a.steps.split(",") if a.steps else list(self.steps)
+        peers = list(self.steps)
+        self.steps["condense"] = (a.ghost, f"cd / && {a.ghost} condense -q {t} snap:{self.bundle}.gs", f"{a.ghost} --version")
+        self.steps["condense all"] = (a.ghost, f"cd / && {a.ghost} condense -q {t} gfs:{self.bundle}.gfs", f"{a.ghost} --version")
+        asked = a.steps.split(",") if a.steps else peers
         unknown = [s for s in asked if s not in self.steps]
         if unknown:
             sys.exit(f"dup.py: no step {unknown[0]!r}; there are {', '.join(self.steps)}")
@@ -163,6 +192,9 @@ class Dup:
             self.fresh()
             # What changed within the last moments is never trusted: the trees are older than that by now.
             subprocess.run(["bash", "-c", self.steps[step][1]], check=True, env=self.env, stdout=subprocess.DEVNULL)
+        for end in (".gs", ".gfs"):
+            if os.path.exists(self.bundle + end):
+                os.remove(self.bundle + end)
         load = os.getloadavg()[0]
         with open(self.out, "wb") as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as took:
             p = subprocess.Popen(["bash", "-c", f'exec "$0" "$@" 3>&{took.fileno()}', f"{self.bin}/measure", "bash", "-o", "pipefail", "-c", self.steps[step][1]],
@@ -206,7 +238,7 @@ class Dup:
     def store(self):
         os.makedirs(self.a.out, exist_ok=True)
         base = os.path.join(self.a.out, self.a.name)
-        reference = self.agree.get("ghost cold") or self.agree.get("ghost bare") or set()
+        reference = next((self.agree[s] for s in ("ghost cold", "ghost bare", "as found") if s in self.agree), set())
         differ = {s: [len(f - reference), len(reference - f)] for s, f in self.agree.items() if f != reference}
         self.head["groups_differ"] = differ
         with open(base + ".json", "w") as f:
@@ -234,7 +266,7 @@ def table(head, runs, groups):
         if step in med and other in med:
             ratio = med[step]["wall"] / med[other]["wall"]
             o.append(f"{step} / {other}: {ratio:.3f}; target at most {most}: {'met' if ratio <= most else 'MISSED'}")
-    peak = max((med[s]["rss"] for s in med if s.startswith(("ghost", "scan"))), default=None)
+    peak = max((med[s]["rss"] for s in med if s not in ("fclones", "jdupes", "rdfind", "sha256sum")), default=None)
     if peak is not None:
         o.append(f"peak memory of ghost: {peak:.0f} MiB; target at most {RSS_MIB}: {'met' if peak <= RSS_MIB else 'MISSED'}")
     if head["groups_differ"]:

@@ -62,14 +62,29 @@ impl Bundle {
     /// Bytes that are nowhere to be had are not an error: they are told in [`Added::missing`] and the root is not
     /// complete. Fails where an object that describes is missing, where another process adds to the bundle, and with
     /// [`Error::Interrupted`]; then the bundle holds what it held.
-    pub fn add(&mut self, from: &Store, addition: Addition, progress: &Progress) -> Result<Added> {
+    pub fn add(&mut self, from: &Store, mut addition: Addition, progress: &Progress) -> Result<Added> {
+        let texts = std::mem::take(&mut addition.descriptors);
+        self.add_described(from, addition, texts.into_iter().map(Ok), progress)
+    }
+
+    /// As [`add`](Self::add), with texts of descriptors that are made when they are written, behind those of `addition`.
+    pub fn add_described(
+        &mut self,
+        from: &Store,
+        mut addition: Addition,
+        texts: impl Iterator<Item = Result<Vec<u8>>>,
+        progress: &Progress,
+    ) -> Result<Added> {
+        let before = std::mem::take(&mut addition.descriptors).into_iter().map(Ok);
         let plan = self.plan(from, addition, progress)?;
-        if is_same(&plan.roots, &self.roots) && plan.descriptors.is_empty() {
+        let mut texts = self.new_descriptors(before.chain(texts))?;
+        let first = texts.next().transpose()?;
+        if is_same(&plan.roots, &self.roots) && first.is_none() {
             return Ok(plan.added);
         }
         progress.set_phase(Phase::Writing);
         let writer = self.store.writer()?;
-        write(&writer, from, &plan, progress)?;
+        write(&writer, from, &plan, first.map(Ok).into_iter().chain(texts), progress)?;
         progress.check()?;
         progress.set_phase(Phase::Finishing);
         writer.commit()?;
@@ -81,7 +96,9 @@ impl Bundle {
 
     /// Adds texts of descriptors alone, those that are not here yet.
     pub fn add_descriptors(&mut self, texts: Vec<Vec<u8>>) -> Result<Added> {
-        let texts = self.new_descriptors(texts)?;
+        let texts: Vec<Vec<u8>> = self
+            .new_descriptors(texts.into_iter().map(Ok))?
+            .collect::<Result<_>>()?;
         if texts.is_empty() {
             return Ok(Added::default());
         }
@@ -104,17 +121,26 @@ impl Bundle {
     }
 
     /// Those of `texts` that are not here, each once.
-    fn new_descriptors(&self, texts: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
-        if texts.is_empty() {
-            return Ok(texts);
-        }
-        if let Some(text) = texts.iter().find(|text| text.len() > FRAME_RAW_BYTES_MAX) {
-            let problem = format!("{} bytes, the limit is {FRAME_RAW_BYTES_MAX}", text.len());
-            return Err(Error::invalid("descriptors", "to be added", problem));
-        }
-        let hash = |text: &Vec<u8>| blake3::hash(text);
-        let mut known: HashSet<blake3::Hash> = self.descriptors()?.iter().map(hash).collect();
-        Ok(texts.into_iter().filter(|text| known.insert(hash(text))).collect())
+    fn new_descriptors(
+        &self,
+        texts: impl Iterator<Item = Result<Vec<u8>>>,
+    ) -> Result<impl Iterator<Item = Result<Vec<u8>>>> {
+        let mut known: HashSet<blake3::Hash> = HashSet::new();
+        self.each_descriptor(|text| {
+            known.insert(blake3::hash(&text));
+            Ok(())
+        })?;
+        Ok(texts.filter_map(move |text| {
+            let text = match text {
+                Ok(text) => text,
+                Err(error) => return Some(Err(error)),
+            };
+            if text.len() > FRAME_RAW_BYTES_MAX {
+                let problem = format!("{} bytes, the limit is {FRAME_RAW_BYTES_MAX}", text.len());
+                return Some(Err(Error::invalid("descriptors", "to be added", problem)));
+            }
+            known.insert(blake3::hash(&text)).then_some(Ok(text))
+        }))
     }
 
     /// Finds out what is needed, before anything is written.
@@ -132,7 +158,6 @@ impl Bundle {
             roots: Vec::new(),
             new: addition.roots,
             metadata: Vec::new(),
-            descriptors: self.new_descriptors(addition.descriptors)?,
             without_data: addition.without_data,
             added: Added::default(),
         };
@@ -188,7 +213,13 @@ impl Bundle {
 }
 
 /// Writes the frames of a group in their order.
-fn write(writer: &Writer<'_>, from: &Store, plan: &Plan, progress: &Progress) -> Result<()> {
+fn write(
+    writer: &Writer<'_>,
+    from: &Store,
+    plan: &Plan,
+    texts: impl Iterator<Item = Result<Vec<u8>>>,
+    progress: &Progress,
+) -> Result<()> {
     writer.append_record(FrameKind::Roots, &encode(&plan.roots))?;
     let mut packer = writer.packer();
     copy::whole_frames(from, writer, true)?;
@@ -198,8 +229,9 @@ fn write(writer: &Writer<'_>, from: &Store, plan: &Plan, progress: &Progress) ->
         }
     }
     packer.flush()?;
-    for text in &plan.descriptors {
-        writer.append_record(FrameKind::Descriptors, text)?;
+    for text in texts {
+        progress.check()?;
+        writer.append_record(FrameKind::Descriptors, &text?)?;
     }
     if !plan.without_data {
         copy::whole_frames(from, writer, false)?;
@@ -224,7 +256,6 @@ struct Plan {
     new: Vec<Root>,
     /// What describes and is not there yet.
     metadata: Vec<(ObjectKind, ObjectId)>,
-    descriptors: Vec<Vec<u8>>,
     without_data: bool,
     added: Added,
 }

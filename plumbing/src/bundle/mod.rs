@@ -134,6 +134,14 @@ impl Bundle {
         let records = self.store.records(FrameKind::Descriptors);
         records.iter().map(|record| self.store.read_record(record)).collect()
     }
+
+    /// Hands each of them to `each`, in this order: one is in memory at a time.
+    pub fn each_descriptor(&self, mut each: impl FnMut(Vec<u8>) -> Result<()>) -> Result<()> {
+        let records = self.store.records(FrameKind::Descriptors);
+        records
+            .iter()
+            .try_for_each(|record| each(self.store.read_record(record)?))
+    }
 }
 
 impl ObjectSource for Bundle {

@@ -11,15 +11,14 @@
 //! 4. Hard links become files of one content: what names were one inode in one tree need not be in another.
 //!
 //! The result is a function of the set of (path, content, metadata), never of the order of the trees. So uniting is
-//! associative, commutative and idempotent, and so is putting descriptions together ([`Ghosts`]).
+//! associative, commutative and idempotent, and so is putting descriptions together ([`super::pile`]).
 //!
-//! Memory: the entries of the folders on the way to where the walk is; and all descriptions.
+//! Memory: the entries of the folders on the way to where the walk is.
 
 use std::collections::BTreeMap;
 
 use bstr::{BString, ByteSlice as _};
 
-use super::{Ghost, Place};
 use crate::error::{Error, Result};
 use crate::limits::DIRECTORY_DEPTH_MAX;
 use crate::object::content::PutObject;
@@ -237,83 +236,6 @@ fn beside(base: &BString, id: &ObjectId, is_taken: &dyn Fn(&BString) -> bool) ->
     }
     let problem = format!("other contents have this name and the same with ~{hex} behind it; rename one");
     Err(Error::invalid("name", base, problem))
-}
-
-/// Descriptions by content, put together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ghosts(BTreeMap<ObjectId, Ghost>);
-
-impl Ghosts {
-    /// Adds a description. Fails where one hash would have two lengths.
-    pub fn add(&mut self, ghost: Ghost) -> Result<()> {
-        match self.0.get_mut(&ghost.fullhash) {
-            Some(known) => known.merge(&ghost),
-            None => {
-                self.0.insert(ghost.fullhash, ghost);
-                Ok(())
-            }
-        }
-    }
-
-    /// All of them, by content.
-    pub fn iter(&self) -> impl Iterator<Item = &Ghost> {
-        self.0.values()
-    }
-
-    /// How many contents there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// What is known of one content.
-    pub fn get(&self, fullhash: &ObjectId) -> Option<&Ghost> {
-        self.0.get(fullhash)
-    }
-
-    /// Adds what a snapshot tells of each file in it: its content, and that it was there then. `verified` is when the
-    /// bytes were read, where that is known.
-    pub fn add_snapshot(
-        &mut self,
-        source: &dyn ObjectSource,
-        snapshot: &Snapshot,
-        verified: Option<Timestamp>,
-        progress: &Progress,
-    ) -> Result<()> {
-        let mut levels = vec![(BString::default(), Entries::new(source, snapshot.tree))];
-        while let Some((above, entries)) = levels.last_mut() {
-            let Some(entry) = entries.next().transpose()? else {
-                levels.pop();
-                progress.check()?;
-                continue;
-            };
-            let mut path = above.clone();
-            if !path.is_empty() {
-                path.push(b'/');
-            }
-            path.extend_from_slice(&entry.name);
-            match (&entry.node, entry.fullhash()) {
-                (Node::Directory { .. }, _) if levels.len() >= DIRECTORY_DEPTH_MAX => {
-                    let problem = format!("folders nest deeper than {DIRECTORY_DEPTH_MAX}");
-                    return Err(Error::invalid("tree", snapshot.tree, problem));
-                }
-                (Node::Directory { tree }, _) => levels.push((path, Entries::new(source, *tree))),
-                (Node::File { .. }, Some(fullhash)) => {
-                    let (root, path) = place_of(snapshot, &path);
-                    let place = Place::seen(snapshot.host.as_str(), root, path, entry.meta.mtime, snapshot.time);
-                    let mut ghost = Ghost::seen(fullhash, None, entry.size(), place);
-                    ghost.verified_full = verified;
-                    self.add(ghost)?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Where a path of a snapshot was on its machine: the root, and the whole path.

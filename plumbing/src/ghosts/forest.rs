@@ -13,15 +13,12 @@
 
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bstr::{BStr, BString, ByteSlice};
 use parking_lot::{Condvar, Mutex};
 
-use super::catalogue::ContentId;
 use super::fasthash::{self, FastHash};
 use super::live::Live;
-use super::recall::Recall;
 use crate::error::{Error, Result};
 use crate::object::{Entry, HashAlgo, Kind, ObjectId};
 use crate::progress::Progress;
@@ -55,10 +52,8 @@ pub struct Leaf {
     pub mtime: Timestamp,
     /// The plain hash of a file's bytes, where it is known without reading them.
     pub fullhash: Option<ObjectId>,
-    /// Its sampled hash, where that is known and nothing else.
+    /// Its sampled hash, where it is known.
     pub fasthash: Option<FastHash>,
-    /// The number of its content in the catalogue that the forest recalls from, where it is known.
-    pub content: Option<ContentId>,
     /// What else is known, by the kind of forest.
     pub origin: Origin,
 }
@@ -134,11 +129,6 @@ pub trait Forest: Sync {
 
     /// Where what is at a path is on this machine; none where it is in a store.
     fn live_path(&self, path: &BStr) -> Option<PathBuf>;
-
-    /// The catalogue that numbers of contents are of.
-    fn recall(&self) -> Option<&Arc<Recall>> {
-        None
-    }
 
     /// The live tree that this is, if it is one: to act upon.
     fn as_live(&self) -> Option<&Live> {

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::time::Timestamp;
 
+/// Where one list of places is so many times as long as another, those of the other are put in one by one.
+const MANY_TIMES: usize = 8;
+
 /// Everything known of one content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ghost {
@@ -199,10 +202,12 @@ impl Ghost {
         self.verified_fast = self.verified_fast.max(other.verified_fast);
         self.found_first = self.found_first.min(other.found_first);
         self.found_last = self.found_last.max(other.found_last);
-        self.places = std::mem::take(&mut self.places)
-            .into_iter()
-            .chain(other.places.iter().cloned())
-            .collect();
+        if other.places.len() * MANY_TIMES < self.places.len() {
+            other.places.iter().for_each(|place| self.places.insert(place.clone()));
+        } else {
+            let own = std::mem::take(&mut self.places).into_iter();
+            self.places = own.chain(other.places.iter().cloned()).collect();
+        }
         Ok(())
     }
 

@@ -152,15 +152,6 @@ impl Live {
         }
     }
 
-    fn known(&self, file: &Leaf) -> Option<ObjectId> {
-        let number = file.content?;
-        self.recall
-            .as_ref()?
-            .hashes(&[number])
-            .remove(&number)
-            .map(|(full, _)| full)
-    }
-
     /// Notes what was learnt of a file.
     fn learn(&self, path: &[u8], note: impl FnOnce(&Recall, &[u8], &[u8])) {
         if let Some(recall) = &self.recall {
@@ -224,7 +215,8 @@ impl Live {
             }
         }
         if let Some(recall) = &self.recall {
-            recall.fill(self.full_path(&folder.path).as_os_str().as_bytes(), &mut found.leaves);
+            let path = self.full_path(&folder.path);
+            recall.fill(path.as_os_str().as_bytes(), self.algo, &mut found.leaves);
         }
         Ok(found)
     }
@@ -239,7 +231,6 @@ fn leaf(path: BString, stat: Stat, scope: Option<&Scope>) -> Leaf {
         mtime: stat.mtime,
         fullhash: None,
         fasthash: None,
-        content: None,
         origin: Origin::Live {
             stat,
             scope: scope.filter(|_| keeps_scope).cloned().map(Box::new),
@@ -292,11 +283,7 @@ impl Forest for Live {
     }
 
     fn full_hash(&self, file: &Leaf) -> Result<ObjectId> {
-        if let Some(known) = file
-            .fullhash
-            .or_else(|| self.known(file))
-            .filter(|id| id.algo() == self.algo)
-        {
+        if let Some(known) = file.fullhash.filter(|id| id.algo() == self.algo) {
             return Ok(known);
         }
         let mut opened = self.tell("open", &file.path, self.open_as_seen(file))?;
@@ -330,10 +317,6 @@ impl Forest for Live {
 
     fn live_path(&self, path: &BStr) -> Option<PathBuf> {
         Some(self.full_path(path))
-    }
-
-    fn recall(&self) -> Option<&Arc<Recall>> {
-        self.recall.as_ref()
     }
 
     fn as_live(&self) -> Option<&Live> {

@@ -13,7 +13,7 @@
 //! - [`recall`]: what a catalogue knows of live files, read by folder, and what is learnt of them
 //! - [`dup`]: groups of equal files; [`act`]: what becomes of them
 //! - [`overlap`]: what of one tree is in others; [`copy`]: bringing it there
-//! - [`condense`]: trees and descriptions put together
+//! - [`condense`]: trees put together; [`pile`]: so are descriptions, however many
 
 pub mod act;
 pub mod catalogue;
@@ -28,6 +28,7 @@ pub mod ghost;
 mod hashing;
 pub mod live;
 pub mod overlap;
+pub mod pile;
 pub mod recall;
 pub mod scan;
 pub mod stored;
@@ -40,3 +41,4 @@ mod tests;
 pub use catalogue::Catalogue;
 pub use fasthash::FastHash;
 pub use ghost::{Ghost, Place, Places};
+pub use pile::Ghosts;

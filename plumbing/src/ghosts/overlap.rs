@@ -14,7 +14,6 @@ use std::collections::VecDeque;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::catalogue::ContentId;
 use super::dup::{AT_ONCE_BYTES_MAX, Name};
 use super::fasthash::FastHash;
 use super::forest::{Forest, Leaf, Leaves, leaves};
@@ -86,7 +85,6 @@ impl<'a> Overlap<'a> {
         progress.set_phase(Phase::Scanning);
         let (mut table, problems) = Table::scan(b, select, threads, progress)?;
         table.sort();
-        table.resolve(b)?;
         progress.set_phase(Phase::Reading);
         let mut by_hash: HashMap<ObjectId, Vec<usize>> = HashMap::new();
         for row in 0..table.len() {
@@ -162,22 +160,7 @@ impl<'a> Overlap<'a> {
                 Some(Ok(_)) => {}
             }
         }
-        self.recall(&mut batch);
         batch
-    }
-
-    fn recall(&self, batch: &mut [Asked]) {
-        let Some(recall) = self.a.recall() else { return };
-        let mut numbers: Vec<ContentId> = batch.iter().filter_map(|asked| asked.leaf.content).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let known = recall.hashes(&numbers);
-        for asked in batch.iter_mut() {
-            let found = asked.leaf.content.and_then(|number| known.get(&number));
-            if let Some((full, fast)) = found.filter(|(full, _)| full.algo() == self.a.algo()) {
-                (asked.full, asked.fast) = (Some(*full), *fast);
-            }
-        }
     }
 
     /// Hashes what must be hashed to answer for a batch, in A and in B.
@@ -383,7 +366,6 @@ pub fn holders(
     };
     let (mut table, mut problems) = Table::scan(b, &select, threads, progress)?;
     table.sort();
-    table.resolve(b)?;
     let crew = Crew {
         forests: b,
         threads,

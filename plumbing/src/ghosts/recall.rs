@@ -1,33 +1,32 @@
-//! What a catalogue knows of live files, for walks: read a folder at a time, and written back by thousands.
+//! What a catalogue knows of live files, for walks: read a folder at a time, and written back when there is much of it.
 //!
-//! 1. A walk hands in each folder that it read; files that look as they did get the number of their content
-//!    ([`Recall::fill`]). That is one range of rows a folder and no question a file.
-//! 2. Who needs hashes asks for all numbers at once ([`Recall::hashes`]).
-//! 3. What is hashed is noted ([`Recall::learn`]) and recorded by whoever made the notes too many, while others go on.
+//! 1. A walk hands in each folder that it read; files that look as they did get the hashes that they had
+//!    ([`Recall::fill`]). That is one blob a folder ([`super::catalogue::Memo`]) and no question a file.
+//! 2. What is hashed is noted ([`Recall::learn`]): packed at once, some ninety bytes a file.
+//! 3. Whoever makes the notes too many sorts them by folder and name and hands them to the catalogue, while others go on;
+//!    the rest goes at the end ([`Recall::finish`]).
 //!
 //! Invariants: only what looks as it did in size, times and inode is taken for the same; what changed too close to the
-//! beginning of the job is noted in a way that no later job trusts its times. A catalogue that fails costs time only:
-//! the first error is kept ([`Recall::finish`]), and what it would have known is read again.
-
-use std::collections::BTreeMap;
+//! beginning of the job is noted in a way that no later job trusts its times. A catalogue that fails, or cannot be
+//! written, costs time only: the first error is kept, and what it would have known is read again.
 
 use bstr::BString;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use super::catalogue::{Catalogue, ContentId, Facts, FileSeen, Listing, Look};
+use super::catalogue::{Catalogue, Facts, FileSeen, Memo, name_of};
 use super::digest::Digest;
 use super::fasthash::FastHash;
 use super::forest::Leaf;
 use crate::error::{Error, Result};
-use crate::object::{Kind, ObjectId};
+use crate::object::{HashAlgo, Kind};
 use crate::time::Timestamp;
 use crate::walk::Stat;
 use crate::walk::cache::Cutoff;
 
-/// Notes that are recorded at once: files are hashed by size, so a few thousand of them lie in as many folders, and a
-/// catalogue takes ten times as long for them as for whole folders in order. About 60 MB.
-const NOTES: usize = 256 << 10;
+/// Bytes of notes that are handed to the catalogue at once: some 300,000 files. Files are hashed by size, so that fewer
+/// of them would lie in as many folders, each of which is written anew.
+const NOTES_BYTES: usize = 28 << 20;
 
 /// See the module. Shared by all live trees of a job.
 pub struct Recall {
@@ -35,16 +34,68 @@ pub struct Recall {
     /// When the job began.
     looked: Timestamp,
     cutoff: Cutoff,
+    /// Nothing can be noted.
+    is_read_only: bool,
     /// Connections that no thread uses.
-    idle: Mutex<Vec<(Catalogue, Listing)>>,
+    idle: Mutex<Vec<Catalogue>>,
     notes: Mutex<Notes>,
     failed: Mutex<Option<Error>>,
 }
 
+/// What was learnt, one packed note behind the other.
 #[derive(Default)]
 struct Notes {
-    folders: BTreeMap<BString, Vec<FileSeen>>,
-    files: usize,
+    folders: HashMap<BString, u32>,
+    /// The number of its folder, and where each note begins.
+    files: Vec<(u32, u32)>,
+    packed: Vec<u8>,
+}
+
+impl Notes {
+    fn add(&mut self, folder: &[u8], memo: &Memo<'_>) {
+        // Both numbers are far below the bytes that notes may have.
+        let next = self.folders.len() as u32;
+        let folder = match self.folders.get(folder) {
+            Some(number) => *number,
+            None => *self.folders.entry(folder.into()).insert(next).get(),
+        };
+        self.files.push((folder, self.packed.len() as u32));
+        memo.encode(&mut self.packed);
+    }
+
+    /// Folders in order of paths, with their notes in order of names: of two notes on one name, the later.
+    fn sorted(&mut self) -> Vec<(&[u8], Vec<&[u8]>)> {
+        let mut paths: Vec<(&[u8], u32)> = self
+            .folders
+            .iter()
+            .map(|(path, number)| (path.as_slice(), *number))
+            .collect();
+        paths.sort_unstable();
+        let mut places = vec![0; paths.len()];
+        for (place, (_, number)) in paths.iter().enumerate() {
+            places[*number as usize] = place;
+        }
+        let mut folders: Vec<(&[u8], Vec<&[u8]>)> = paths.into_iter().map(|(path, _)| (path, Vec::new())).collect();
+        let ends = self.files.iter().skip(1).map(|(_, start)| *start as usize);
+        let ends = ends.chain([self.packed.len()]);
+        for ((folder, start), end) in self.files.iter().zip(ends) {
+            folders[places[*folder as usize]]
+                .1
+                .push(&self.packed[*start as usize..end]);
+        }
+        for (_, files) in &mut folders {
+            // The sort is stable: of one name, the notes stay in the order in which they were made.
+            files.sort_by_key(|file| name_of(file));
+            files.dedup_by(|next, before| {
+                let same = name_of(next) == name_of(before);
+                if same {
+                    *before = *next;
+                }
+                same
+            });
+        }
+        folders
+    }
 }
 
 impl Recall {
@@ -55,17 +106,18 @@ impl Recall {
             host: host.to_owned(),
             looked,
             cutoff,
-            idle: Mutex::new(vec![(catalogue, Listing::default())]),
+            is_read_only: catalogue.is_read_only(),
+            idle: Mutex::new(vec![catalogue]),
             notes: Mutex::default(),
             failed: Mutex::default(),
         }
     }
 
     /// Uses a connection that no other thread uses.
-    fn with<T>(&self, use_it: impl FnOnce(&mut Catalogue, &mut Listing) -> Result<T>) -> Option<T> {
-        let result = self.connection().and_then(|(mut catalogue, mut listing)| {
-            let result = use_it(&mut catalogue, &mut listing);
-            self.idle.lock().push((catalogue, listing));
+    fn with<T>(&self, use_it: impl FnOnce(&mut Catalogue) -> Result<T>) -> Option<T> {
+        let result = self.connection().and_then(|mut catalogue| {
+            let result = use_it(&mut catalogue);
+            self.idle.lock().push(catalogue);
             result
         });
         match result {
@@ -77,7 +129,7 @@ impl Recall {
         }
     }
 
-    fn connection(&self) -> Result<(Catalogue, Listing)> {
+    fn connection(&self) -> Result<Catalogue> {
         let mut idle = self.idle.lock();
         // The last one stays, so that there is always one to make another from.
         match idle.len() {
@@ -86,37 +138,32 @@ impl Recall {
                 &self.host,
                 "all its connections are in use",
             )),
-            1 => Ok((idle[0].0.again()?, Listing::default())),
+            1 => idle[0].again(),
             _ => idle.pop().ok_or(Error::Interrupted),
         }
     }
 
-    /// Gives those leaves of the folder at the absolute path `folder` that look as they did the number of their content.
-    pub(super) fn fill(&self, folder: &[u8], leaves: &mut [Leaf]) {
-        self.with(|catalogue, listing| {
-            catalogue.list(&self.host, folder, listing)?;
-            let mut rows = listing.iter().peekable();
-            for leaf in leaves.iter_mut().filter(|leaf| leaf.kind == Kind::File) {
-                while rows.next_if(|(name, _)| *name < leaf.name()).is_some() {}
-                let row = rows.next_if(|(name, _)| *name == leaf.name());
-                let same = row.filter(|(_, row)| leaf.stat().is_some_and(|stat| row.is_unchanged(stat)));
-                if let Some((_, row)) = same {
-                    (leaf.content, leaf.fasthash) = (row.content, row.fasthash);
+    /// Gives those leaves of the folder at the absolute path `folder` that look as they did the hashes that they had: the
+    /// full one where it is of `algo`. The leaves must ascend by name.
+    pub(super) fn fill(&self, folder: &[u8], algo: HashAlgo, leaves: &mut [Leaf]) {
+        if !leaves.iter().any(|leaf| leaf.kind == Kind::File) {
+            return;
+        }
+        self.with(|catalogue| {
+            let mut at = 0;
+            catalogue.recall(&self.host, folder, |memo| {
+                while leaves.get(at).is_some_and(|leaf| leaf.name() < memo.name) {
+                    at += 1;
                 }
-            }
-            Ok(())
-        });
-    }
-
-    /// Full and fast hashes of contents, as far as they are known; `numbers` must ascend.
-    pub(super) fn hashes(&self, numbers: &[ContentId]) -> HashMap<ContentId, (ObjectId, Option<FastHash>)> {
-        let mut found = HashMap::with_capacity(numbers.len());
-        self.with(|catalogue, _| {
-            catalogue.hashes(numbers, |number, full, fast| {
-                found.insert(number, (full, fast));
+                let Some(leaf) = leaves.get_mut(at).filter(|leaf| leaf.name() == memo.name) else {
+                    return;
+                };
+                if leaf.kind == Kind::File && leaf.stat().is_some_and(|stat| memo.is_unchanged(stat)) {
+                    leaf.fullhash = memo.fullhash.filter(|id| id.algo() == algo);
+                    leaf.fasthash = memo.fasthash;
+                }
             })
         });
-        found
     }
 
     /// Notes both hashes of the file `name` in the folder at the absolute path `folder`, which looked like `stat`.
@@ -130,39 +177,31 @@ impl Recall {
     }
 
     fn note(&self, folder: &[u8], name: &[u8], stat: &Stat, facts: Facts) {
+        if self.is_read_only {
+            return;
+        }
         let seen = FileSeen {
             name: name.into(),
             stat: *stat,
             settled: self.cutoff.is_settled(stat),
             facts,
         };
+        let Some(memo) = Memo::of(&seen, Some(self.looked)) else {
+            return;
+        };
         let mut notes = self.notes.lock();
-        match notes.folders.get_mut(folder) {
-            Some(files) => files.push(seen),
-            None => drop(notes.folders.insert(folder.into(), vec![seen])),
-        }
-        notes.files += 1;
-        if notes.files >= NOTES {
+        notes.add(folder, &memo);
+        if notes.packed.len() >= NOTES_BYTES {
             let full = std::mem::take(&mut *notes);
             drop(notes);
             self.record(full);
         }
     }
 
-    fn record(&self, notes: Notes) {
-        let look = |(path, mut files): (_, Vec<FileSeen>)| {
-            files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-            Look {
-                path,
-                looked: self.looked,
-                files,
-                gone: Vec::new(),
-                complete: false,
-            }
-        };
-        let looks: Vec<Look> = notes.folders.into_iter().map(look).collect();
-        if !looks.is_empty() {
-            self.with(|catalogue, _| catalogue.record(&self.host, &looks));
+    fn record(&self, mut notes: Notes) {
+        if !notes.files.is_empty() {
+            let folders = notes.sorted();
+            self.with(|catalogue| catalogue.note(&self.host, folders));
         }
     }
 
@@ -172,6 +211,11 @@ impl Recall {
         let notes = std::mem::take(&mut *self.notes.lock());
         self.record(notes);
         self.failed.lock().take().map_or(Ok(()), Err)
+    }
+
+    /// Whether what is learnt cannot be kept, since nothing can be written where the catalogue is.
+    pub fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 }
 

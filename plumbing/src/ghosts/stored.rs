@@ -57,7 +57,6 @@ impl<'a> Stored<'a> {
             mtime: entry.meta.mtime,
             fullhash: known,
             fasthash: None,
-            content: None,
             origin: Origin::Stored(Box::new(entry)),
         }
     }

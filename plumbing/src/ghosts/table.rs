@@ -9,27 +9,21 @@
 
 use std::cmp::Reverse;
 use std::ops::Range;
-use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use super::catalogue::ContentId;
-use super::dup::Name;
+use super::dup::{AT_ONCE_BYTES_MAX, Name};
 use super::fasthash::FastHash;
 use super::forest::{Folder, Forest, Leaf, Origin, each_folder};
 use super::hashing::Ask;
-use super::recall::Recall;
 use crate::error::{Error, Result};
-use crate::object::{HashAlgo, Kind, ObjectId};
+use crate::object::{Kind, ObjectId};
 use crate::progress::Progress;
 
 /// In place of a number: nothing is known.
 const NONE: u32 = u32::MAX;
-
-/// Marks the place of a number.
-const NUMBER: u32 = 1 << 31;
 
 /// One file.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +37,7 @@ struct Row {
     /// Tells inodes with the same number apart: of each device its own.
     device: u16,
     folder: u32,
-    /// The place of its full hash in `hashes`, or [`NONE`]; before [`Table::resolve`], with [`NUMBER`], a place in
-    /// `numbers`.
+    /// The place of its full hash in `hashes`, or [`NONE`].
     hash: u32,
 }
 
@@ -95,8 +88,6 @@ pub(super) struct Table {
     names: Vec<u8>,
     folders: Vec<FolderRow>,
     hashes: Vec<ObjectId>,
-    /// Numbers of contents in catalogues; and the forest that knows which.
-    numbers: Vec<(u16, ContentId)>,
     /// Sampled hashes that are known, by where the name begins.
     fasts: HashMap<u32, FastHash>,
     devices: HashMap<(u16, u64), u16>,
@@ -128,17 +119,18 @@ impl Table {
                 progress.add(folder.leaves.len() as u64, 0);
                 let mut filling = filling.lock();
                 let Filling { table, problems } = &mut *filling;
-                table.add(number, at, folder, select, problems)
+                table.add(number, &at.path, folder, select, problems)
             })?;
         }
         let Filling { table, problems } = filling.into_inner();
         Ok((table, problems))
     }
 
-    fn add(
+    /// Adds those files of a folder that `select` takes.
+    pub(super) fn add(
         &mut self,
         forest: u16,
-        at: &Leaf,
+        at: &BString,
         folder: Folder,
         select: &Select,
         problems: &mut Vec<Error>,
@@ -155,9 +147,9 @@ impl Table {
         Ok(())
     }
 
-    fn folder(&mut self, forest: u16, at: &Leaf) -> Result<u32> {
+    fn folder(&mut self, forest: u16, at: &BString) -> Result<u32> {
         let number = u32::try_from(self.folders.len()).map_err(|_| too_many())?;
-        let path = at.path.clone();
+        let path = at.clone();
         self.folders.push(FolderRow { forest, path });
         Ok(number)
     }
@@ -167,17 +159,18 @@ impl Table {
         // Names have at most `NAME_BYTES_MAX` bytes.
         let name_bytes = u16::try_from(leaf.name().len()).map_err(|_| too_many())?;
         let (device, inode) = self.identity(forest, leaf)?;
-        let hash = match (leaf.fullhash, leaf.content) {
-            (Some(id), _) => self.add_hash(id)?,
-            (None, Some(number)) => self.add_number(forest, number)?,
-            (None, None) => NONE,
+        let hash = match leaf.fullhash {
+            Some(id) => self.add_hash(id)?,
+            None => NONE,
         };
         self.names.extend_from_slice(leaf.name());
         if leaf.name().is_empty() {
             // Each name begins somewhere else.
             self.names.push(0);
         }
-        self.fasts.extend(leaf.fasthash.map(|fast| (name, fast)));
+        // Of smaller files nobody asks for samples.
+        let fast = leaf.fasthash.filter(|_| leaf.size > AT_ONCE_BYTES_MAX);
+        self.fasts.extend(fast.map(|fast| (name, fast)));
         self.rows.push(Row {
             size: leaf.size,
             inode,
@@ -191,54 +184,9 @@ impl Table {
     }
 
     fn add_hash(&mut self, id: ObjectId) -> Result<u32> {
-        let place = u32::try_from(self.hashes.len()).ok().filter(|place| *place < NUMBER);
+        let place = u32::try_from(self.hashes.len()).ok().filter(|place| *place < NONE);
         self.hashes.push(id);
         place.ok_or_else(too_many)
-    }
-
-    fn add_number(&mut self, forest: u16, number: ContentId) -> Result<u32> {
-        let place = u32::try_from(self.numbers.len())
-            .ok()
-            .filter(|place| *place < NUMBER - 1);
-        self.numbers.push((forest, number));
-        Ok(NUMBER | place.ok_or_else(too_many)?)
-    }
-
-    /// Turns the numbers of contents into their hashes, each catalogue asked once for all of its rows that are left.
-    pub(super) fn resolve(&mut self, forests: &[&dyn Forest]) -> Result<()> {
-        let has_number = |row: &&mut Row| row.hash != NONE && row.hash & NUMBER != 0;
-        let mut recalls: Vec<&Arc<Recall>> = forests.iter().filter_map(|forest| forest.recall()).collect();
-        recalls.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        for recall in recalls {
-            let is_its = |place: u32| -> Option<(ContentId, HashAlgo)> {
-                let (forest, number) = self.numbers[(place & !NUMBER) as usize];
-                let forest = forests[usize::from(forest)];
-                let same = forest.recall().is_some_and(|other| Arc::ptr_eq(other, recall));
-                same.then_some((number, forest.algo()))
-            };
-            let rows = self.rows.iter_mut().filter(has_number);
-            let mut numbers: Vec<ContentId> = rows.filter_map(|row| Some(is_its(row.hash)?.0)).collect();
-            numbers.sort_unstable();
-            numbers.dedup();
-            let found = recall.hashes(&numbers);
-            let mut places = HashMap::with_capacity(found.len());
-            for row in self.rows.iter_mut().filter(has_number) {
-                let Some((number, algo)) = is_its(row.hash) else {
-                    continue;
-                };
-                row.hash = NONE;
-                if let Some((full, fast)) = found.get(&number).filter(|(id, _)| id.algo() == algo) {
-                    let next = u32::try_from(self.hashes.len()).map_err(|_| too_many())?;
-                    row.hash = *places.entry(number).or_insert(next);
-                    if row.hash == next {
-                        self.hashes.push(*full);
-                    }
-                    self.fasts.extend(fast.map(|fast| (row.name, fast)));
-                }
-            }
-        }
-        self.numbers = Vec::new();
-        Ok(())
     }
 
     /// The device and inode that all names of one content share.

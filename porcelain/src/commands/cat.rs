@@ -4,8 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 
-use ghost_plumbing::ghosts::Place;
-use ghost_plumbing::ghosts::condense::Ghosts;
+use ghost_plumbing::ghosts::{Ghosts, Place};
 use ghost_plumbing::object::{ObjectId, Root};
 use ghost_plumbing::refs::Named;
 use ghost_plumbing::repository::Repository;
@@ -110,7 +109,7 @@ fn places_in_bundle(app: &App, text: &OsStr, fullhash: &ObjectId) -> Option<Stri
     }
     let mut ghosts = Ghosts::default();
     read_descriptions(&bundles::find(app, text).ok()?.bundle, &mut ghosts).ok()?;
-    let ghost = ghosts.get(fullhash)?;
+    let ghost = ghosts.get(fullhash).ok()??;
     let place = |place: &Place| format!("on {} at {}", show::text(&place.host), show::bytes(&place.path));
     let places: Vec<String> = ghost.places.iter().take(PLACES_NAMED).map(place).collect();
     Some(format!("it was seen as {fullhash} {}", places.join(", ")))

@@ -5,6 +5,7 @@
 //! 2. The library unites the trees and puts the descriptions together.
 //! 3. The result is a snapshot in the output, which is made or grows by it.
 
+mod describe;
 mod written;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,8 @@ use std::time::Instant;
 
 use ghost_plumbing::Result;
 use ghost_plumbing::bundle::{Addition, Bundle, Root, copy_roots, count_missing};
-use ghost_plumbing::ghosts::condense::{Ghosts, Input, unite};
+use ghost_plumbing::ghosts::Ghosts;
+use ghost_plumbing::ghosts::condense::{Input, unite};
 use ghost_plumbing::object::text::quote_name;
 use ghost_plumbing::object::{ObjectId, ObjectKind, ObjectSource as _, Snapshot, Totals};
 use ghost_plumbing::progress::{Phase, Progress};
@@ -26,6 +28,7 @@ use ghost_plumbing::snapshot::{self, Keep, Place, Problem};
 use ghost_plumbing::store::Store;
 use serde::Serialize;
 
+use self::describe::unknown;
 use self::written::{Written, put};
 use crate::app::App;
 use crate::bundles;
@@ -77,7 +80,7 @@ struct Summary {
     inputs: usize,
     files: u64,
     total_bytes: u64,
-    distinct_contents: usize,
+    distinct_contents: u64,
     added_objects: u64,
     added_bytes: u64,
     stored_bytes: u64,
@@ -103,6 +106,9 @@ struct Job<'a> {
     progress: Arc<Progress>,
     trees: Vec<Tree>,
     ghosts: Ghosts,
+    /// What bundles tell of them, where the catalogue is to get it.
+    told: Option<Ghosts>,
+    contents: u64,
     problems: Vec<Problem>,
     begun: Instant,
 }
@@ -130,6 +136,8 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         progress: Arc::new(Progress::new(app.interrupt.clone())),
         trees: Vec::new(),
         ghosts: Ghosts::default(),
+        told: None,
+        contents: 0,
         problems: Vec::new(),
         begun: Instant::now(),
     };
@@ -156,6 +164,7 @@ impl Job<'_> {
         let mut bundle = Bundle::open_or_create(app.disk.clone(), &path, algo, settings.store_options())?;
         let progress = self.progress.clone();
         let monitor = app.monitor_by(&progress, settings)?;
+        self.ghosts = Ghosts::spilling(app.disk.clone(), &path);
         let (base, spool) = self.gather(app, settings, &bundle, subjects)?;
         let snapshot = self.unite(app, &base.store, &spool, Vec::new())?;
         self.describe(&base.store)?;
@@ -171,10 +180,13 @@ impl Job<'_> {
                 label: "condensed".to_owned(),
                 ..root(id)
             }],
-            descriptors: self.new_descriptions(&bundle)?,
             without_data: self.keep == Keep::Ghosts,
+            ..Addition::default()
         };
-        let added = bundle.add(&base.store, addition, &progress)?;
+        self.contents = self.count()?;
+        let known = self.descriptions_of(app, &bundle)?;
+        let texts = write_descriptions(unknown(self.ghosts.sorted()?, known.sorted()?));
+        let added = bundle.add_described(&base.store, addition, texts, &progress)?;
         drop(monitor);
         let written = Written {
             objects: added.objects,
@@ -243,6 +255,8 @@ impl Job<'_> {
         let line = line_ref(name)?;
         let parent = repository.refs.get(&line)?;
         let mut written = Written::default();
+        let pile = || Ghosts::spilling(app.disk.clone(), &repository.ghost_dir.join("condense"));
+        (self.ghosts, self.told) = (pile(), Some(pile()));
         let progress = self.progress.clone();
         let monitor = app.monitor(&progress, &repository.config)?;
         let store = &repository.store;
@@ -289,6 +303,8 @@ impl Job<'_> {
             repository.refs.transaction(&[change], &who, "condense")?;
         }
         drop(monitor);
+        self.contents = self.count()?;
+        self.keep_descriptions(app, &repository)?;
         let shown = format!("line {}", show::text(short_name(&line)));
         self.tell(app, &shown, &id, &snapshot, &written)
     }
@@ -326,7 +342,9 @@ impl Job<'_> {
     }
 
     fn add_bundle(&mut self, bundle: &Bundle, root: Option<Root>) -> Outcome {
-        read_descriptions(bundle, &mut self.ghosts)?;
+        for pile in [Some(&mut self.ghosts), self.told.as_mut()].into_iter().flatten() {
+            read_descriptions(bundle, pile)?;
+        }
         root.iter().try_for_each(|root| self.add_root(bundle.store(), root))
     }
 
@@ -394,18 +412,6 @@ impl Job<'_> {
         lines.into_iter().collect::<Vec<_>>().join(&b'\n')
     }
 
-    /// Puts together what the snapshots tell of files. What was united before has descriptions instead.
-    fn describe(&mut self, store: &Store) -> Result<()> {
-        for tree in &self.trees {
-            let Some(snapshot) = &tree.snapshot else { continue };
-            if snapshot.condensed_of().is_none() {
-                let verified = tree.is_live.then_some(snapshot.time);
-                self.ghosts.add_snapshot(store, snapshot, verified, &self.progress)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Whether what is there already has the tree and the places of a new snapshot.
     fn tells_the_same(&self, store: &Store, top: &Root, snapshot: &Snapshot) -> Result<bool> {
         if top.kind != ObjectKind::Snapshot {
@@ -415,17 +421,6 @@ impl Job<'_> {
         let told = |snapshot: &Snapshot| (snapshot.tree, snapshot.condensed_of().map(<[u8]>::to_vec));
         let holds_less = there.is_ghosts_only() && !snapshot.is_ghosts_only();
         Ok(told(&there) == told(snapshot) && !holds_less)
-    }
-
-    /// Texts of those descriptions that the bundle does not have just so.
-    fn new_descriptions(&self, bundle: &Bundle) -> Outcome<Vec<Vec<u8>>> {
-        let mut known = Ghosts::default();
-        read_descriptions(bundle, &mut known)?;
-        let new = self
-            .ghosts
-            .iter()
-            .filter(|ghost| known.get(&ghost.fullhash) != Some(*ghost));
-        write_descriptions(new)
     }
 
     fn tell(&self, app: &mut App, shown: &str, id: &ObjectId, snapshot: &Snapshot, written: &Written) -> Outcome {
@@ -443,7 +438,7 @@ impl Job<'_> {
                 inputs: self.trees.len(),
                 files: snapshot.totals.files,
                 total_bytes: snapshot.totals.bytes,
-                distinct_contents: self.ghosts.len(),
+                distinct_contents: self.contents,
                 added_objects: written.objects,
                 added_bytes: written.bytes,
                 stored_bytes: written.stored_bytes,
@@ -453,7 +448,7 @@ impl Job<'_> {
             })?;
         } else {
             let trees = counted(self.trees.len() as u64, "tree", "trees");
-            let contents = counted(self.ghosts.len() as u64, "distinct content", "distinct contents");
+            let contents = counted(self.contents, "distinct content", "distinct contents");
             app.output.say(format_args!(
                 "United {trees} in {shown}: snapshot {}, {}; {contents}; {}",
                 short_id(id),

@@ -1,5 +1,7 @@
 //! `ghost dup`.
 
+mod as_found;
+
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -27,7 +29,8 @@ use crate::ui::size::{Size, counted};
 /// Trees are directories, files, snapshots and bundles (REV, REV:PATH, snap:FILE, gfs:FILE). Only files whose size
 /// another one has are read, and only once: inside of a repository, what is learnt of a file is kept in its catalogue,
 /// and a file that did not change since is not read again. Names of one inode are one file. Groups are printed as they
-/// are found, the largest files first.
+/// are found, the largest files first; that begins when all folders were walked, since until then a group may grow.
+/// With --as-found, each file that equals one met before is printed at once, with that one.
 ///
 /// With --action, all but one file of each group are replaced or removed, after both were read again and compared byte
 /// by byte. Nothing is done without --yes. A file that changed meanwhile is passed over, said, and makes the command end
@@ -55,6 +58,9 @@ pub struct Arguments {
     /// End each path with NUL, and each group with one more
     #[arg(short = '0', long, conflicts_with = "action")]
     pub null: bool,
+    /// Print each file that equals one met before as soon as that is known, as FILE = FIRST, in no order
+    #[arg(long, conflicts_with = "action")]
+    pub as_found: bool,
     /// What to do with all but one file of each group
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     pub action: What,
@@ -181,7 +187,10 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
             ..Summary::default()
         },
     };
-    let found = run.all(&select, threads);
+    let found = match arguments.as_found {
+        true => run.as_found(&select, threads),
+        false => run.all(&select, threads),
+    };
     let summary = run.summary;
     drop(monitor);
     trees.finish(app);

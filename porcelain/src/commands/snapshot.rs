@@ -297,7 +297,7 @@ pub fn place(repository: &Repository) -> Place<'_> {
 }
 
 /// How contents are cut; the bounds of the settings fit these types.
-fn chunk_params(settings: &Settings) -> chunk::Params {
+pub fn chunk_params(settings: &Settings) -> chunk::Params {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     chunk::Params {
         method: match settings.chunk_method {

@@ -15,6 +15,7 @@ mod t0_basics;
 mod t1_objects;
 mod t2_store;
 mod t3_walk;
+mod t4_answers;
 mod t4_bundles;
 mod t4_duplicates;
 mod t4_sources;

@@ -168,8 +168,10 @@ fn a_file_that_is_not_what_it_was_taken_for_is_passed_over() {
     world.shell("touch -d 2020-01-01 t/a t/b; sleep 0.2").ok();
     assert!(found(&world, &["t"]).is_empty());
     // A catalogue that lies is like a file that changed unseen between the search and the action.
-    let lie = "import sqlite3; db = sqlite3.connect('.ghost/catalogue.db'); \
-               db.execute(\"UPDATE place SET content = (SELECT content FROM place WHERE name = x'61') WHERE name = x'62'\"); \
+    let lie = "import hashlib, sqlite3; db = sqlite3.connect('.ghost/catalogue.db'); \
+               a, b = (hashlib.sha256(bytes).digest() for bytes in (b'AAAA', b'BBBB')); \
+               (at, files), = db.execute('SELECT id, files FROM memo'); \
+               db.execute('UPDATE memo SET files = ? WHERE id = ?', (files.replace(b, a), at)); \
                db.commit(); print(db.total_changes)";
     assert_eq!(world.command("python3", ["-c", lie]).ok().word(), "1");
     assert_eq!(found(&world, &["t"]).len(), 1);

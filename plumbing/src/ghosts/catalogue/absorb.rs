@@ -18,8 +18,9 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::learn::{Known, Sighting};
 use super::read::id_bytes;
+use super::rows::ContentFacts;
 use super::schema::Nanos;
-use super::write::{ContentFacts, Recorded, Writer, below};
+use super::write::{Recorded, Writer, below};
 use super::{Catalogue, join_path, split_path};
 use crate::error::{Error, Result};
 use crate::object::tree::Entries;

@@ -5,8 +5,9 @@
 
 use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
 
+use super::rows::{Before, ContentFacts};
 use super::schema::Nanos;
-use super::write::{Before, ContentFacts, NEVER, Recorded, Writer};
+use super::write::{NEVER, Recorded, Writer};
 use super::{Catalogue, split_path};
 use crate::error::{Error, Result};
 use crate::ghosts::ghost::{Ghost, Place};

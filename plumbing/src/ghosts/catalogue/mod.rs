@@ -5,8 +5,9 @@
 //! 2. Readers take the files of a whole directory at once ([`Catalogue::list`]), in order of names, and compare them
 //!    with what they see; a question for each file would cost more than looking at it.
 //! 3. Writers hand in what they saw of many directories ([`Catalogue::record`]): one short transaction.
-//!
-//! 4. Before questions about what was, [`catch_up`] adds what snapshots hold that were taken since: taking one writes
+//! 4. Jobs that hash files on their way to something else keep what they found as memos ([`Catalogue::note`]), a blob a
+//!    folder, which become rows when somebody asks for rows ([`Catalogue::unfold`]).
+//! 5. Before questions about what was, [`catch_up`] adds what snapshots hold that were taken since: taking one writes
 //!    nothing here, and costs nothing.
 //!
 //! Invariants: a fact about a content is in its own row only; `place` holds what is there as far as is known, `past` what
@@ -18,8 +19,10 @@
 mod absorb;
 mod due;
 mod learn;
+mod memo;
 mod open;
 mod read;
+mod rows;
 mod schema;
 mod write;
 
@@ -39,6 +42,7 @@ use crate::walk::Stat;
 
 pub use self::absorb::catch_up;
 pub use self::due::{Due, Position, Scope};
+pub use self::memo::{Memo, name_of};
 pub use self::open::Opened;
 pub use self::read::Listing;
 pub use self::write::{Facts, FileSeen, Look, Recorded};
@@ -51,6 +55,7 @@ pub const FILE: &str = "catalogue.db";
 pub struct Catalogue {
     connection: Connection,
     path: PathBuf,
+    is_read_only: bool,
 }
 
 /// The number of a content in one catalogue. It means nothing in another.
@@ -123,6 +128,11 @@ impl Catalogue {
     /// The path of its file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether nothing can be written where it is. Whoever tries gets an error.
+    pub fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 
     fn failed(&self, op: &'static str) -> impl FnOnce(rusqlite::Error) -> Error {

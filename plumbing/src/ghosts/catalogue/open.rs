@@ -1,15 +1,18 @@
-//! Opening: a new file, one of this version, a newer one, a damaged one.
+//! Opening: a new file, one of this version, an older one, which is raised, a newer one, a damaged one, and one where
+//! nothing can be written.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::Catalogue;
-use super::schema::{APPLICATION_ID, CREATE, VERSION};
+use super::schema::{APPLICATION_ID, CREATE, CREATE_MEMOS, VERSION};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
@@ -19,6 +22,8 @@ const BUSY: Duration = Duration::from_secs(30);
 const CACHE_KIB: i64 = 24 << 10;
 /// The same of others, which read one range after the other.
 const READER_CACHE_KIB: i64 = 4 << 10;
+/// Prepared statements that a connection keeps.
+const STATEMENTS: usize = 64;
 /// Pages in the log before they go to the database: a scan of a hundred thousand files, so that few scans wait for the
 /// disk before they end.
 const LOG_PAGES: i64 = 16 << 10;
@@ -67,20 +72,53 @@ impl Catalogue {
     }
 
     fn try_open(path: &Path) -> Result<Self> {
-        make_private(path)?;
+        match make_private(path) {
+            Ok(()) => {}
+            // SQLite itself says what else is wrong.
+            Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) if rustix::fs::stat(path).is_ok() => {
+                return Self::open_read_only(path);
+            }
+            Err(errno) => return Err(Error::sys("open", path)(errno)),
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(failed("open", path))?;
         configure(&connection).map_err(failed("open", path))?;
-        let version = create_if_new(&mut connection, path)?;
-        if version > VERSION {
-            return Err(Error::Unsupported {
-                path: path.to_owned(),
-                feature: format!("catalogue version {version}"),
-            });
+        let version = create_or_raise(&mut connection, path)?;
+        refuse_newer(version, path)?;
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            is_read_only: false,
+        })
+    }
+
+    /// Opens a catalogue where nothing can be written. What is only in its log is read where the log can be; where it
+    /// cannot, this fails.
+    pub(super) fn open_read_only(path: &Path) -> Result<Self> {
+        let log = with_suffix(path, "-wal");
+        let has_log = rustix::fs::stat(&log).is_ok_and(|stat| stat.st_size > 0);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match has_log {
+            true => Connection::open_with_flags(path, flags),
+            // Nobody writes it, so it needs no locks, for which there might be no place.
+            false => Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI),
+        };
+        let connection = connection.map_err(failed("open", path))?;
+        connection.busy_timeout(BUSY).map_err(failed("open", path))?;
+        keep_statements(&connection).map_err(failed("open", path))?;
+        let version = known_version(&connection, path)?.unwrap_or_default();
+        refuse_newer(version, path)?;
+        if version < VERSION {
+            let problem = format!("expected tables of version {VERSION}, found {version}, which cannot be raised here");
+            return Err(Error::io("open", path)(io::Error::new(
+                io::ErrorKind::ReadOnlyFilesystem,
+                problem,
+            )));
         }
         Ok(Self {
             connection,
             path: path.to_owned(),
+            is_read_only: true,
         })
     }
 
@@ -98,10 +136,31 @@ impl Catalogue {
 }
 
 /// Makes the file where there is none, for its owner alone; SQLite gives its logs the same mode.
-fn make_private(path: &Path) -> Result<()> {
+fn make_private(path: &Path) -> Result<(), Errno> {
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let made = retry_on_intr(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR));
-    made.map(drop).map_err(Error::sys("open", path))
+    retry_on_intr(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)).map(drop)
+}
+
+/// The name of a file that nobody changes, as SQLite wants it.
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(byte)),
+            _ => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+fn refuse_newer(version: i32, path: &Path) -> Result<()> {
+    match version > VERSION {
+        true => Err(Error::Unsupported {
+            path: path.to_owned(),
+            feature: format!("catalogue version {version}"),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// A view needs no sync of its own at each commit: in WAL mode with `NORMAL`, a crash of the machine loses the last
@@ -113,44 +172,54 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.set_prepared_statement_cache_capacity(64);
+    keep_statements(connection)
+}
+
+/// Statements are prepared once. Without the guarantee, SQLite prepares one again whenever a value in a condition is
+/// bound anew, in the hope of a better plan, which takes four times as long as what it then does.
+fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
 }
 
-/// Makes the tables where there is nothing yet; gives the version of what is there.
-fn create_if_new(connection: &mut Connection, path: &Path) -> Result<i32> {
-    let pragma = |connection: &Connection, name: &str| -> Result<i32> {
+/// The version of the tables; none where there are none. Fails where this is something else.
+fn known_version(connection: &Connection, path: &Path) -> Result<Option<i32>> {
+    let pragma = |name: &str| -> Result<i32> {
         connection
             .pragma_query_value(None, name, |row| row.get(0))
             .map_err(failed("read", path))
     };
-    let known = |connection: &Connection| -> Result<Option<i32>> {
-        let (application, version) = (
-            pragma(connection, "application_id")?,
-            pragma(connection, "user_version")?,
-        );
-        match (application, version) {
-            (0, 0) => Ok(None),
-            (APPLICATION_ID, version) if version > 0 => Ok(Some(version)),
-            _ => Err(Error::damaged(
-                path,
-                68,
-                format_args!("application id {APPLICATION_ID:#x} and a version"),
-                format_args!("{application:#x} and version {version}"),
-            )),
-        }
-    };
-    if let Some(version) = known(connection)? {
+    match (pragma("application_id")?, pragma("user_version")?) {
+        (0, 0) => Ok(None),
+        (APPLICATION_ID, version) if version > 0 => Ok(Some(version)),
+        (application, version) => Err(Error::damaged(
+            path,
+            68,
+            format_args!("application id {APPLICATION_ID:#x} and a version"),
+            format_args!("{application:#x} and version {version}"),
+        )),
+    }
+}
+
+/// Makes the tables where there is nothing yet, and what an older version lacks; gives the version of what is there then.
+fn create_or_raise(connection: &mut Connection, path: &Path) -> Result<i32> {
+    let current = |known: Option<i32>| known.filter(|version| *version >= VERSION);
+    if let Some(version) = current(known_version(connection, path)?) {
         return Ok(version);
     }
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed("write", path))?;
     // Another process may have been faster.
-    if let Some(version) = known(&transaction)? {
+    let known = known_version(&transaction, path)?;
+    if let Some(version) = current(known) {
         return Ok(version);
     }
-    transaction.execute_batch(CREATE).map_err(failed("write", path))?;
+    if known.is_none() {
+        transaction.execute_batch(CREATE).map_err(failed("write", path))?;
+    }
+    transaction.execute_batch(CREATE_MEMOS).map_err(failed("write", path))?;
     for (name, value) in [("application_id", APPLICATION_ID), ("user_version", VERSION)] {
         transaction
             .pragma_update(None, name, value)
@@ -160,18 +229,19 @@ fn create_if_new(connection: &mut Connection, path: &Path) -> Result<i32> {
     Ok(VERSION)
 }
 
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
 /// Gives the file another name, beside which a new one can begin. Its log goes along: it belongs to it.
 fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf> {
-    let with = |path: &Path, suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let aside = with(path, &format!(".damaged-{}", now.seconds));
+    let aside = with_suffix(path, &format!(".damaged-{}", now.seconds));
     for suffix in ["", "-wal", "-shm"] {
-        let (from, to) = (with(path, suffix), with(&aside, suffix));
+        let (from, to) = (with_suffix(path, suffix), with_suffix(&aside, suffix));
         match rustix::fs::rename(&from, &to) {
-            Err(rustix::io::Errno::NOENT) if !suffix.is_empty() => {}
+            Err(Errno::NOENT) if !suffix.is_empty() => {}
             result => result.map_err(Error::sys("move aside", &from))?,
         }
     }

@@ -150,43 +150,6 @@ impl Catalogue {
         Ok(self.contents(contents_where!("id = ?1"), params![id.0])?.pop())
     }
 
-    /// Full and fast hashes of contents whose numbers ascend. Where the numbers lie close together, which they do for what was
-    /// seen together, this reads rows in a row. A number that is not there is passed over.
-    pub fn hashes(&self, ids: &[ContentId], mut each: impl FnMut(ContentId, ObjectId, Option<FastHash>)) -> Result<()> {
-        /// So many rows that nobody asked for cost less to step over than one look-up.
-        const GAP: i64 = 16;
-        let mut read = || -> rusqlite::Result<()> {
-            let mut statement = self
-                .connection
-                .prepare_cached("SELECT id, fullhash, fasthash FROM content WHERE id >= ?1 ORDER BY id")?;
-            let mut at = 0;
-            while let Some(from) = ids.get(at) {
-                let mut rows = statement.query([from.0])?;
-                let mut is_last = true;
-                while let Some(row) = rows.next()? {
-                    let found: i64 = row.get(0)?;
-                    at += ids[at..].iter().take_while(|id| id.0 < found).count();
-                    match ids.get(at) {
-                        Some(id) if id.0 == found => {
-                            each(*id, take_id(row, 1)?, take_fast(row, 2)?);
-                            at += 1;
-                        }
-                        Some(id) if id.0 - found <= GAP => {}
-                        _ => {
-                            is_last = false;
-                            break;
-                        }
-                    }
-                }
-                if is_last {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        read().map_err(self.failed("read"))
-    }
-
     /// The content with this hash.
     pub fn by_fullhash(&self, fullhash: &ObjectId) -> Result<Option<Content>> {
         Ok(self

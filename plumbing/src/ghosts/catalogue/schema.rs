@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 /// `PRAGMA application_id`: "ghst", so that `file` and others can tell whose database it is.
 pub const APPLICATION_ID: i32 = 0x6768_7374;
 /// `PRAGMA user_version`: the version of the tables.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// Everything in one transaction: a database has all of it or nothing.
 pub const CREATE: &str = "
@@ -72,6 +72,19 @@ CREATE INDEX past_directory ON past (directory, name);
 CREATE TABLE absorbed (
     snapshot BLOB PRIMARY KEY
 ) WITHOUT ROWID;
+";
+
+/// What version 2 added.
+pub const CREATE_MEMOS: &str = "
+CREATE TABLE memo (
+    id INTEGER PRIMARY KEY,
+    directory INTEGER NOT NULL REFERENCES directory,
+    first BLOB NOT NULL,
+    pending INTEGER NOT NULL,
+    files BLOB NOT NULL,
+    UNIQUE (directory, first)
+);
+CREATE INDEX memo_pending ON memo (directory) WHERE pending > 0;
 ";
 
 /// An instant as nanoseconds since 1970.

@@ -12,18 +12,18 @@ use crate::ghosts::ghost::{Ghost, Place};
 use crate::object::HashAlgo;
 use crate::walk::DirHandle;
 
-fn time(seconds: i64) -> Timestamp {
+pub(super) fn time(seconds: i64) -> Timestamp {
     Timestamp::new(seconds, 0)
 }
 
-fn open(path: &Path) -> Catalogue {
+pub(super) fn open(path: &Path) -> Catalogue {
     let opened = Catalogue::open(path, time(0)).unwrap();
     assert_eq!(opened.moved_aside, None);
     opened.catalogue
 }
 
 /// Looks at a file of this test's folder.
-fn seen(folder: &Path, name: &str, content: &[u8]) -> FileSeen {
+pub(super) fn seen(folder: &Path, name: &str, content: &[u8]) -> FileSeen {
     fs::write(folder.join(name), content).unwrap();
     FileSeen {
         name: name.into(),
@@ -36,7 +36,7 @@ fn seen(folder: &Path, name: &str, content: &[u8]) -> FileSeen {
     }
 }
 
-fn look(path: &str, seconds: i64, files: Vec<FileSeen>) -> Look {
+pub(super) fn look(path: &str, seconds: i64, files: Vec<FileSeen>) -> Look {
     Look {
         path: path.into(),
         looked: time(seconds),
@@ -109,10 +109,10 @@ fn a_damaged_file_is_moved_aside_and_a_newer_one_refused() {
         let _ = fs::remove_file(folder.path().join(format!("c.db{suffix}")));
     }
     let newer = rusqlite::Connection::open(&path).unwrap();
-    newer.pragma_update(None, "user_version", 2).unwrap();
+    newer.pragma_update(None, "user_version", 3).unwrap();
     drop(newer);
     let refused = Catalogue::open(&path, time(0)).unwrap_err();
-    assert!(refused.to_string().contains("catalogue version 2"), "{refused}");
+    assert!(refused.to_string().contains("catalogue version 3"), "{refused}");
     assert!(!folder.path().join("c.db.damaged-0").exists());
 }
 

@@ -4,9 +4,10 @@ use bstr::BString;
 use hashbrown::{HashMap, HashSet};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, TransactionBehavior, params};
 
-use super::read::id_bytes;
+use super::memo::{Change, Memo};
+use super::rows::{Before, ContentFacts};
 use super::schema::Nanos;
-use super::{Catalogue, ContentId, join_path, split_path};
+use super::{Catalogue, ContentId, join_path};
 use crate::error::Result;
 use crate::ghosts::fasthash::FastHash;
 use crate::object::ObjectId;
@@ -112,6 +113,7 @@ impl Catalogue {
             let Some(directory) = writer.directory(&path.into())? else {
                 return Ok(());
             };
+            writer.unfold_directory(directory, path)?;
             writer.recorded.gone += writer.all_gone(directory, looked)?;
             writer.forget_trees(&path.into())
         })?;
@@ -166,29 +168,11 @@ pub(super) struct Writer<'c> {
     pub(super) connection: &'c Connection,
     pub(super) host: i64,
     directories: HashMap<BString, i64>,
+    /// Contents that this transaction wrote last, and what was said of them: copies of one content lie close together.
+    pub(super) contents: HashMap<ObjectId, (i64, ContentFacts)>,
     /// Directories that are known to be no longer those of a stored tree.
-    forgotten: HashSet<BString>,
+    pub(super) forgotten: HashSet<BString>,
     pub(super) recorded: Recorded,
-}
-
-/// What a place held before.
-pub(super) struct Before {
-    pub(super) content: Option<i64>,
-    pub(super) mtime: Option<Nanos>,
-    pub(super) seen_first: Nanos,
-    pub(super) seen_last: Nanos,
-}
-
-/// What is said of a content.
-pub(super) struct ContentFacts {
-    pub(super) fullhash: ObjectId,
-    pub(super) size: u64,
-    pub(super) fasthash: Option<FastHash>,
-    pub(super) lastmod: Option<Nanos>,
-    pub(super) verified_full: Option<Nanos>,
-    pub(super) verified_fast: Option<Nanos>,
-    pub(super) found_first: Nanos,
-    pub(super) found_last: Nanos,
 }
 
 impl<'c> Writer<'c> {
@@ -203,10 +187,15 @@ impl<'c> Writer<'c> {
                 connection.last_insert_rowid()
             }
         };
-        Ok(Self {
+        Ok(Self::at_host(connection, host))
+    }
+
+    /// For a machine by its number.
+    pub(super) fn at_host(connection: &'c Connection, host: i64) -> Self {
+        Self {
             host,
             ..Self::nowhere(connection)
-        })
+        }
     }
 
     /// For what belongs to no machine.
@@ -215,6 +204,7 @@ impl<'c> Writer<'c> {
             connection,
             host: 0,
             directories: HashMap::new(),
+            contents: HashMap::new(),
             forgotten: HashSet::new(),
             recorded: Recorded::default(),
         }
@@ -233,16 +223,18 @@ impl<'c> Writer<'c> {
             None if look.files.is_empty() => return Ok(()),
             None => self.new_directory(&look.path, if look.complete { looked } else { NEVER })?,
         };
+        let mut is_old = false;
+        if known.is_some() {
+            self.unfold_directory(directory, &look.path)?;
+            is_old = self.has_rows(directory)?;
+        }
         for name in &look.gone {
             self.gone(directory, name, looked)?;
         }
         for file in &look.files {
-            let before = match known {
-                Some(_) => self.before(directory, &file.name)?,
-                None => None,
-            };
-            self.file(directory, file, looked, before, known.is_some())?;
+            self.found(directory, &file.into(), looked, is_old)?;
         }
+        self.keep_memos(directory, known.is_none(), look)?;
         if look.complete && known.is_some() {
             self.statement("UPDATE directory SET seen = max(seen, ?2) WHERE id = ?1")?
                 .execute(params![directory, looked])?;
@@ -267,12 +259,47 @@ impl<'c> Writer<'c> {
         Ok(id)
     }
 
+    /// The memos of a directory follow what is recorded of its files.
+    fn keep_memos(&self, directory: i64, is_new: bool, look: &Look) -> rusqlite::Result<()> {
+        let mut packed = Vec::new();
+        let mut kept: Vec<(&[u8], Option<std::ops::Range<usize>>)> =
+            look.gone.iter().map(|name| (name.as_slice(), None)).collect();
+        for seen in &look.files {
+            let Some(memo) = Memo::of(seen, None) else { continue };
+            let from = packed.len();
+            if memo.is_settled() {
+                memo.encode(&mut packed);
+            }
+            kept.push((&seen.name, memo.is_settled().then_some(from..packed.len())));
+        }
+        // Of a name that is there twice, the last one is what was found.
+        kept.sort_by(|a, b| a.0.cmp(b.0));
+        kept.dedup_by(|next, before| {
+            let same = next.0 == before.0;
+            if same {
+                before.1 = next.1.take();
+            }
+            same
+        });
+        let changes: Vec<Change<'_>> = kept
+            .into_iter()
+            .map(|(name, range)| (name, range.map(|range| &packed[range])))
+            .collect();
+        self.change_memos(directory, is_new, &changes)
+    }
+
     pub(super) fn new_directory(&mut self, path: &BString, seen: Nanos) -> rusqlite::Result<i64> {
-        self.statement("INSERT INTO directory (host, path, seen) VALUES (?1, ?2, ?3)")?
-            .execute(params![self.host, path.as_slice(), seen])?;
-        let id = self.connection.last_insert_rowid();
-        self.directories.insert(path.clone(), id);
+        let id = self.add_directory(path, seen)?;
         self.forget_trees(path)?;
+        Ok(id)
+    }
+
+    /// A directory of which nothing is said yet.
+    pub(super) fn add_directory(&mut self, path: &[u8], seen: Nanos) -> rusqlite::Result<i64> {
+        self.statement("INSERT INTO directory (host, path, seen) VALUES (?1, ?2, ?3)")?
+            .execute(params![self.host, path, seen])?;
+        let id = self.connection.last_insert_rowid();
+        self.directories.insert(path.into(), id);
         Ok(id)
     }
 
@@ -290,200 +317,5 @@ impl<'c> Writer<'c> {
             })
         })
         .optional()
-    }
-
-    /// A file that is there now.
-    fn file(
-        &mut self,
-        directory: i64,
-        file: &FileSeen,
-        looked: Nanos,
-        before: Option<Before>,
-        may_have_been: bool,
-    ) -> rusqlite::Result<()> {
-        let mtime = Nanos::from(file.stat.mtime);
-        let (content, fasthash) = self.facts(file, mtime, looked)?;
-        let (verified_full, verified_fast) = match file.facts {
-            Facts::Full(..) => (Some(looked), Some(looked)),
-            Facts::Same(..) | Facts::Fast(_) => (None, Some(looked)),
-        };
-        let same = before.as_ref().filter(|before| before.content == content);
-        let mut seen_first = same.map_or(looked, |before| before.seen_first);
-        if let Some(before) = before.as_ref().filter(|before| before.content != content) {
-            self.past(directory, &file.name, before, looked)?;
-        }
-        if same.is_none() {
-            self.recorded.new_places += 1;
-            if let (true, Some(content)) = (may_have_been, content) {
-                // Found again: it was known to be here before.
-                let earlier = self.unpast(directory, &file.name, content)?;
-                seen_first = earlier.map_or(seen_first, |earlier| earlier.min(seen_first));
-            }
-        }
-        let exact = [file.stat.mtime, file.stat.ctime].into_iter().all(Nanos::is_exact);
-        let settled = (file.settled && exact).then(|| (Nanos::from(file.stat.ctime), file.stat.ino.cast_signed()));
-        self.statement(
-            "INSERT INTO place (directory, name, content, fasthash, size, mtime, ctime, inode, seen_first, seen_last, \
-             verified_full, verified_fast) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
-             ON CONFLICT DO UPDATE SET content = excluded.content, fasthash = excluded.fasthash, size = excluded.size, \
-             mtime = excluded.mtime, ctime = excluded.ctime, inode = excluded.inode, \
-             seen_first = excluded.seen_first, seen_last = excluded.seen_last, \
-             verified_full = iif(content IS excluded.content, coalesce(excluded.verified_full, verified_full), \
-             excluded.verified_full), verified_fast = excluded.verified_fast",
-        )?
-        .execute(params![
-            directory,
-            file.name.as_slice(),
-            content,
-            fasthash,
-            file.stat.size.cast_signed(),
-            mtime,
-            settled.map(|settled| settled.0),
-            settled.map(|settled| settled.1),
-            seen_first,
-            looked,
-            verified_full,
-            verified_fast,
-        ])?;
-        Ok(())
-    }
-
-    /// The number of a file's content, or, where that is not known, its fast hash.
-    fn facts(
-        &mut self,
-        file: &FileSeen,
-        mtime: Nanos,
-        looked: Nanos,
-    ) -> rusqlite::Result<(Option<i64>, Option<[u8; 17]>)> {
-        let (fullhash, fasthash) = match &file.facts {
-            Facts::Full(fullhash, fasthash) => (fullhash, fasthash),
-            Facts::Fast(fasthash) => return Ok((None, Some(fasthash.to_bytes()))),
-            Facts::Same(content, fasthash) => {
-                self.statement(
-                    "UPDATE content SET fasthash = coalesce(fasthash, ?2), found_last = max(found_last, ?3), \
-                     verified_fast = max(coalesce(verified_fast, ?3), ?3) WHERE id = ?1",
-                )?
-                .execute(params![content.0, fasthash.to_bytes(), looked])?;
-                return Ok((Some(content.0), None));
-            }
-        };
-        let facts = ContentFacts {
-            fullhash: *fullhash,
-            size: file.stat.size,
-            fasthash: *fasthash,
-            lastmod: Some(mtime),
-            verified_full: Some(looked),
-            verified_fast: fasthash.map(|_| looked),
-            found_first: looked,
-            found_last: looked,
-        };
-        Ok((Some(self.content(&facts)?), None))
-    }
-
-    /// Adds what is known of a content; gives its number.
-    pub(super) fn content(&mut self, facts: &ContentFacts) -> rusqlite::Result<i64> {
-        let values = params![
-            id_bytes(&facts.fullhash),
-            facts.size.cast_signed(),
-            facts.fasthash.map(FastHash::to_bytes),
-            facts.lastmod,
-            facts.verified_full,
-            facts.verified_fast,
-            facts.found_first,
-            facts.found_last,
-        ];
-        let added = self
-            .statement(
-                "INSERT INTO content (fullhash, size, fasthash, lastmod, verified_full, verified_fast, found_first, \
-                 found_last) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
-            )?
-            .execute(values)?;
-        if added > 0 {
-            self.recorded.new_contents += 1;
-            return Ok(self.connection.last_insert_rowid());
-        }
-        // max and min of anything and NULL are NULL.
-        self.statement(
-            "UPDATE content SET fasthash = coalesce(max(fasthash, ?3), fasthash, ?3), \
-             lastmod = coalesce(min(lastmod, ?4), lastmod, ?4), \
-             verified_full = coalesce(max(verified_full, ?5), verified_full, ?5), \
-             verified_fast = coalesce(max(verified_fast, ?6), verified_fast, ?6), \
-             found_first = min(found_first, ?7), found_last = max(found_last, ?8) \
-             WHERE fullhash = ?1 AND size = ?2 RETURNING id",
-        )?
-        .query_row(values, |row| row.get(0))
-    }
-
-    /// Moves a file that is no longer there to the past.
-    pub(super) fn gone(&mut self, directory: i64, name: &[u8], looked: Nanos) -> rusqlite::Result<()> {
-        let Some(before) = self.before(directory, name)? else {
-            return Ok(());
-        };
-        self.past(directory, name, &before, looked)?;
-        self.statement("DELETE FROM place WHERE directory = ?1 AND name = ?2")?
-            .execute(params![directory, name])?;
-        self.recorded.gone += 1;
-        Ok(())
-    }
-
-    /// Moves all files of a directory to the past; gives how many there were.
-    fn all_gone(&self, directory: i64, looked: Nanos) -> rusqlite::Result<u64> {
-        self.statement(
-            "INSERT INTO past (content, directory, name, mtime, seen_first, seen_last, looked) \
-             SELECT p.content, p.directory, p.name, p.mtime, p.seen_first, max(p.seen_last, d.seen), ?2 \
-             FROM place p JOIN directory d ON d.id = p.directory WHERE p.directory = ?1 AND p.content IS NOT NULL \
-             ON CONFLICT DO UPDATE SET mtime = iif(excluded.seen_last < seen_last, mtime, excluded.mtime), seen_first = min(seen_first, excluded.seen_first), \
-             seen_last = max(seen_last, excluded.seen_last), looked = max(looked, excluded.looked)",
-        )?
-        .execute(params![directory, looked])?;
-        let gone = self
-            .statement("DELETE FROM place WHERE directory = ?1")?
-            .execute([directory])?;
-        Ok(gone as u64)
-    }
-
-    pub(super) fn past(&self, directory: i64, name: &[u8], before: &Before, looked: Nanos) -> rusqlite::Result<()> {
-        let Some(content) = before.content else {
-            // Which content it was is not known, so there is nothing to remember.
-            return Ok(());
-        };
-        self.statement(
-            "INSERT INTO past (content, directory, name, mtime, seen_first, seen_last, looked) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-             ON CONFLICT DO UPDATE SET mtime = iif(excluded.seen_last < seen_last, mtime, excluded.mtime), seen_first = min(seen_first, excluded.seen_first), \
-             seen_last = max(seen_last, excluded.seen_last), looked = max(looked, excluded.looked)",
-        )?
-        .execute(params![
-            content,
-            directory,
-            name,
-            before.mtime,
-            before.seen_first,
-            before.seen_last,
-            looked
-        ])?;
-        Ok(())
-    }
-
-    /// Takes a content out of the past of a place; gives when it was first seen there.
-    pub(super) fn unpast(&self, directory: i64, name: &[u8], content: i64) -> rusqlite::Result<Option<Nanos>> {
-        self.statement("DELETE FROM past WHERE content = ?1 AND directory = ?2 AND name = ?3 RETURNING seen_first")?
-            .query_row(params![content, directory, name], |row| row.get(0))
-            .optional()
-    }
-
-    /// What is here is no longer what a stored tree says, neither here nor in the directories above.
-    pub(super) fn forget_trees(&mut self, path: &BString) -> rusqlite::Result<()> {
-        let mut path: &[u8] = path;
-        while self.forgotten.insert(path.into()) {
-            self.statement("UPDATE directory SET tree = NULL WHERE host = ?1 AND path = ?2 AND tree IS NOT NULL")?
-                .execute(params![self.host, path])?;
-            let (above, _) = split_path(path);
-            if above.len() == path.len() {
-                break;
-            }
-            path = above;
-        }
-        Ok(())
     }
 }

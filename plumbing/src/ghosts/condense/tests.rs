@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ghosts::{Ghost, Ghosts};
 use crate::object::{ContentRef, ObjectKind, Root};
 
 /// Objects in memory.
@@ -153,22 +154,30 @@ fn snapshot(tree: ObjectId, host: &str, time: i64) -> Snapshot {
     }
 }
 
-fn described(shelf: &Shelf, snapshots: &[&Snapshot]) -> Ghosts {
+/// All of a pile, by content.
+type All = BTreeMap<ObjectId, Ghost>;
+
+fn all_of(ghosts: &Ghosts) -> All {
+    let all = ghosts.sorted().unwrap().map(Result::unwrap);
+    all.map(|ghost| (ghost.fullhash, ghost)).collect()
+}
+
+fn described(shelf: &Shelf, snapshots: &[&Snapshot]) -> All {
     let mut ghosts = Ghosts::default();
     for snapshot in snapshots {
         ghosts
             .add_snapshot(shelf, snapshot, None, &Progress::default())
             .unwrap();
     }
-    ghosts
+    all_of(&ghosts)
 }
 
-fn put_together(parts: &[&Ghosts]) -> Ghosts {
+fn put_together(parts: &[&All]) -> All {
     let mut all = Ghosts::default();
-    for ghost in parts.iter().flat_map(|part| part.iter()) {
+    for ghost in parts.iter().flat_map(|part| part.values()) {
         all.add(ghost.clone()).unwrap();
     }
-    all
+    all_of(&all)
 }
 
 proptest! {
@@ -205,8 +214,8 @@ proptest! {
         prop_assert_eq!(&both, &described(&shelf, &[&second, &first]));
         prop_assert_eq!(&both, &put_together(&[&one, &two]));
         prop_assert_eq!(&both, &put_together(&[&two, &both, &one, &both]));
-        for ghost in both.iter() {
-            let of = |part: &Ghosts| part.get(&ghost.fullhash).cloned();
+        for ghost in both.values() {
+            let of = |part: &All| part.get(&ghost.fullhash).cloned();
             let parts: Vec<Ghost> = [of(&one), of(&two)].into_iter().flatten().collect();
             prop_assert_eq!(Some(ghost.found_first), parts.iter().map(|part| part.found_first).min());
             prop_assert_eq!(Some(ghost.found_last), parts.iter().map(|part| part.found_last).max());

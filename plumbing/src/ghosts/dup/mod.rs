@@ -8,11 +8,14 @@
 //!    fast hash first; what is still alike, and smaller files at once, by their full hash. What is known is not read.
 //! 4. Equal hashes are a group, its files in the order of forests and paths.
 //!
+//! Who cannot wait for the walk asks for matches as they are found ([`stream()`]).
+//!
 //! Invariants: groups come by size, the largest first, then by the first path; so what is printed does not depend on
 //! threads. Names of one inode are one file. A file that cannot be read, or changed meanwhile, is a problem that is
 //! told, and in no group.
 
 mod round;
+mod stream;
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -20,6 +23,7 @@ use std::collections::VecDeque;
 use bstr::BString;
 
 use self::round::Round;
+pub use self::stream::{Match, stream};
 use super::forest::Forest;
 use super::hashing::Crew;
 pub use super::table::Select;
@@ -99,7 +103,6 @@ impl<'a> Duplicates<'a> {
         let (mut table, problems) = Table::scan(forests, select, threads, progress)?;
         table.sort();
         table.keep_shared();
-        table.resolve(forests)?;
         progress.set_phase(Phase::Reading);
         Ok(Self {
             crew: Crew {

@@ -7,7 +7,7 @@ use std::path::Path;
 use bstr::{BString, ByteSlice};
 
 use super::{Memory, plant};
-use crate::ghosts::dup::{Duplicates, Group, Select};
+use crate::ghosts::dup::{Duplicates, Group, Match, Select, stream};
 use crate::ghosts::forest::{Forest, leaves};
 use crate::ghosts::live::Live;
 use crate::ghosts::stored::Stored;
@@ -102,6 +102,84 @@ fn groups_are_those_of_all_hashes_in_live_and_stored_trees() {
             assert_eq!(names(&groups), names(&find(&forests, &Select::default(), 2)));
         }
     }
+}
+
+/// The matches of a stream as groups: each with its first file in front.
+fn streamed(forests: &[&dyn Forest], threads: usize) -> BTreeMap<Vec<u8>, Vec<(usize, BString)>> {
+    let progress = Progress::default();
+    let mut groups: BTreeMap<Vec<u8>, Vec<(usize, BString)>> = BTreeMap::new();
+    let mut found = |found: Match| {
+        let first = (found.first.forest, found.first.path);
+        let group = groups
+            .entry(found.fullhash.digest().to_vec())
+            .or_insert_with(|| vec![first.clone()]);
+        assert_eq!(group[0], first, "all matches of a content name the same file");
+        group.push((found.file.forest, found.file.path));
+        Ok(())
+    };
+    let mut failed = |problem| panic!("{problem}");
+    stream(forests, &Select::default(), threads, &progress, &mut found, &mut failed).unwrap();
+    let sorted = |(id, mut files): (_, Vec<(usize, BString)>)| {
+        files.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        (id, files)
+    };
+    groups.into_iter().map(sorted).collect()
+}
+
+#[test]
+fn matches_as_they_are_found_are_the_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    plant(folder.path());
+    let mut large = vec![1u8; 300_000];
+    for number in 0..6 {
+        write(&folder.path().join(format!("l/{number}")), &large);
+        large[20_000 * (number / 2)] ^= 2;
+    }
+    for number in 0..3000u32 {
+        let path = folder.path().join(format!("many/{}/{number}", number % 97));
+        write(&path, &(number % 700).to_le_bytes());
+    }
+    let memory = Memory::default();
+    let tree = memory.store(folder.path(), 100_000);
+    let stored = Stored::new(&memory, Node::Directory { tree }, b"stored", HashAlgo::Sha256);
+    let forest = live(folder.path());
+    for forests in [vec![&forest as &dyn Forest], vec![&stored, &forest]] {
+        let mut expected = expected(&forests);
+        for files in expected.values_mut() {
+            files.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        }
+        for threads in [1, 3] {
+            assert_eq!(streamed(&forests, threads), expected);
+        }
+    }
+}
+
+#[test]
+fn a_stream_ends_where_nobody_wants_more() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..4000u32 {
+        write(&folder.path().join(format!("{}/{number}", number % 700)), b"same");
+    }
+    let forest = live(folder.path());
+    let progress = Progress::default();
+    let mut count = 0;
+    let mut found = |_| {
+        count += 1;
+        match count {
+            3 => Err(crate::Error::Interrupted),
+            _ => Ok(()),
+        }
+    };
+    let ended = stream(
+        &[&forest],
+        &Select::default(),
+        2,
+        &progress,
+        &mut found,
+        &mut |_| Ok(()),
+    );
+    assert!(matches!(ended, Err(crate::Error::Interrupted)));
+    assert_eq!(count, 3);
 }
 
 #[test]

@@ -99,14 +99,14 @@ fn a_catalogue_that_fails_costs_time_only() {
     let recall = recall(&database, 10);
     rusqlite::Connection::open(&database)
         .unwrap()
-        .execute_batch("DROP TABLE place")
+        .execute_batch("DROP TABLE memo")
         .unwrap();
     let rules = Rules::new(RuleOptions::default());
     let forest = Live::open(&tree, b"live", HashAlgo::Sha256, rules)
         .unwrap()
         .recalling(recall.clone());
     for leaf in leaves(&forest).map(Result::unwrap) {
-        assert_eq!((leaf.kind, leaf.content), (Kind::File, None));
+        assert_eq!((leaf.kind, leaf.fullhash), (Kind::File, None));
         assert_eq!(
             forest.full_hash(&leaf).unwrap(),
             ObjectId::hash(HashAlgo::Sha256, b"12")

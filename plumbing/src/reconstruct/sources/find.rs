@@ -5,6 +5,7 @@
 //! 3. Where the file was when the tree was taken, then other places where the content was seen.
 //! 4. All other candidates of this size, hashed one after the other until one fits.
 //! 5. Where files become links: files of the target, which only are copied, and then the store.
+//! 6. Single blocks ([`assemble`](super::assemble)).
 //!
 //! The candidates of one size are locked meanwhile, so that none is hashed twice.
 
@@ -13,10 +14,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use bstr::BString;
+use hashbrown::HashSet;
 use rustix::fs::{Mode, OFlags};
 
+use super::assemble::{Kin, assemble};
 use super::index::{Group, Index, Number};
-use super::open::{Opened, hash_with, is_unchanged, open_beneath, read_exact_at};
+use super::open::{Opened, hash_with, is_unchanged, open_any_beneath, read_exact_at};
 use super::take::{Mode as TakeMode, Refused, Taker};
 use super::{Elsewhere, How, Lost, Outcome, PassedOver, Why, not_located};
 use crate::error::{Error, Result};
@@ -74,6 +77,14 @@ pub(super) fn settle<'j>(
                 let outcome = how.map_or(Outcome::There, |how| Outcome::Taken(how, &from));
                 return elsewhere.tell(&lost.dir, &lost.entry, outcome, &search.passed_over);
             }
+            Ok(None) if lost.error.is_some() => match search.assemble() {
+                Ok(Some(from)) => {
+                    let outcome = Outcome::Taken(How::Assembled, &from);
+                    return elsewhere.tell(&lost.dir, &lost.entry, outcome, &search.passed_over);
+                }
+                Ok(None) => passed_over = search.passed_over,
+                Err(error) => return context.report.problem(lost.dir.path_of(&lost.entry.name), error),
+            },
             Ok(None) => passed_over = search.passed_over,
             Err(error) => return context.report.problem(lost.dir.path_of(&lost.entry.name), error),
         }
@@ -132,6 +143,18 @@ impl Search<'_, '_> {
             self.context.progress.check()?;
             if self.is_for_later(number) {
                 self.later.push(number);
+                continue;
+            }
+            if let Some(id) = self.recalled(number) {
+                group.note(number, id);
+                match id == self.id {
+                    true => {
+                        if let Some(found) = self.known_candidates(group, false)? {
+                            return Ok(Some(found));
+                        }
+                    }
+                    false => self.pass_over(self.index.path(number), Why::OtherContent),
+                }
                 continue;
             }
             if !self.is_other(group, number)
@@ -210,6 +233,35 @@ impl Search<'_, '_> {
             Err(why) => self.pass_over(self.index.path(number), why),
         }
         Ok(None)
+    }
+
+    /// What a candidate is known to be without reading it. It is hashed if it is taken.
+    fn recalled(&self, number: Number) -> Option<ObjectId> {
+        let opened = self.index.open(number).ok()?;
+        let known = self.elsewhere.sources.known;
+        let id = known.recall(&self.index.path(number), &opened.stat)?;
+        (id.algo() == self.id.algo()).then_some(id)
+    }
+
+    /// Puts the file together from blocks of the store and of other states of it.
+    fn assemble(&mut self) -> Result<Option<PathBuf>> {
+        let sources = self.elsewhere.sources;
+        let mut kin = self.index.kin(&self.path);
+        for path in sources.known.origins(&self.path) {
+            if let Ok(opened) = open_absolute_any(&path) {
+                kin.push(Kin { path, opened });
+            }
+        }
+        let mut seen = HashSet::new();
+        kin.retain(|kin| seen.insert((kin.opened.stat.dev, kin.opened.stat.ino)));
+        match assemble(&mut self.taker, self.context.store, &kin, sources.chunk) {
+            Ok(found) => Ok(found),
+            Err(Refused::Source(why)) => {
+                kin.into_iter().for_each(|kin| self.pass_over(kin.path, why));
+                Ok(None)
+            }
+            Err(Refused::Target(error)) => Err(error),
+        }
     }
 
     fn fast(&mut self) -> Option<FastHash> {
@@ -309,6 +361,15 @@ impl Search<'_, '_> {
 
 /// Opens a file by an absolute path on which no link is followed.
 fn open_absolute(path: &Path, bytes: u64) -> Result<Opened, Why> {
+    let opened = open_absolute_any(path)?;
+    match opened.stat.size == bytes {
+        true => Ok(opened),
+        false => Err(Why::OtherSize(opened.stat.size)),
+    }
+}
+
+/// The same, however long it is.
+fn open_absolute_any(path: &Path) -> Result<Opened, Why> {
     let mut names = Vec::new();
     for component in path.components() {
         match component {
@@ -320,7 +381,7 @@ fn open_absolute(path: &Path, bytes: u64) -> Result<Opened, Why> {
     }
     let top: OwnedFd = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(Why::Unreadable)?;
-    open_beneath(top.as_fd(), &names, bytes)
+    open_any_beneath(top.as_fd(), &names)
 }
 
 impl From<Error> for Refused {

@@ -24,7 +24,8 @@ use rustix::fs::{Mode, OFlags};
 
 use super::Elsewhere;
 use super::Why;
-use super::open::{Opened, open_beneath};
+use super::assemble::Kin;
+use super::open::{Opened, open_any_beneath, open_beneath};
 use crate::error::{Error, Result};
 use crate::ghosts::fasthash::FastHash;
 use crate::object::tree::Entries;
@@ -255,6 +256,17 @@ impl Index {
     /// Notes that a file of the target has another name now.
     pub fn rename(&self, path: BString, name: BString) {
         self.renamed.lock().insert(path, name);
+    }
+
+    /// The files at a path of the tree, in the target and in all sources, however long they are.
+    pub fn kin(&self, path: &[u8]) -> Vec<Kin> {
+        let names: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
+        let at = |tree: &Tree| {
+            let opened = open_any_beneath(tree.root.as_fd(), &names).ok()?;
+            let path = tree.path.join(std::ffi::OsStr::from_bytes(path));
+            Some(Kin { path, opened })
+        };
+        self.trees.iter().filter_map(at).collect()
     }
 
     /// Opens a candidate.

@@ -9,6 +9,8 @@
 //!    find out what it is, only if its size is wanted by a file that is lost, and only if its sampled hash fits, where
 //!    that of the content is known.
 //! 4. [`take`] copies, clones or links what was found, and hashes it again while it does.
+//! 5. Where nobody has the whole file, [`assemble`] puts it together from blocks of the store and of other states of the
+//!    file.
 //!
 //! Invariants:
 //!
@@ -20,13 +22,14 @@
 //!   that is replaced keeps a second name until then: it may be what the tree wants under another name.
 //! - A source that cannot serve is passed over with its reason, and the next is tried.
 
+mod assemble;
 mod find;
 mod index;
 mod open;
 mod take;
 
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use bstr::BString;
@@ -44,12 +47,13 @@ use super::made::{Key, Made};
 use super::remove::remove;
 use super::report::Count;
 use super::target::Dir;
+use crate::chunk;
 use crate::content::{Pieces, Source};
 use crate::error::{Error, Result};
 use crate::ghosts::fasthash::FastHash;
 use crate::object::{ContentRef, Entry, Kind, ObjectId};
 use crate::store::Store;
-use crate::walk::stat_fd;
+use crate::walk::{Stat, stat_fd};
 use index::Index;
 use take::Refused;
 
@@ -80,6 +84,12 @@ pub trait Known: Sync {
     /// first. They need not be right.
     fn places(&self, fullhash: &ObjectId, bytes: u64) -> Vec<PathBuf>;
 
+    /// What the file at an absolute path, which looks like `stat` now, was found to be, where that is known and nothing
+    /// changed since.
+    fn recall(&self, _path: &Path, _stat: &Stat) -> Option<ObjectId> {
+        None
+    }
+
     /// The sampled hash of a content, where it is known: it tells without much reading that a file has another.
     fn fast_hash(&self, _fullhash: &ObjectId) -> Option<FastHash> {
         None
@@ -104,6 +114,8 @@ pub struct Sources<'a> {
     pub known: &'a dyn Known,
     /// How what is found gets into the target.
     pub take: Take,
+    /// How the contents of the tree were cut: so are other states of a file, to find single blocks in them.
+    pub chunk: chunk::Params,
     /// The tree was stored without its bytes: that a block is not there is no damage.
     pub unstored: bool,
     /// Tell also of files that were there already or came from the store.
@@ -140,7 +152,7 @@ pub enum Outcome<'t> {
     /// The store.
     Store,
     /// A file elsewhere, by its path.
-    Taken(How, &'t std::path::Path),
+    Taken(How, &'t Path),
     /// It was not found.
     NotLocated,
 }
@@ -156,6 +168,8 @@ pub enum How {
     Symlinked,
     /// By a further name.
     Hardlinked,
+    /// Its blocks are from several files, or from files and the store.
+    Assembled,
 }
 
 /// A file that did not serve.

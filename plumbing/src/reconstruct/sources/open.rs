@@ -28,6 +28,15 @@ pub(super) struct Opened {
 
 /// Opens the file `names` below an open directory, which must have `bytes` bytes.
 pub(super) fn open_beneath(root: BorrowedFd<'_>, names: &[&[u8]], bytes: u64) -> Result<Opened, Why> {
+    let opened = open_any_beneath(root, names)?;
+    match opened.stat.size == bytes {
+        true => Ok(opened),
+        false => Err(Why::OtherSize(opened.stat.size)),
+    }
+}
+
+/// Opens the file `names` below an open directory, however long it is.
+pub(super) fn open_any_beneath(root: BorrowedFd<'_>, names: &[&[u8]]) -> Result<Opened, Why> {
     let Some((name, folders)) = names.split_last() else {
         return Err(Why::NotAFile("directory"));
     };
@@ -45,8 +54,7 @@ pub(super) fn open_beneath(root: BorrowedFd<'_>, names: &[&[u8]], bytes: u64) ->
     let file = open_file(above, name).map_err(|errno| refused(above, name, errno))?;
     let stat = stat_fd(&file).map_err(|error| Why::Unreadable(errno_of(&error)))?;
     match stat.kind {
-        Kind::File if stat.size == bytes => Ok(Opened { file, stat }),
-        Kind::File => Err(Why::OtherSize(stat.size)),
+        Kind::File => Ok(Opened { file, stat }),
         kind => Err(Why::NotAFile(kind_name(kind))),
     }
 }

@@ -14,7 +14,8 @@ use rustix::io::Errno;
 use super::open::{Opened, hash_with, is_unchanged};
 use super::{Elsewhere, How, Lost, Take, Why};
 use crate::error::{Error, Result};
-use crate::object::{Node, ObjectId};
+use crate::object::{Entry, Node, ObjectId};
+use crate::progress::Progress;
 use crate::reconstruct::Context;
 use crate::reconstruct::apply::Wanted;
 use crate::reconstruct::files::{FileJob, count_made};
@@ -147,11 +148,39 @@ impl<'s, 'j> Taker<'s, 'j> {
             }
             Mode::Hardlink => How::Hardlinked,
         };
-        let bytes = if how == How::Copied { self.lost.entry.size() } else { 0 };
+        self.count_rehearsed(how);
+        Ok(Some(how))
+    }
+
+    /// Counts what would have been made.
+    pub(super) fn count_rehearsed(&self, how: How) {
+        let is_written = matches!(how, How::Copied | How::Assembled);
+        let bytes = if is_written { self.lost.entry.size() } else { 0 };
         count_made(self.context, self.lost.replaces, bytes);
         self.count(how);
         self.context.progress.add(1, self.lost.entry.size());
-        Ok(Some(how))
+    }
+
+    /// Whether nothing is to be written.
+    pub(super) fn is_rehearsal(&self) -> bool {
+        self.context.options.test
+    }
+
+    /// Counts; tells when to stop.
+    pub(super) fn progress(&self) -> &'j Progress {
+        self.context.progress
+    }
+
+    /// What the tree says of the file.
+    pub(super) fn entry(&self) -> &'s Entry {
+        &self.lost.entry
+    }
+
+    /// Names a file that was written from elsewhere, and counts it.
+    pub(super) fn finish_sourced(&self, job: FileJob<'j>) -> Result<(), Refused> {
+        job.finish(self.made)?;
+        self.context.report.one(Count::Sourced);
+        Ok(())
     }
 
     /// Leaves the link that is there.
@@ -169,7 +198,7 @@ impl<'s, 'j> Taker<'s, 'j> {
         let report = &self.context.report;
         report.one(Count::Files);
         report.one(match how {
-            How::Copied | How::Cloned => Count::Sourced,
+            How::Copied | How::Cloned | How::Assembled => Count::Sourced,
             How::Symlinked | How::Hardlinked => Count::Linked,
         });
     }
@@ -187,11 +216,11 @@ impl<'s, 'j> Taker<'s, 'j> {
         self.compare(id)
     }
 
-    fn algo(&self) -> Result<crate::object::HashAlgo, Refused> {
+    pub(super) fn algo(&self) -> Result<crate::object::HashAlgo, Refused> {
         self.id.map(|id| id.algo()).ok_or_else(|| Why::OtherContent.into())
     }
 
-    fn compare(&mut self, id: ObjectId) -> Result<(), Refused> {
+    pub(super) fn compare(&mut self, id: ObjectId) -> Result<(), Refused> {
         self.hashed = Some(id);
         match self.id == Some(id) {
             true => Ok(()),
@@ -200,7 +229,7 @@ impl<'s, 'j> Taker<'s, 'j> {
     }
 
     /// A job that writes the file.
-    fn job(&self) -> FileJob<'j> {
+    pub(super) fn job(&self) -> FileJob<'j> {
         let Lost {
             dir,
             entry,
@@ -243,8 +272,7 @@ impl<'s, 'j> Taker<'s, 'j> {
                 How::Copied
             }
         };
-        job.finish(self.made)?;
-        self.context.report.one(Count::Sourced);
+        self.finish_sourced(job)?;
         Ok(how)
     }
 

@@ -5,6 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
+use crate::ghosts::scan::{self, scan};
+use crate::ghosts::{Catalogue, Ghost, Ghosts};
+use crate::object::{Root, Snapshot, Totals};
+use crate::walk::{RuleOptions, Rules};
 
 struct Random(u64);
 
@@ -115,5 +119,79 @@ fn any_tree_over_any_other() {
         let again = bench.rehearse_and_run(tree, &delete);
         assert_eq!((again.created, again.updated, again.deleted), (0, 0, 0), "seed {seed}");
         std::fs::remove_dir_all(&fresh).unwrap();
+    }
+}
+
+/// What a description says of a content, wherever the tree is: its hash, length and oldest time, and where in the tree it
+/// is, each with its time.
+type Said = (ObjectId, u64, Option<Timestamp>, Vec<(BString, Option<Timestamp>)>);
+
+fn said(ghost: &Ghost) -> Said {
+    let places = ghost.present().map(|place| (place.relative().into(), place.mtime));
+    (ghost.fullhash, ghost.size, ghost.lastmod, places.collect())
+}
+
+/// What a snapshot of a tree tells of its files.
+fn told(bench: &Bench, tree: ObjectId) -> Vec<Said> {
+    let snapshot = Snapshot {
+        tree,
+        parents: Vec::new(),
+        time: Timestamp::new(1_000, 0),
+        offset_minutes: 0,
+        host: "loom".into(),
+        author: String::new(),
+        message: String::new(),
+        tags: Vec::new(),
+        roots: vec![Root {
+            path: "/top".into(),
+            meta: Some(meta(0o755)),
+        }],
+        rules: Vec::new(),
+        totals: Totals::default(),
+        extra: Vec::new(),
+    };
+    let mut ghosts = Ghosts::default();
+    let progress = Progress::default();
+    ghosts.add_snapshot(&bench.store, &snapshot, None, &progress).unwrap();
+    ghosts.sorted().unwrap().map(|ghost| said(&ghost.unwrap())).collect()
+}
+
+/// What a scan of a folder finds.
+fn scanned(folder: &Path, database: &Path) -> Vec<Said> {
+    let now = Timestamp::new(2_000, 0);
+    let mut catalogue = Catalogue::open(database, now).unwrap().catalogue;
+    let request = scan::Request {
+        roots: vec![folder.canonicalize().unwrap()],
+        rules: Rules::new(RuleOptions::default()),
+        trust_hash: false,
+        keep_trust: None,
+        host: "tern".into(),
+        algo: HashAlgo::Sha256,
+        threads: 2,
+        now,
+        began: now,
+        coarse: std::time::Duration::from_secs(2),
+    };
+    let report = scan(&mut catalogue, &request, &Progress::default()).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    let mut found = Vec::new();
+    let mut last = None;
+    while let Some(content) = catalogue.content_after(last.as_ref()).unwrap() {
+        last = Some(content.fullhash);
+        found.push(said(&catalogue.ghost_of(content).unwrap()));
+    }
+    found
+}
+
+#[test]
+fn reconstruct_then_scan_gives_the_same_descriptors() {
+    let bench = Bench::new();
+    for seed in 0..25 {
+        let tree = bench.tree(random_items(&mut Random(seed * 104_729 + 3), 3));
+        let report = bench.run(tree, &options());
+        assert!(report.is_complete());
+        let database = bench.folder.path().join(format!("{seed}.db"));
+        assert_eq!(scanned(&bench.target(), &database), told(&bench, tree), "seed {seed}");
+        std::fs::remove_dir_all(bench.target()).unwrap();
     }
 }

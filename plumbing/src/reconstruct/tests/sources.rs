@@ -1,5 +1,7 @@
 //! Content that the store does not have: found in the target, in source trees and at known places, or not at all.
 
+mod assemble;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::sync::Mutex;
@@ -82,6 +84,7 @@ impl<'b> Job<'b> {
             trees: self.trees.clone(),
             known: &*self.known,
             take: self.take,
+            chunk: crate::chunk::Params::default(),
             unstored: true,
             explain: true,
             tell: &tell,
@@ -394,6 +397,7 @@ fn damage_in_the_store_is_mended_from_a_source() {
         trees: Vec::new(),
         known: &*job.known,
         take: Take::Copy,
+        chunk: crate::chunk::Params::default(),
         unstored: false,
         explain: false,
         tell: &tell,

@@ -4,10 +4,7 @@ use std::path::Path;
 
 use ghost_plumbing::Result;
 use ghost_plumbing::bundle::Bundle;
-use ghost_plumbing::ghosts::condense::Ghosts;
-use ghost_plumbing::ghosts::{Ghost, text};
-
-use crate::error::Outcome;
+use ghost_plumbing::ghosts::{Ghost, Ghosts, text};
 
 /// Bytes of one text, about: a reader holds one at a time.
 const TEXT_BYTES: usize = 4 << 20;
@@ -17,35 +14,33 @@ const GHOST_BYTES: usize = 400;
 /// Adds the descriptions of a bundle to those that are known.
 pub fn read_descriptions(bundle: &Bundle, ghosts: &mut Ghosts) -> Result<()> {
     let path = bundle.store().place();
-    for text in bundle.descriptors()? {
-        for ghost in text::decode(&path, &text)? {
-            ghosts.add(ghost)?;
-        }
-    }
-    Ok(())
+    bundle.each_descriptor(|text| {
+        text::decode(&path, &text)?
+            .into_iter()
+            .try_for_each(|ghost| ghosts.add(ghost))
+    })
 }
 
-/// Descriptions as texts of a length that a bundle takes.
-pub fn write_descriptions<'g>(ghosts: impl IntoIterator<Item = &'g Ghost>) -> Outcome<Vec<Vec<u8>>> {
-    let mut texts = Vec::new();
-    let mut part: Vec<&Ghost> = Vec::new();
-    let mut bytes = 0;
-    for ghost in ghosts {
-        part.push(ghost);
-        let paths = ghost
-            .places
-            .iter()
-            .map(|place| 3 * (place.root.len() + place.path.len()) + GHOST_BYTES);
-        bytes += GHOST_BYTES + paths.sum::<usize>();
-        if bytes >= TEXT_BYTES {
-            texts.push(text::encode(part.drain(..)));
-            bytes = 0;
+/// Descriptions as texts of a length that a bundle takes, each made when it is asked for.
+pub fn write_descriptions(mut ghosts: impl Iterator<Item = Result<Ghost>>) -> impl Iterator<Item = Result<Vec<u8>>> {
+    std::iter::from_fn(move || {
+        let mut part: Vec<Ghost> = Vec::new();
+        let mut bytes = 0;
+        while bytes < TEXT_BYTES {
+            let ghost = match ghosts.next() {
+                None => break,
+                Some(Ok(ghost)) => ghost,
+                Some(Err(error)) => return Some(Err(error)),
+            };
+            let paths = ghost
+                .places
+                .iter()
+                .map(|place| 3 * (place.root.len() + place.path.len()) + GHOST_BYTES);
+            bytes += GHOST_BYTES + paths.sum::<usize>();
+            part.push(ghost);
         }
-    }
-    if !part.is_empty() {
-        texts.push(text::encode(part));
-    }
-    Ok(texts)
+        (!part.is_empty()).then(|| Ok(text::encode(&part)))
+    })
 }
 
 /// Refuses a text that is not one of descriptions.

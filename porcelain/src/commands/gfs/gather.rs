@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use ghost_plumbing::bundle::{Addition, Bundle, Root};
-use ghost_plumbing::ghosts::condense::Ghosts;
+use ghost_plumbing::ghosts::Ghosts;
 use ghost_plumbing::object::{ObjectId, ObjectKind};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::Named;
@@ -177,7 +177,7 @@ impl Gathered {
             let verified = self.taken.as_ref().map(|_| snapshot.time);
             ghosts.add_snapshot(from, &snapshot, verified, progress)?;
         }
-        let texts = write_descriptions(ghosts.iter())?;
+        let texts = write_descriptions(ghosts.sorted()?).collect::<Result<Vec<_>, _>>()?;
         self.addition.descriptors.extend(texts);
         self.from = From::Nothing;
         Ok(())

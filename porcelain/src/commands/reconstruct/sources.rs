@@ -17,6 +17,7 @@ use ghost_plumbing::progress::Progress;
 use ghost_plumbing::reconstruct::sources::Known;
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::time::Timestamp;
+use ghost_plumbing::walk::Stat;
 use parking_lot::Mutex;
 
 use crate::app::App;
@@ -147,8 +148,12 @@ impl<'r> Places<'r> {
             return Ok(None);
         }
         let mut catalogue = Catalogue::open(&ghost_dir.join(catalogue::FILE), self.now)?.catalogue;
-        // A snapshot that cannot be read knows no places.
-        catch_up(&mut catalogue, refs, store, &Progress::default())?;
+        // Where nothing can be written it tells what it knew before.
+        if !catalogue.is_read_only() {
+            catalogue.unfold(&Progress::default())?;
+            // A snapshot that cannot be read knows no places.
+            catch_up(&mut catalogue, refs, store, &Progress::default())?;
+        }
         Ok(Some(Mutex::new(catalogue)))
     }
 
@@ -186,6 +191,13 @@ impl Known for Places<'_> {
         }
         places.retain(|path| path.is_absolute());
         places
+    }
+
+    fn recall(&self, path: &Path, stat: &Stat) -> Option<ObjectId> {
+        let path = path.as_os_str().as_bytes();
+        let row = self.ask(|catalogue| catalogue.at(&self.host, path))??;
+        let content = row.content.filter(|_| row.is_unchanged(stat))?;
+        Some(self.ask(|catalogue| catalogue.content(content))??.fullhash)
     }
 
     fn fast_hash(&self, fullhash: &ObjectId) -> Option<FastHash> {

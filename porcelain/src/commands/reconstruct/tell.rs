@@ -124,6 +124,7 @@ fn words(how: How) -> &'static str {
         How::Cloned => "shares the blocks of",
         How::Symlinked => "links to",
         How::Hardlinked => "is a further name of",
+        How::Assembled => "put together with blocks of",
     }
 }
 
@@ -139,6 +140,7 @@ fn record(told: &Told<'_>) -> SourceRecord {
                 How::Cloned => "clone",
                 How::Symlinked => "symlink",
                 How::Hardlinked => "hardlink",
+                How::Assembled => "blocks",
             };
             (from, Some(field(path)))
         }

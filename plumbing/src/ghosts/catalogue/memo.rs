@@ -1,0 +1,422 @@
+//! Memos: what live looks found of a folder's files, packed, so that a million of them are kept and read again for about
+//! what copying their bytes costs (object-format.md, "Catalogue", Memos).
+//!
+//! 1. A job that hashes files for another reason than to describe them hands in packed entries by folder
+//!    ([`Catalogue::note`]): a blob a folder, no row and no index entry a file.
+//! 2. A walk reads the blob of each folder that it comes to ([`Catalogue::recall`]) and compares names and stat values.
+//! 3. Entries that are in no row yet are pending. Before a question about contents and places, they become rows
+//!    ([`Catalogue::unfold`]), as if the look had been recorded then; they stay as memos.
+//! 4. Looks that are recorded as rows at once (scans, verification) bring the memos of their files up to date.
+//!
+//! A folder's entries are cut into chunks of about [`CHUNK_BYTES`], so that a change in a folder of a million files
+//! rewrites a few of them.
+//!
+//! Invariants: in a folder each name is once, entries ascend, and `first` of a chunk is at most its first name and more
+//! than the last name of the chunk before. An entry says of a file that looks so which hash it has; it says nothing about
+//! files that are not there. Nothing pending is lost: it is unfolded before another content takes its name.
+
+use rusqlite::types::Type;
+use rusqlite::{CachedStatement, OptionalExtension as _, TransactionBehavior, params};
+
+use super::rows::Found;
+use super::schema::Nanos;
+use super::write::{NEVER, Recorded, Writer};
+use super::{Catalogue, FileSeen};
+use crate::error::Result;
+use crate::ghosts::catalogue::Facts;
+use crate::ghosts::fasthash::{DIGEST_BYTES, FastHash};
+use crate::limits::NAME_BYTES_MAX;
+use crate::object::ObjectId;
+use crate::object::codec::{Reader, put_bytes, put_varint};
+use crate::progress::Progress;
+use crate::time::Timestamp;
+use crate::walk::Stat;
+
+/// A chunk ends behind so many bytes.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Chunks that are unfolded in one transaction.
+const UNFOLD_CHUNKS: usize = 512;
+
+/// Equal size, mtime, ctime and inode prove an equal content.
+const SETTLED: u8 = 1;
+/// In no row yet.
+const PENDING: u8 = 2;
+const FULL: u8 = 4;
+const FAST: u8 = 8;
+
+/// What was found of one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memo<'a> {
+    /// Its name in the folder.
+    pub name: &'a [u8],
+    /// Length in bytes.
+    pub size: u64,
+    mtime: Nanos,
+    /// ctime and inode, where a later change would show.
+    settled: Option<(Nanos, u64)>,
+    /// When it was looked at, until that is a row.
+    pending: Option<Nanos>,
+    /// The plain hash of all bytes, where it was computed.
+    pub fullhash: Option<ObjectId>,
+    /// The sampled hash.
+    pub fasthash: Option<FastHash>,
+}
+
+impl<'a> Memo<'a> {
+    /// A file as it was seen; `looked` where nobody records the look as rows. None where that says nothing new.
+    pub fn of(seen: &'a FileSeen, looked: Option<Timestamp>) -> Option<Self> {
+        let exact = [seen.stat.mtime, seen.stat.ctime].into_iter().all(Nanos::is_exact);
+        let (fullhash, fasthash) = match seen.facts {
+            Facts::Full(full, fast) => (Some(full), fast),
+            Facts::Fast(fast) => (None, Some(fast)),
+            Facts::Same(..) => return None,
+        };
+        Some(Self {
+            name: &seen.name,
+            size: seen.stat.size,
+            mtime: seen.stat.mtime.into(),
+            settled: (seen.settled && exact).then(|| (seen.stat.ctime.into(), seen.stat.ino)),
+            pending: looked.map(Nanos::from),
+            fullhash,
+            fasthash,
+        })
+    }
+
+    /// Whether its stat values prove anything.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.is_some()
+    }
+
+    /// Whether a file that looks so now still has this content.
+    pub fn is_unchanged(&self, stat: &Stat) -> bool {
+        self.size == stat.size
+            && self
+                .settled
+                .is_some_and(|(ctime, ino)| ino == stat.ino && Timestamp::from(ctime) == stat.ctime)
+            && Timestamp::from(self.mtime) == stat.mtime
+    }
+
+    /// Appends the packed form.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self.name);
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        out.push(
+            flag(self.settled.is_some(), SETTLED)
+                | flag(self.pending.is_some(), PENDING)
+                | flag(self.fullhash.is_some(), FULL)
+                | flag(self.fasthash.is_some(), FAST),
+        );
+        put_varint(out, self.size);
+        out.extend_from_slice(&self.mtime.0.to_le_bytes());
+        if let Some((ctime, ino)) = self.settled {
+            out.extend_from_slice(&ctime.0.to_le_bytes());
+            put_varint(out, ino);
+        }
+        if let Some(looked) = self.pending {
+            out.extend_from_slice(&looked.0.to_le_bytes());
+        }
+        if let Some(id) = &self.fullhash {
+            id.encode(out);
+        }
+        if let Some(fast) = self.fasthash {
+            out.extend_from_slice(&fast.to_bytes());
+        }
+    }
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self> {
+        let name = reader.bytes("name", NAME_BYTES_MAX)?;
+        let flags = reader.byte()?;
+        let has = |flag: u8| flags & flag != 0;
+        if flags > SETTLED | PENDING | FULL | FAST {
+            return Err(reader.malformed(format_args!("unknown flags {flags:#x}")));
+        }
+        let size = reader.varint()?;
+        let instant = |reader: &mut Reader<'a>| reader.array().map(|bytes| Nanos(i64::from_le_bytes(bytes)));
+        let mtime = instant(reader)?;
+        let settled = match has(SETTLED) {
+            true => Some((instant(reader)?, reader.varint()?)),
+            false => None,
+        };
+        let pending = has(PENDING).then(|| instant(reader)).transpose()?;
+        let fullhash = has(FULL).then(|| ObjectId::decode(reader)).transpose()?;
+        let fasthash = match has(FAST) {
+            true => FastHash::from_bytes(reader.take(1 + DIGEST_BYTES)?),
+            false => None,
+        };
+        Ok(Self {
+            name,
+            size,
+            mtime,
+            settled,
+            pending,
+            fullhash,
+            fasthash,
+        })
+    }
+
+    fn facts(&self) -> Option<Facts> {
+        match (self.fullhash, self.fasthash) {
+            (Some(full), fast) => Some(Facts::Full(full, fast)),
+            (None, Some(fast)) => Some(Facts::Fast(fast)),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The name in front of a packed entry.
+pub fn name_of(entry: &[u8]) -> &[u8] {
+    Reader::new("memo", entry)
+        .bytes("name", NAME_BYTES_MAX)
+        .unwrap_or_default()
+}
+
+/// The entries of a chunk with their packed forms, in order of names.
+fn entries(chunk: &[u8]) -> impl Iterator<Item = rusqlite::Result<(Memo<'_>, &[u8])>> {
+    let mut reader = Reader::new("memo", chunk);
+    std::iter::from_fn(move || {
+        let from = reader.at();
+        (reader.left() > 0).then(|| match Memo::decode(&mut reader) {
+            Ok(memo) => Ok((memo, &chunk[from..reader.at()])),
+            Err(error) => {
+                let _ = reader.take(reader.left());
+                Err(rusqlite::Error::FromSqlConversionFailure(
+                    0,
+                    Type::Blob,
+                    error.to_string().into(),
+                ))
+            }
+        })
+    })
+}
+
+/// What becomes of one name: its new entry, or none where it is gone.
+pub(super) type Change<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Some of a folder's entries as they are kept.
+struct Chunk {
+    id: i64,
+    files: Vec<u8>,
+}
+
+impl Catalogue {
+    /// Keeps what was found, all of it or nothing: folders of a machine by their absolute paths, each with packed entries
+    /// in order of names, each name once.
+    pub fn note<'n>(&mut self, host: &str, folders: impl IntoIterator<Item = (&'n [u8], Vec<&'n [u8]>)>) -> Result<()> {
+        self.write(host, |writer| {
+            for (path, files) in folders {
+                let (directory, is_new) = match writer.directory(&path.into())? {
+                    Some(directory) => (directory, false),
+                    None => (writer.add_directory(path, NEVER)?, true),
+                };
+                let changes: Vec<Change<'_>> = files.iter().map(|file| (name_of(file), Some(*file))).collect();
+                if !is_new && writer.hides_pending(directory, &changes)? {
+                    writer.unfold_directory(directory, path)?;
+                }
+                writer.change_memos(directory, is_new, &changes)?;
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Hands each memo of a folder to `each`, in order of names.
+    pub fn recall(&self, host: &str, folder: &[u8], mut each: impl FnMut(&Memo<'_>)) -> Result<()> {
+        let mut read = || -> rusqlite::Result<()> {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT m.files FROM host h JOIN directory d ON d.host = h.id JOIN memo m ON m.directory = d.id \
+                 WHERE h.name = ?1 AND d.path = ?2 ORDER BY m.first",
+            )?;
+            let mut rows = statement.query(params![host, folder])?;
+            while let Some(row) = rows.next()? {
+                for entry in entries(row.get_ref(0)?.as_blob()?) {
+                    each(&entry?.0);
+                }
+            }
+            Ok(())
+        };
+        read().map_err(self.failed("read"))
+    }
+
+    /// Makes rows of all that is pending. What was done is kept where it is stopped.
+    pub fn unfold(&mut self, progress: &Progress) -> Result<Recorded> {
+        let mut all = Recorded::default();
+        loop {
+            progress.check()?;
+            let recorded = self.unfold_some().map_err(super::open::failed("write", &self.path))?;
+            match recorded {
+                Some(recorded) => all += recorded,
+                None => return Ok(all),
+            }
+        }
+    }
+
+    fn unfold_some(&mut self) -> rusqlite::Result<Option<Recorded>> {
+        let is_over = "SELECT 1 FROM memo WHERE pending > 0 LIMIT 1";
+        let some: Option<i64> = self.connection.query_row(is_over, [], |row| row.get(0)).optional()?;
+        if some.is_none() {
+            return Ok(None);
+        }
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let folders: Vec<(i64, i64, Vec<u8>)> = transaction
+            .prepare_cached(
+                "SELECT DISTINCT d.id, d.host, d.path FROM memo m JOIN directory d ON d.id = m.directory \
+                 WHERE m.pending > 0 ORDER BY m.directory LIMIT ?1",
+            )?
+            .query_map([UNFOLD_CHUNKS as i64], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut recorded = Recorded::default();
+        let mut writer = Writer::nowhere(&transaction);
+        for (directory, host, path) in folders {
+            if writer.host != host {
+                recorded += writer.recorded;
+                writer = Writer::at_host(&transaction, host);
+            }
+            writer.unfold_directory(directory, &path)?;
+        }
+        recorded += writer.recorded;
+        drop(writer);
+        transaction.commit()?;
+        Ok(Some(recorded))
+    }
+}
+
+impl<'c> Writer<'c> {
+    fn pending_chunks(&self) -> rusqlite::Result<CachedStatement<'c>> {
+        self.statement("SELECT id, files FROM memo WHERE directory = ?1 AND pending > 0 ORDER BY first")
+    }
+
+    /// Makes rows of what is pending in a directory.
+    pub(super) fn unfold_directory(&mut self, directory: i64, path: &[u8]) -> rusqlite::Result<()> {
+        let chunks = chunks(&mut self.pending_chunks()?, params![directory])?;
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        let is_old = self.has_rows(directory)?;
+        for chunk in chunks {
+            let mut kept = Vec::with_capacity(chunk.files.len());
+            for entry in entries(&chunk.files) {
+                let (memo, packed) = entry?;
+                let (Some(looked), Some(facts)) = (memo.pending, memo.facts()) else {
+                    kept.extend_from_slice(packed);
+                    continue;
+                };
+                let found = Found {
+                    name: memo.name,
+                    size: memo.size,
+                    mtime: memo.mtime,
+                    settled: memo.settled.map(|(ctime, ino)| (ctime, ino.cast_signed())),
+                    facts,
+                };
+                self.found(directory, &found, looked, is_old)?;
+                if memo.settled.is_some() {
+                    Memo { pending: None, ..memo }.encode(&mut kept);
+                }
+            }
+            match kept.is_empty() {
+                true => self.statement("DELETE FROM memo WHERE id = ?1")?.execute([chunk.id])?,
+                false => self
+                    .statement("UPDATE memo SET pending = 0, files = ?2 WHERE id = ?1")?
+                    .execute(params![chunk.id, kept])?,
+            };
+        }
+        self.forget_trees(&path.into())
+    }
+
+    /// Whether a pending entry would be replaced by one of another content.
+    fn hides_pending(&self, directory: i64, changes: &[Change<'_>]) -> rusqlite::Result<bool> {
+        for chunk in chunks(&mut self.pending_chunks()?, params![directory])? {
+            for entry in entries(&chunk.files) {
+                let (memo, _) = entry?;
+                let at = changes.binary_search_by_key(&memo.name, |(name, _)| name);
+                let Some(new) = at.ok().and_then(|at| changes[at].1).filter(|_| memo.pending.is_some()) else {
+                    continue;
+                };
+                let new = entries(new).next().transpose()?;
+                if memo.fullhash.is_some() && new.is_none_or(|(new, _)| new.fullhash != memo.fullhash) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a row says something about a file of this directory.
+    pub(super) fn has_rows(&self, directory: i64) -> rusqlite::Result<bool> {
+        self.statement(
+            "SELECT EXISTS (SELECT 1 FROM place WHERE directory = ?1) OR EXISTS (SELECT 1 FROM past WHERE directory = ?1)",
+        )?
+        .query_row([directory], |row| row.get(0))
+    }
+
+    /// Changes the entries of a directory. `changes` must ascend by name, each once.
+    pub(super) fn change_memos(&self, directory: i64, is_new: bool, changes: &[Change<'_>]) -> rusqlite::Result<()> {
+        let (Some((low, _)), Some((high, _))) = (changes.first(), changes.last()) else {
+            return Ok(());
+        };
+        let mut old = Vec::new();
+        if !is_new {
+            let mut statement = self.statement(
+                "SELECT id, files FROM memo WHERE directory = ?1 AND first <= ?3 AND first >= \
+                 coalesce((SELECT max(first) FROM memo WHERE directory = ?1 AND first <= ?2), x'') ORDER BY first",
+            )?;
+            old = chunks(&mut statement, params![directory, low, high])?;
+        }
+        let merged = merged(&old, changes)?;
+        for chunk in &old {
+            self.statement("DELETE FROM memo WHERE id = ?1")?.execute([chunk.id])?;
+        }
+        let mut from = 0;
+        while from < merged.len() {
+            let mut files = Vec::new();
+            let mut to = from;
+            while to < merged.len() && (to == from || files.len() + merged[to].len() <= CHUNK_BYTES) {
+                files.extend_from_slice(merged[to]);
+                to += 1;
+            }
+            let mut pending = 0i64;
+            for entry in entries(&files) {
+                pending += i64::from(entry?.0.pending.is_some());
+            }
+            self.statement("INSERT INTO memo (directory, first, pending, files) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![directory, name_of(merged[from]), pending, files])?;
+            from = to;
+        }
+        Ok(())
+    }
+}
+
+fn chunks(statement: &mut CachedStatement<'_>, sought: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Vec<Chunk>> {
+    statement
+        .query_map(sought, |row| {
+            Ok(Chunk {
+                id: row.get(0)?,
+                files: row.get(1)?,
+            })
+        })?
+        .collect()
+}
+
+/// The packed entries of chunks after changes, in order of names.
+fn merged<'m>(old: &'m [Chunk], changes: &[Change<'m>]) -> rusqlite::Result<Vec<&'m [u8]>> {
+    let mut merged = Vec::new();
+    let mut changes = changes.iter().peekable();
+    for entry in old.iter().flat_map(|chunk| entries(&chunk.files)) {
+        let (memo, packed) = entry?;
+        while let Some((_, new)) = changes.next_if(|(name, _)| *name < memo.name) {
+            merged.extend(*new);
+        }
+        match changes.next_if(|(name, _)| *name == memo.name) {
+            Some((_, new)) => merged.extend(*new),
+            None => merged.push(packed),
+        }
+    }
+    merged.extend(changes.filter_map(|(_, new)| *new));
+    Ok(merged)
+}
+
+#[cfg(test)]
+mod tests;
