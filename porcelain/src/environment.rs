@@ -28,6 +28,8 @@ pub struct Environment {
     pub host: String,
     /// The name of the user, or `GHOST_USER`.
     pub user: String,
+    /// Whether a hook started this process: `GHOST_HOOK` is set.
+    pub in_hook: bool,
     /// The effective user.
     pub uid: u32,
     /// The effective group.
@@ -56,6 +58,7 @@ impl Environment {
             sudo_uid: sudo_uid.filter(|_| uid == 0),
             cwd: env::current_dir().unwrap_or_default(),
             ghost_dir: path_variable("GHOST_DIR"),
+            in_hook: set("GHOST_HOOK"),
             plain: set("NO_COLOR") || env::var_os("TERM").is_some_and(|term| term == "dumb"),
             host: text_variable("GHOST_HOST")
                 .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()),

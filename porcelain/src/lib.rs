@@ -22,6 +22,7 @@ pub mod environment;
 pub mod error;
 pub mod ghosts;
 pub mod history;
+pub mod hooks;
 pub mod idle;
 pub mod records;
 pub mod rules;
@@ -37,6 +38,7 @@ use clap::FromArgMatches as _;
 use crate::app::App;
 use crate::cli::Cli;
 use crate::environment::Environment;
+use crate::error::Report;
 use crate::ui::journal::Journal;
 
 /// The commands that change a repository, its catalogue or a tree that is restored: the log tells when they began and
@@ -78,10 +80,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let environment = Environment::of_process();
     let job = JOBS.contains(&name.as_str()).then(|| spelled(&args));
-    let journal = Journal::new(name, job, environment.time);
+    let is_job = job.is_some();
+    let journal = Journal::new(name.clone(), job, environment.time);
     let mut app = App::new(&cli.global, environment, journal);
     let result = app.enter(&cli.global).and_then(|()| cli.command.run(&mut app));
-    app.finish(result)
+    let failed = result.as_ref().err().filter(|_| is_job).map(Report::of);
+    let code = app.finish(result);
+    if let Some(report) = failed.filter(|report| report.code != error::DONE) {
+        hooks::on_failure(
+            &mut app,
+            &name,
+            report.code,
+            report.message.as_deref().unwrap_or_default(),
+        );
+    }
+    code
 }
 
 /// A command line as one would type it, for the log.

@@ -34,6 +34,11 @@ pub const TOPICS: &[Topic] = &[
         text: STATUS_LINE,
     },
     Topic {
+        name: "hooks",
+        about: "Programs that run before and after jobs",
+        text: HOOKS,
+    },
+    Topic {
         name: "environment",
         about: "Variables, files and signals",
         text: ENVIRONMENT,
@@ -95,6 +100,42 @@ Fields: phase, files, files_total, bytes, bytes_total, percent, rate (bytes a se
 that the repository did not have; also add_count, add_bytes), known_count, known_bytes, elapsed, left (seconds).
 
   ghost -c 'ui.status={files} files[, {percent}%][, {left|human} left]' snapshot
+";
+
+/// Programs that run before and after jobs.
+pub const HOOKS: &str = "\
+A hook is a program in .ghost/hooks/ with one of these names, executable, a file of its own (no link) that belongs to
+the user who runs ghost and that nobody else may write; the same holds for the folder. One that is not executable is
+none. A hook that breaks the other rules is not run, and counts as one that failed. Ghost never puts a program there:
+none comes with a clone or a fetch, none is restored, and nothing in a snapshot is ever run.
+
+  name           arguments          input    when
+  pre-snapshot   ROOT...            -        before anything is read; not with --dry-run
+  post-snapshot  ID                 changes  after it was recorded
+  pre-push       REMOTE URL         changes  before anything is sent; old values are those of the remote
+  pre-receive    -                  changes  what a peer sent is there, and no ref was changed
+  update         REF OLD NEW        -        the same, once for each ref
+  post-receive   -                  changes  after the refs were changed
+  pre-prune      -                  -        before a gc frees anything
+  post-verify    clean|damaged      -        after the repository was checked
+  on-failure     COMMAND CODE       message  after a command that changes a repository failed
+
+Input named changes is a line for each ref: OLD NEW REF, with 64 zeros for none. A hook need not read it.
+
+A hook whose name begins with pre-, and update, stops the job unless it ends with code 0: then nothing was changed,
+and ghost ends with code 1. The others run when all is done; one that fails is told of. What a hook prints, on either
+stream, is shown on standard error, escaped; with -q only of one that fails.
+
+Hooks run in the folder .ghost, with the environment of ghost and with
+
+  GHOST_DIR       the folder .ghost; so ghost finds this repository in a hook
+  GHOST_HOOK      the name of the hook; what a hook starts runs no hooks itself
+  GHOST_LINE      the ref that a snapshot goes to (pre-snapshot, post-snapshot)
+  GHOST_PROBLEMS  how many files could not be read (post-snapshot)
+  GHOST_PEER      who sent something (pre-receive, update, post-receive)
+
+One that runs longer than hooks.timeout seconds is ended, with all that it started. hooks.enabled=false passes all
+over. Examples are in contrib/hooks.
 ";
 
 /// Variables, files and signals.

@@ -203,3 +203,143 @@ pub fn live_roots(refs: &RefStore, store: &Store, keep: KeepLog) -> Result<Roots
     let logged = Logged::read(refs, keep)?;
     Ancestry::default().live_roots(&refs.list("refs/")?, &logged, store)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::Disk;
+    use crate::disk::memory::MemoryDisk;
+    use crate::object::tree::EMPTY;
+    use crate::object::{Snapshot, Totals};
+    use crate::refs::{Expected, RefChange, Who, forgotten_ref};
+    use crate::repository::{InitOptions, OpenOptions, Repository, init};
+
+    fn repository() -> Repository {
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+        disk.create_dir(Path::new("/r")).unwrap();
+        init(&disk, Path::new("/r"), &InitOptions::default()).unwrap();
+        Repository::open(disk, Path::new("/r/.ghost"), &OpenOptions::default()).unwrap()
+    }
+
+    fn put(repository: &Repository, kind: ObjectKind, bytes: &[u8]) -> ObjectId {
+        let writer = repository.store.writer().unwrap();
+        let mut packer = writer.packer();
+        let (id, _) = packer.put(kind, bytes).unwrap();
+        packer.flush().unwrap();
+        drop(packer);
+        writer.commit().unwrap();
+        id
+    }
+
+    fn snapshot(repository: &Repository, number: i64, tree: ObjectId, parents: &[ObjectId]) -> ObjectId {
+        let snapshot = Snapshot {
+            tree,
+            parents: parents.to_vec(),
+            time: Timestamp::new(number, 0),
+            offset_minutes: 0,
+            host: String::new(),
+            author: String::new(),
+            message: String::new(),
+            tags: Vec::new(),
+            roots: Vec::new(),
+            rules: Vec::new(),
+            totals: Totals::default(),
+            extra: Vec::new(),
+        };
+        put(repository, ObjectKind::Snapshot, &snapshot.encode())
+    }
+
+    fn set(repository: &Repository, seconds: i64, changes: &[(String, Option<ObjectId>)]) {
+        let change = |(name, new): &(String, Option<ObjectId>)| RefChange {
+            name: name.clone(),
+            expected: Expected::Any,
+            new: *new,
+        };
+        let changes: Vec<_> = changes.iter().map(change).collect();
+        let who = Who {
+            author: String::new(),
+            host: String::new(),
+            time: Timestamp::new(seconds, 0),
+        };
+        repository.refs.transaction(&changes, &who, "").unwrap();
+    }
+
+    fn ids(found: &[LiveSnapshot]) -> Vec<ObjectId> {
+        let mut ids: Vec<_> = found.iter().map(|live| live.id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn sorted<const N: usize>(mut ids: [ObjectId; N]) -> Vec<ObjectId> {
+        ids.sort_unstable();
+        ids.into()
+    }
+
+    #[test]
+    fn what_is_live_is_what_refs_lead_to_without_what_is_forgotten() {
+        let repository = repository();
+        let tree = put(&repository, ObjectKind::Tree, &EMPTY);
+        let first = snapshot(&repository, 1, tree, &[]);
+        let second = snapshot(&repository, 2, tree, &[first]);
+        let third = snapshot(&repository, 3, tree, &[second]);
+        let side = snapshot(&repository, 4, tree, &[first]);
+        let loose = snapshot(&repository, 5, tree, &[first]);
+        let main = "refs/snapshots/main".to_owned();
+        set(&repository, 100, &[(main.clone(), Some(loose))]);
+        set(
+            &repository,
+            200,
+            &[(main, Some(third)), ("refs/trees/t".to_owned(), Some(tree))],
+        );
+        set(&repository, 200, &[("refs/tags/v1".to_owned(), Some(side))]);
+        let marks = [first, second, side].map(|id| (forgotten_ref(&id), Some(id)));
+        set(&repository, 300, &marks);
+
+        let roots = |keep| live_roots(&repository.refs, &repository.store, keep).unwrap();
+        let plain = roots(KeepLog::Nothing);
+        assert_eq!(
+            ids(&plain.snapshots),
+            sorted([third, side]),
+            "a tag holds against a mark"
+        );
+        assert_eq!(plain.trees, [tree]);
+        let mut forgotten = plain.forgotten;
+        forgotten.sort_unstable();
+        assert_eq!(forgotten, sorted([first, second]));
+        assert!(plain.logged.is_empty());
+        // What the log keeps: marks first, then values from before.
+        for keep in [KeepLog::Records(1), KeepLog::Since(Timestamp::new(300, 0))] {
+            let roots = roots(keep);
+            assert_eq!(ids(&roots.logged), sorted([first, second]), "{keep:?}");
+            assert_eq!(ids(&roots.snapshots), sorted([third, side]));
+            assert!(roots.forgotten.is_empty());
+        }
+        assert_eq!(ids(&roots(KeepLog::Records(9)).logged), sorted([first, second, loose]));
+        // One value reads again only what is new.
+        let mut ancestry = Ancestry::default();
+        let logged = Logged::default();
+        let mut again = || {
+            let values = repository.refs.list("refs/").unwrap();
+            ancestry.live_roots(&values, &logged, &repository.store).unwrap()
+        };
+        assert_eq!(again().snapshots.len(), 2);
+        set(&repository, 400, &[(forgotten_ref(&second), None)]);
+        assert_eq!(ids(&again().snapshots), sorted([second, third, side]));
+        // Where a parent is missing, nobody knows what is live.
+        let broken = snapshot(
+            &repository,
+            6,
+            tree,
+            &[ObjectId::hash(crate::object::HashAlgo::Sha256, b"gone")],
+        );
+        set(&repository, 500, &[("refs/snapshots/broken".to_owned(), Some(broken))]);
+        assert!(
+            live_roots(&repository.refs, &repository.store, KeepLog::Nothing)
+                .unwrap_err()
+                .is_damage()
+        );
+    }
+}

@@ -236,6 +236,75 @@ fn groups_are_decided_by_themselves_and_lines_together() {
     assert_eq!(*fate(&groups, 2), Fate::Keep(vec![on_line]));
 }
 
+/// Snapshots of a real repository, newest first.
+const TIMES: [&str; 22] = [
+    "2026-11-20T21:30",
+    "2026-11-18T19:30",
+    "2026-11-18T12:50",
+    "2026-11-11T12:50",
+    "2026-11-11T12:25",
+    "2026-11-11T11:35",
+    "2026-10-12T11:35",
+    "2026-10-12T10:45",
+    "2026-10-10T08:45",
+    "2026-07-12T08:45",
+    "2026-07-12T08:20",
+    "2026-06-12T08:20",
+    "2026-06-11T08:20",
+    "2026-06-11T07:55",
+    "2026-06-11T07:05",
+    "2026-06-04T07:05",
+    "2026-05-28T07:05",
+    "2026-05-28T06:15",
+    "2026-05-27T06:15",
+    "2026-05-27T05:25",
+    "2026-04-27T05:25",
+    "2026-04-20T05:25",
+];
+
+/// What restic 0.14.0 kept of them: `restic forget --dry-run --json` with these rules, by number. Later versions keep the
+/// oldest, too, where a rule is not filled; these are.
+#[test]
+fn decisions_are_those_of_restic() {
+    let time = |text: &&str| format!("{text}:00Z").parse::<jiff::Timestamp>().unwrap().as_second();
+    let candidates = at(&TIMES.iter().map(time).collect::<Vec<_>>());
+    let span = |text: &str| Some(text.parse().unwrap());
+    let within = |rule: usize, text: &str| {
+        let mut policy = Policy {
+            last: u64::from(rule > 1),
+            ..Policy::default()
+        };
+        policy.within_each[rule] = span(text);
+        policy
+    };
+    let last = Policy {
+        last: 3,
+        ..Policy::default()
+    };
+    let days = Policy {
+        within: span("45d"),
+        ..Policy::default()
+    };
+    let mixed = Policy {
+        counts: [0, 3, 3, 4, 0],
+        ..Policy::default()
+    };
+    for (policy, expected) in [
+        (last, &[0, 1, 2][..]),
+        (rule(Period::Hour, 4), &[0, 1, 2, 3][..]),
+        (rule(Period::Day, 5), &[0, 1, 3, 6, 8][..]),
+        (rule(Period::Week, 4), &[0, 3, 6, 8][..]),
+        (rule(Period::Month, 6), &[0, 6, 9, 11, 16, 20][..]),
+        (days, &[0, 1, 2, 3, 4, 5, 6, 7, 8][..]),
+        (within(1, "2m"), &[0, 1, 3, 6, 8][..]),
+        (within(2, "3m"), &[0, 3, 6, 8][..]),
+        (within(3, "6m"), &[0, 6, 9, 11, 16][..]),
+        (mixed, &[0, 1, 3, 6, 9, 11][..]),
+    ] {
+        assert_eq!(kept(&run(&candidates, &policy)), expected, "{policy}");
+    }
+}
+
 fn policies() -> impl Strategy<Value = Policy> {
     let count = || prop_oneof![3 => Just(0u64), 3 => 1..6u64, 1 => Just(UNLIMITED)];
     let span = || prop_oneof![3 => Just(None), 1 => (1..400i64).prop_map(|days| format!("{days}d").parse().ok())];

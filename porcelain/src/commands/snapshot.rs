@@ -26,6 +26,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::commands::{gfs, init, log};
 use crate::error::{Failure, Outcome, PARTIAL};
+use crate::hooks::{self, Call, Hook};
 use crate::records::{ProblemRecord, SnapshotRecord};
 use crate::rules::{self, RuleArguments};
 use crate::ui::Style;
@@ -139,6 +140,10 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     repository.check_writable()?;
     let settings = repository.settings();
     let line = line_ref(arguments.line.as_deref().unwrap_or(&settings.core_line))?;
+    if !arguments.dry_run {
+        let call = Call::new(Hook::PreSnapshot).variable("GHOST_LINE", &line);
+        hooks::before(app, &repository, &call.arguments(roots(app, arguments)))?;
+    }
     let parent = repository.refs.get(&line)?;
     let is_forgotten = match parent {
         Some(parent) => repository.refs.forgotten()?.contains(&parent),
@@ -171,6 +176,15 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         begun,
     };
     tell(app, &repository, arguments, &taken, &done)?;
+    if let Some(id) = done.id {
+        let before = taken.snapshot.parents.first().copied();
+        let call = Call::new(Hook::PostSnapshot)
+            .arguments([id.to_string()])
+            .change(before, Some(id), &done.line)
+            .variable("GHOST_LINE", &done.line)
+            .variable("GHOST_PROBLEMS", taken.problems.len().to_string());
+        hooks::after(app, &repository, &call);
+    }
     match taken.problems.is_empty() {
         true => Ok(()),
         false => Err(Failure::Code(PARTIAL)),
@@ -202,15 +216,7 @@ fn request(
     if let Some(trust) = arguments.trust.as_deref() {
         request.trust_hash = trust == "hash";
     }
-    let mut roots: Vec<PathBuf> = arguments
-        .paths
-        .iter()
-        .map(|path| app.environment.resolved(path))
-        .collect();
-    if roots.is_empty() {
-        roots.push(app.environment.cwd.clone());
-    }
-    request.roots = roots;
+    request.roots = roots(app, arguments);
     request.dry_run = arguments.dry_run;
     if arguments.ghosts_only {
         request.keep = Keep::Ghosts;
@@ -222,6 +228,17 @@ fn request(
     request.about.tags.clone_from(&arguments.tags);
     request.about.parents = parent.into_iter().collect();
     Ok(request)
+}
+
+/// The folders and files that are meant. What comes from standard input has none that is looked at.
+fn roots(app: &App, arguments: &Arguments) -> Vec<PathBuf> {
+    let named = arguments.paths.iter().map(|path| app.environment.resolved(path));
+    let here = app.environment.cwd.clone();
+    match arguments.paths.is_empty() {
+        true if arguments.stdin.is_some() => Vec::new(),
+        true => vec![here],
+        false => named.collect(),
+    }
 }
 
 /// A request of nothing yet, by the settings.

@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::bundles;
 use crate::commands::verify_path::{self, PathOptions};
 use crate::error::{DAMAGE, Failure, Outcome};
+use crate::hooks::{self, Call, Hook};
 use crate::records::PathField;
 use crate::tree_argument::{self, TreeArgument};
 use crate::ui::Style;
@@ -123,7 +124,10 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         let _monitor = app.monitor(&progress, &repository.config)?;
         verify::run(&repository.store, Some(&repository.refs), &request, &progress)?
     };
-    tell(app, &report, depth, begun)
+    let result = tell(app, &report, depth, begun);
+    let word = if report.is_clean() { "clean" } else { "damaged" };
+    hooks::after(app, &repository, &Call::new(Hook::PostVerify).arguments([word]));
+    result
 }
 
 fn depth_of(arguments: &Arguments) -> Depth {

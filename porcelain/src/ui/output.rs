@@ -118,6 +118,16 @@ impl Output {
         self.complain(format_args!("{word} {text}"));
     }
 
+    /// A line that a hook printed, escaped by the caller, on standard error.
+    pub fn of_hook(&mut self, hook: &str, line: &str) {
+        if self.manner.json {
+            let record = HookRecord { hook, line };
+            self.complain(serde_json::to_string(&record).unwrap_or_default());
+            return;
+        }
+        self.complain(format_args!("{hook}: {line}"));
+    }
+
     /// An error on standard error, with its hints.
     pub fn error(&mut self, report: &Report) {
         let Some(message) = &report.message else { return };
@@ -160,6 +170,14 @@ impl Output {
         let _ = self.out.flush();
         let _ = writeln!(io::stderr(), "{text}");
     }
+}
+
+/// A line of a hook, on standard error.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "hook")]
+struct HookRecord<'a> {
+    hook: &'a str,
+    line: &'a str,
 }
 
 /// An error, on standard error.

@@ -22,6 +22,7 @@ mod t4_sources;
 mod t4_trees;
 mod t7_completions;
 mod t7_ghosts;
+mod t7_hooks;
 mod t7_log;
 mod t7_porcelain;
 mod t7_readme;

@@ -176,6 +176,11 @@ settings! {
     /// Whether a snapshot in which nothing changed is left out.
     "snapshot.skip-if-unchanged" snapshot_skip_if_unchanged: bool = false, ON_OFF, Any;
 
+    /// Whether programs in .ghost/hooks are run before and after jobs.
+    "hooks.enabled" hooks_enabled: bool = true, ON_OFF, Any;
+    /// Seconds after which a hook that still runs is ended; 0 is no limit.
+    "hooks.timeout" hooks_timeout_seconds: u64 = 3600, Kind::Count { min: 0, max: 604_800 }, Any;
+
     /// How many of the newest snapshots of a group `ghost forget` keeps; 0 is none by this rule.
     "retention.keep-last" retention_keep_last: u64 = 0, KEEP, Any;
     /// Of how many hours with snapshots `ghost forget` keeps the newest; 0 is none by this rule.
