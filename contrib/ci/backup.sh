@@ -25,7 +25,11 @@ ghost snapshot --skip-if-unchanged --tag ci --tag "run-$run" -m "run $run" "$@"
 proof=$(mktemp -d)
 trap 'rm -rf "$proof"' EXIT
 ghost -q reconstruct @ "$proof/tree"
-ghost diff @: "$proof/tree"
+differences=$(ghost -q diff @: "$proof/tree")
+if [ -n "$differences" ]; then
+    printf 'what was restored differs:\n%s\n' "$differences" >&2
+    exit 1
+fi
 
 ghost forget --keep-last 10 --keep-daily 14 --keep-weekly 8 --keep-monthly 12
 # One run in twenty reads every stored byte, the others look at headers and trees.

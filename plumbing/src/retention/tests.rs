@@ -305,6 +305,28 @@ fn decisions_are_those_of_restic() {
     }
 }
 
+#[test]
+fn a_great_plan_takes_several_records_and_each_checks_the_lines() {
+    let values = [
+        (MAIN.to_owned(), id(1)),
+        ("refs/snapshots/side".to_owned(), id(2)),
+        ("refs/tags/v1".to_owned(), id(3)),
+    ];
+    let plan = Plan {
+        forget: (0..70_000).map(id).collect(),
+        restore: vec![id(70_001)],
+    };
+    let records = plan.changes(&values);
+    assert_eq!(records.len(), 2);
+    for changes in &records {
+        assert!(changes.len() <= crate::limits::REF_CHANGES_MAX);
+        assert_eq!(changes[0].expected, crate::refs::Expected::Is(id(1)));
+        assert_eq!(changes[1].new, Some(id(2)));
+    }
+    assert_eq!(records.iter().map(|changes| changes.len() - 2).sum::<usize>(), 70_001);
+    assert!(Plan::default().is_empty() && Plan::default().changes(&values).is_empty());
+}
+
 fn policies() -> impl Strategy<Value = Policy> {
     let count = || prop_oneof![3 => Just(0u64), 3 => 1..6u64, 1 => Just(UNLIMITED)];
     let span = || prop_oneof![3 => Just(None), 1 => (1..400i64).prop_map(|days| format!("{days}d").parse().ok())];

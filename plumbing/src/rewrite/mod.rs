@@ -136,6 +136,25 @@ impl Rewriter {
         self.became.get(id).copied().filter(|new| new != id)
     }
 
+    /// The refs that do not move and still lead to snapshots that were made anew: what those hold stays with them.
+    pub fn left_behind<'v>(&self, values: &'v Values, objects: &dyn ObjectSource) -> Result<Vec<&'v str>> {
+        let mut names = Vec::new();
+        let others = values
+            .iter()
+            .filter(|(name, _)| !moves(name) && !name.starts_with(FORGOTTEN));
+        for (name, id) in others {
+            let is_snapshot = self.became.contains_key(id) || objects.tree_node(id).is_err();
+            if is_snapshot
+                && edits::behind(objects, [*id])?
+                    .iter()
+                    .any(|id| self.successor(id).is_some())
+            {
+                names.push(name.as_str());
+            }
+        }
+        Ok(names)
+    }
+
     /// The changes of refs that put the new snapshots in the place of the old ones.
     ///
     /// Fails where they are more than one record holds.

@@ -202,6 +202,10 @@ fn what_comes_after_follows_and_nothing_else_moves() {
     };
     assert_eq!(objects.read(new_merge), expected);
     assert!(rewriter.successor(&first).is_none() && rewriter.successor(&side).is_none());
+    assert_eq!(
+        rewriter.left_behind(&values, &objects).unwrap(),
+        ["refs/remotes/away/main"]
+    );
     let moved: Vec<_> = rewriter
         .changes(&values)
         .unwrap()

@@ -21,7 +21,7 @@ use ghost_plumbing::walk::{RuleOptions, Rules};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::changing::{self, TRIES_MAX, moved_words};
+use crate::changing::{self, TRIES_MAX, moved_words, ref_words};
 use crate::error::{Failure, Outcome};
 use crate::rules::{self, patterns_in};
 use crate::ui::Style;
@@ -74,6 +74,7 @@ struct Summary {
     changed: u64,
     replaced: u64,
     refs: Vec<String>,
+    left_behind: Vec<String>,
     new_objects: u64,
     stored_bytes: u64,
     sequence: Option<u64>,
@@ -94,6 +95,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         new_objects: 0,
         stored_bytes: 0,
         changes: Vec::new(),
+        left_behind: Vec::new(),
         sequence: None,
     };
     for tries in 0.. {
@@ -108,6 +110,8 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         })?;
         done.add(&writer.into_counters());
         done.changes = rewriter.changes(&values)?;
+        let left = rewriter.left_behind(&values, &repository.store)?;
+        done.left_behind = left.into_iter().map(str::to_owned).collect();
         if arguments.dry_run || done.changes.is_empty() {
             break;
         }
@@ -133,6 +137,8 @@ struct Done {
     new_objects: u64,
     stored_bytes: u64,
     changes: Vec<RefChange>,
+    /// Refs that still lead to old snapshots.
+    left_behind: Vec<String>,
     sequence: Option<u64>,
 }
 
@@ -222,6 +228,12 @@ fn tell(app: &mut App, arguments: &Arguments, rewriter: &Rewriter, done: &Done) 
         .say(format_args!("{count} changed{after}; new: {objects}, {bytes} on disk"))?;
     app.output
         .say(format_args!("  moved: {}", moved_words(&done.changes)))?;
+    for name in &done.left_behind {
+        let name = ref_words(name);
+        app.output.warn(format_args!(
+            "{name} still leads to old snapshots, and keeps what they hold"
+        ));
+    }
     app.output
         .say("  `ghost undo` brings the old back; `ghost gc` frees what only they have")?;
     Ok(app
@@ -261,6 +273,7 @@ fn json(app: &mut App, arguments: &Arguments, rewriter: &Rewriter, changed: u64,
         changed,
         replaced: rewriter.replaced.len() as u64,
         refs: done.changes.iter().map(|change| change.name.clone()).collect(),
+        left_behind: done.left_behind.clone(),
         new_objects: done.new_objects,
         stored_bytes: done.stored_bytes,
         sequence: done.sequence,
