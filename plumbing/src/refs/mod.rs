@@ -169,6 +169,8 @@ struct Cached {
     state: Option<State>,
     /// A sync failed: this value writes no more.
     abandoned: bool,
+    /// Up to here this value has synced the log, in bytes; 0 where it has not yet.
+    synced: u64,
 }
 
 impl RefStore {

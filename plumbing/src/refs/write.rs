@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile, LockKind, OpenMode, read_file, replace_file};
 use crate::error::{Error, Result};
-use crate::limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, REF_CHANGES_MAX, REFS_MAX};
+use crate::limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, REF_CHANGES_MAX, REF_RECORD_BYTES_MAX, REFS_MAX};
 use crate::object::ObjectId;
 use crate::refs::format::{Change, Checkpoint, Record};
 use crate::refs::read::State;
@@ -133,7 +133,15 @@ impl RefStore {
             self.cut(&*file, &tail)?;
         }
         let end = state.end;
-        let written = file.write_all_at(&bytes, end).map_err(Error::io("append to", log));
+        let (mut at, mut appended) = (end, Vec::new());
+        if state.sequence > 0 && cached.synced != end {
+            // Another writer's sync of the last record may have failed: then the next one makes durable what is written now
+            // and not that record, without which this one is not read.
+            at = state.last;
+            appended = read_range(&*file, log, at, end)?;
+        }
+        appended.extend_from_slice(&bytes);
+        let written = file.write_all_at(&appended, at).map_err(Error::io("append to", log));
         let synced = written.and_then(|()| file.sync_data().map_err(Error::io("sync", log)));
         if let Err(e) = synced {
             // Pages of a failed sync count as clean: the next writer must write them again, so they are dropped here.
@@ -148,6 +156,7 @@ impl RefStore {
             .map_err(|(expected, found)| Error::damaged(log, end, expected, found))?;
         state.last = end;
         state.end = end + bytes.len() as u64;
+        cached.synced = state.end;
         state.check.copy_from_slice(&bytes[bytes.len() - 32..]);
         if state.sequence >= state.checkpoint + CHECKPOINT_EVERY_RECORDS {
             // The record is durable and acknowledged whatever becomes of the checkpoint; the next writer tries again.
@@ -187,6 +196,21 @@ impl RefStore {
         }
         Ok(())
     }
+}
+
+/// The bytes of the log from `from` to `to`.
+fn read_range(file: &dyn DiskFile, log: &Path, from: u64, to: u64) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; (to - from).min(REF_RECORD_BYTES_MAX as u64) as usize];
+    let found = file.read_at(&mut bytes, from).map_err(Error::io("read", log))?;
+    if from + found as u64 != to {
+        return Err(Error::damaged(
+            log,
+            from,
+            format_args!("a record up to offset {to}"),
+            format_args!("{found} bytes"),
+        ));
+    }
+    Ok(bytes)
 }
 
 /// Compares each ref with what is expected of it; gives the changes that change something, sorted.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::data::format::FILE_HEADER_BYTES;
+use super::data::write::renew_abandoned;
 use super::index::format::{Cover, EXTENSION, pack};
 use super::index::merge::{merge, plan, unite};
 use super::index::read::Segment;
@@ -87,6 +88,9 @@ impl Store {
         let state = self.state.read();
         for (number, known) in (0..).zip(&state.files) {
             if Some(number) != except && known.committed > known.covered {
+                if !known.is_attached && known.file.is_committed_at_once() {
+                    renew_abandoned(&*self.disk, &known.file.path, &self.repository, known.covered)?;
+                }
                 known
                     .file
                     .file

@@ -265,12 +265,16 @@ pub struct Scanned {
     pub committed: u64,
     /// Heads of the frames that follow it, which no commit record closes. Their payloads were not read.
     pub tail: Vec<Head>,
+    /// What lies behind this offset was perhaps never synced, or in vain: the last group, of a bundle its commit record.
+    pub doubtful: u64,
 }
 
 /// Objects of one group, closed by a valid commit record.
 struct Group {
     heads: Vec<Head>,
     first: u64,
+    /// Offset of the commit record.
+    commit: u64,
     end: u64,
 }
 
@@ -285,10 +289,11 @@ pub fn scan(file: &DataFile, from: u64, vouched: u64, visit: &mut dyn FnMut(&Hea
     let mut open = Group {
         heads: Vec::new(),
         first: from,
+        commit: from,
         end: from,
     };
     while let Ok(Some(head)) = file.head(open.end) {
-        open.end = head.end();
+        (open.commit, open.end) = (head.offset, head.end());
         if head.header.kind != FrameKind::Commit {
             open.heads.push(head);
             continue;
@@ -299,6 +304,7 @@ pub fn scan(file: &DataFile, from: u64, vouched: u64, visit: &mut dyn FnMut(&Hea
         let next = Group {
             heads: Vec::new(),
             first: open.end,
+            commit: open.end,
             end: open.end,
         };
         if let Some(durable) = last.replace(std::mem::replace(&mut open, next)) {
@@ -309,6 +315,7 @@ pub fn scan(file: &DataFile, from: u64, vouched: u64, visit: &mut dyn FnMut(&Hea
         return Ok(Scanned {
             committed: from,
             tail: open.heads,
+            doubtful: from,
         });
     };
     if group.end > vouched && file.is_committed_at_once() {
@@ -320,6 +327,7 @@ pub fn scan(file: &DataFile, from: u64, vouched: u64, visit: &mut dyn FnMut(&Hea
                     return Ok(Scanned {
                         committed: group.first,
                         tail: group.heads,
+                        doubtful: group.first,
                     });
                 }
                 Err(e) => return Err(e),
@@ -330,6 +338,11 @@ pub fn scan(file: &DataFile, from: u64, vouched: u64, visit: &mut dyn FnMut(&Hea
     Ok(Scanned {
         committed: group.end,
         tail: open.heads,
+        doubtful: if file.is_committed_at_once() {
+            group.first
+        } else {
+            group.commit
+        },
     })
 }
 

@@ -5,7 +5,8 @@
 //! 2. [`Appender::append`] adds a frame.
 //! 3. [`Appender::commit`] closes the group with a commit record; the caller syncs the file before the next commit.
 //!
-//! A write that fails spoils the appender: nothing more is appended, and the next writer cuts what was not committed.
+//! A write that fails spoils the appender: nothing more is appended, and the next writer cuts what was not committed. What it
+//! takes over it writes again, since a sync of it may have failed ([`renew_abandoned`]).
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +15,13 @@ use super::format::{
     TRAILER_BYTES, frame_digest, trailer,
 };
 use super::read::{DataFile, Head, hex, scan};
-use super::verify::next_frame;
+use super::verify::{holds_commit, next_frame};
 use crate::disk::{Disk, DiskFile, LockKind, OpenMode};
 use crate::error::{Error, Result};
 use crate::object::HashAlgo;
+
+/// Bytes that are written again at once.
+const RENEW_BYTES: usize = 1 << 20;
 
 /// A frame that is ready to be appended.
 #[derive(Debug)]
@@ -209,13 +213,14 @@ impl Appender {
                 Ok(Some(head)) => head.end(),
                 _ => appender.end,
             };
-            if next_frame(&file, torn_end, length)?.is_some() {
+            if is_damage(&file, torn_end, length)? {
                 return Ok(None);
             }
             file.file
                 .set_len(appender.end)
                 .map_err(Error::io("cut the torn tail of", path))?;
         }
+        renew(&appender.file, scanned.doubtful, appender.end)?;
         // Not before it is sure that the next commit record closes them.
         scanned.tail[..adopted].iter().for_each(adopt);
         Ok(Some(appender))
@@ -320,6 +325,53 @@ impl Appender {
         self.spoiled = false;
         self.end += length;
         Ok((offset, encoded))
+    }
+}
+
+/// Writes again what a writer that is gone left at the end of the data file at `path`, so that the next sync makes it durable
+/// (see [`renew`]). A file that another process has locked is left to that one.
+pub fn renew_abandoned(disk: &dyn Disk, path: &Path, repository: &[u8; 16], vouched: u64) -> Result<()> {
+    let file = DataFile::open(disk, path, OpenMode::Write, repository)?;
+    if !file
+        .file
+        .try_lock(LockKind::Exclusive)
+        .map_err(Error::io("lock", path))?
+    {
+        return Ok(());
+    }
+    let scanned = scan(&file, vouched.max(FILE_HEADER_BYTES), vouched, &mut |_| {})?;
+    renew(&file, scanned.doubtful, scanned.committed)
+}
+
+/// Writes bytes of a file again as they are. After a sync that failed the system takes what it was to make durable for
+/// clean, and a later sync that succeeds says nothing of it; so whoever leans on what another has left writes it again.
+fn renew(file: &DataFile, from: u64, to: u64) -> Result<()> {
+    let mut buffer = vec![0; RENEW_BYTES.min(to.saturating_sub(from) as usize)];
+    let mut at = from;
+    while at < to {
+        let wanted = buffer.len().min((to - at) as usize);
+        let read = file.file.read_at(&mut buffer[..wanted], at);
+        let found = read.map_err(Error::io("read", &file.path))?;
+        if found == 0 {
+            break;
+        }
+        file.file
+            .write_all_at(&buffer[..found], at)
+            .map_err(Error::io("write again what is at the end of", &file.path))?;
+        at += found as u64;
+    }
+    Ok(())
+}
+
+/// Whether what lies behind a frame that does not read is damage, which must not be cut off, and not what a crash tore.
+///
+/// Frames of a data file are committed at once: one that follows was perhaps acknowledged. Those of a bundle were durable
+/// before their commit record was written: without one, a power cut has lost some of a group that nobody was told of.
+fn is_damage(file: &DataFile, torn_end: u64, length: u64) -> Result<bool> {
+    if file.is_committed_at_once() {
+        Ok(next_frame(file, torn_end, length)?.is_some())
+    } else {
+        holds_commit(file, torn_end, length)
     }
 }
 
