@@ -26,6 +26,38 @@ impl MemoryDisk {
             ..Self::default()
         }
     }
+
+    /// Puts a file with these bytes in place, without copying them. False where its folder is not there.
+    pub fn place(&self, path: &Path, bytes: Arc<Vec<u8>>) -> bool {
+        let mut state = self.state.lock();
+        if path.parent().is_some_and(|parent| !state.folders.contains(parent)) {
+            return false;
+        }
+        let content = Content {
+            bytes: RwLock::new(bytes),
+            lock: Mutex::default(),
+        };
+        state.files.insert(path.to_owned(), Arc::new(content));
+        true
+    }
+
+    /// All files and their bytes, in the order of their paths.
+    pub fn files(&self) -> Vec<(PathBuf, Arc<Vec<u8>>)> {
+        let state = self.state.lock();
+        let file = |(path, content): (&PathBuf, &Arc<Content>)| (path.clone(), content.bytes.read().clone());
+        state.files.iter().map(file).collect()
+    }
+
+    /// A disk with the same files, which share their bytes until one of the two is written to. Locks are not taken over.
+    pub fn copy(&self, seed: u64) -> Self {
+        let copy = Self::with_seed(seed);
+        let folders = self.state.lock().folders.clone();
+        copy.state.lock().folders = folders;
+        for (path, bytes) in self.files() {
+            copy.place(&path, bytes);
+        }
+        copy
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +68,8 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Content {
-    bytes: RwLock<Vec<u8>>,
+    /// Shared with maps, and with the disks that these bytes were placed on, until somebody writes.
+    bytes: RwLock<Arc<Vec<u8>>>,
     /// Shared holders, or -1 for one exclusive holder.
     lock: Mutex<i64>,
 }
@@ -78,6 +111,7 @@ impl DiskFile for MemoryFile {
     fn write_all_at(&self, new: &[u8], offset: u64) -> io::Result<()> {
         let mut bytes = self.content.bytes.write();
         let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let bytes = Arc::make_mut(&mut bytes);
         if bytes.len() < start + new.len() {
             bytes.resize(start + new.len(), 0);
         }
@@ -90,10 +124,8 @@ impl DiskFile for MemoryFile {
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
-        self.content
-            .bytes
-            .write()
-            .resize(usize::try_from(bytes).map_err(io::Error::other)?, 0);
+        let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
+        Arc::make_mut(&mut self.content.bytes.write()).resize(bytes, 0);
         Ok(())
     }
 
@@ -152,8 +184,8 @@ impl Disk for MemoryDisk {
     fn map(&self, path: &Path) -> io::Result<Mapped> {
         let state = self.state.lock();
         let content = state.files.get(path).ok_or_else(|| missing(path))?;
-        let bytes = content.bytes.read().clone();
-        Ok(Arc::new(bytes))
+        let bytes: Arc<Vec<u8>> = content.bytes.read().clone();
+        Ok(bytes)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {

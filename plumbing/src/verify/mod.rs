@@ -189,4 +189,6 @@ pub fn run(store: &Store, refs: Option<&RefStore>, request: &Request, progress: 
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod flip_tests;
+#[cfg(test)]
 mod tests;

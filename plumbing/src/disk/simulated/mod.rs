@@ -4,7 +4,8 @@
 //!    are done and not numbered.
 //! 2. An [`Injection`] makes some of the operations fail: at once, after half of a write, or, for a sync, without
 //!    saying so.
-//! 3. From the journal, [`Journal::image`] makes the disk as it may be found after a crash ([`crash`]).
+//! 3. From the journal, [`Journal::image`] makes the disk as it may be found after a crash ([`crash`]). Where many images of
+//!    one moment are wanted, [`Journal::at`] goes over the operations once.
 //!
 //! One thread gives one journal, whatever the machine: random bytes come from a counter. So a number and a seed repeat
 //! a failure.
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-pub use crash::{Crash, Fate, Tail};
+pub use crash::{Crash, Fate, Moment, Tail};
 
 use super::memory::MemoryDisk;
 use super::{Disk, DiskFile, LockKind, Mapped, OpenMode};
@@ -59,6 +60,11 @@ pub enum Op {
         /// Which.
         inode: u64,
     },
+    /// A sync failed: the system takes what was written for clean all the same, so no later sync makes it durable.
+    SyncFailed {
+        /// Of which file.
+        inode: u64,
+    },
     /// A name was changed.
     Rename {
         /// From this.
@@ -92,6 +98,16 @@ impl Journal {
             Op::Mark(mark) => Some(*mark),
             _ => None,
         })
+    }
+
+    /// The same journal of a disk whose syncs lie from the operation `from` on: all say that they did, none did.
+    pub fn lying(&self, from: usize) -> Self {
+        let lies = |op: &Op| matches!(op, Op::SyncData { .. } | Op::SyncDir(_));
+        let kept = self.ops.iter().enumerate();
+        let kept = kept
+            .filter(|(at, op)| *at < from || !lies(op))
+            .map(|(_, op)| op.clone());
+        Self { ops: kept.collect() }
     }
 }
 
@@ -241,7 +257,10 @@ impl DiskFile for SimulatedFile {
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         match state.next() {
-            Some(Fault::Fails(kind) | Fault::Half(kind)) => return Err(kind.into()),
+            Some(Fault::Fails(kind) | Fault::Half(kind)) => {
+                state.journal.ops.push(Op::SyncFailed { inode: self.inode });
+                return Err(kind.into());
+            }
             Some(Fault::Lies) => return Ok(()),
             None => {}
         }
