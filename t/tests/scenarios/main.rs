@@ -30,4 +30,7 @@ mod t7_retention;
 mod t7_roots;
 mod t7_signals;
 mod t8_damage;
+mod t8_flips;
+mod t8_hostile;
+mod t8_meddling;
 mod t9_formats;

@@ -1,0 +1,357 @@
+//! t8: jobs that are killed before a call that changes files, whose calls fail, or write half; disks that are full.
+//!
+//! Each job is run with `t/reliability/meddle.c` in its way, which stops it at one call, counted over all threads. Whatever
+//! that is, the repository stays whole; a job that says that it is done is done; and the next run completes what this one
+//! did not. Here some calls are tried; with `GHOST_TEST_ALL=1` each, and kills in the recovery from each kill.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use crate::harness::{Done, GHOST, World, noise, oracle, trees};
+
+/// Builds the meddler, once; none where that cannot be.
+fn meddler() -> Option<&'static PathBuf> {
+    static BUILT: OnceLock<Option<(tempfile::TempDir, PathBuf)>> = OnceLock::new();
+    let build = || {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("meddle");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../t/reliability/meddle.c");
+        let built = std::process::Command::new("cc")
+            .args(["-O2", "-Wall", "-Wextra", "-o"])
+            .arg(&program)
+            .arg(source)
+            .status();
+        let is_built = cfg!(target_arch = "x86_64") && built.is_ok_and(|status| status.success());
+        // Where processes may not be traced nothing can be tried.
+        let runs = || std::process::Command::new(&program).arg("true").status();
+        (is_built && runs().is_ok_and(|status| status.success())).then_some((folder, program))
+    };
+    BUILT.get_or_init(build).as_ref().map(|(_, program)| program)
+}
+
+/// Ends the test, saying so, where calls cannot be stopped.
+macro_rules! need_meddler {
+    () => {
+        match meddler() {
+            Some(program) => program,
+            None => return crate::harness::skip(module_path!(), "cc and ptrace on x86-64"),
+        }
+    };
+}
+
+fn tries_all() -> bool {
+    std::env::var_os("GHOST_TEST_ALL").is_some()
+}
+
+/// Something that people run.
+#[derive(Clone, Copy)]
+struct Job {
+    name: &'static str,
+    command: &'static [&'static str],
+    /// What must hold when it said that it is done.
+    is_done: fn(&World, &str),
+}
+
+const JOBS: [Job; 9] = [
+    Job {
+        name: "init",
+        command: &["init", "fresh"],
+        is_done: |world, _| {
+            world.ghost(["--repo", "fresh", "snapshot", "tree"]).ok();
+        },
+    },
+    Job {
+        name: "snapshot",
+        command: &["snapshot", "tree", "-m", "second"],
+        is_done: |world, what| same_as_tree(world, "@", what),
+    },
+    Job {
+        name: "update-ref",
+        command: &["update-ref", "refs/snapshots/by-hand", "main"],
+        is_done: |world, _| {
+            let value = |name| world.ghost(["rev-parse", name]).ok().word();
+            assert_eq!(value("by-hand"), value("main"));
+        },
+    },
+    Job {
+        name: "config set",
+        command: &["config", "set", "chunk.avg", "128KiB"],
+        is_done: |world, what| {
+            let value = world.ghost(["config", "get", "chunk.avg"]).ok().word();
+            assert_eq!(value, "128KiB", "{what}");
+        },
+    },
+    Job {
+        name: "gfs push",
+        command: &["gfs", "push", "tree", "gfs:old.gfs"],
+        is_done: |world, what| {
+            world.ghost(["verify", "gfs:old.gfs"]).ok();
+            same_as_tree(world, "gfs:old.gfs", what);
+        },
+    },
+    Job {
+        name: "condense",
+        command: &["condense", "snap:one.gs", "snap:two.gs", "snap:both.gs"],
+        is_done: |world, what| {
+            world.ghost(["verify", "snap:both.gs"]).ok();
+            let names = world.ghost(["ls", "snap:both.gs"]).ok().out();
+            assert!(names.contains("README") && names.contains("other"), "{what}: {names}");
+        },
+    },
+    Job {
+        name: "reconstruct",
+        command: &["reconstruct", "@", "filled"],
+        is_done: |world, _| oracle::assert_same_listing(&world.path("first"), &world.path("filled")),
+    },
+    Job {
+        name: "reconstruct over",
+        command: &["reconstruct", "@", "over", "--delete"],
+        is_done: |world, _| oracle::assert_same_listing(&world.path("first"), &world.path("over")),
+    },
+    Job {
+        name: "scan",
+        command: &["scan", "tree"],
+        is_done: |world, _| {
+            world.ghost(["where", "tree/README"]).ok();
+        },
+    },
+];
+
+fn same_as_tree(world: &World, revision: &str, what: &str) {
+    let _ = fs::remove_dir_all(world.path("out"));
+    let done = world.ghost(["reconstruct", revision, "out"]).run();
+    assert_eq!(done.code, Some(0), "{what}: {done}");
+    oracle::assert_same_listing(&world.path("tree"), &world.path("out"));
+    fs::remove_dir_all(world.path("out")).unwrap();
+}
+
+/// A repository with a snapshot of `first`, which the files in `tree` are a step ahead of; bundles; a folder to fill.
+fn prepare() -> World {
+    let world = World::in_memory();
+    trees::small(&world.path("first"));
+    world.ghost(["snapshot", "first", "-m", "first"]).ok();
+    world.ghost(["gfs", "push", "first", "gfs:old.gfs"]).ok();
+    world.shell("cp -a first tree; cp -a first over").ok();
+    world.write("tree/src/more", noise(4, 50_000));
+    world.write("over/src/main.c", "changed");
+    world.write("over/extra/file", "to be deleted");
+    world.write("another/other", "another tree");
+    world.ghost(["snapshot", "-o", "one.gs", "tree"]).ok();
+    world.ghost(["snapshot", "-o", "two.gs", "another"]).ok();
+    keep(&world, "saved");
+    world
+}
+
+/// Copies all that is below `work/`.
+fn keep(world: &World, name: &str) {
+    let script = format!("rm -rf ../{name}; cp -a . ../{name}");
+    world.shell(&script).ok();
+}
+
+/// Puts everything below `work/` back as it was kept.
+fn bring_back(world: &World, name: &str) {
+    let script = format!("find . -mindepth 1 -maxdepth 1 -exec rm -rf {{}} +; cp -a ../{name}/. .");
+    world.shell(&script).ok();
+}
+
+/// Runs a job with the meddler in its way.
+fn meddle(world: &World, job: &Job, arguments: &[&str]) -> Done {
+    let program = meddler().unwrap();
+    let command = arguments
+        .iter()
+        .copied()
+        .chain(["--", GHOST])
+        .chain(job.command.iter().copied());
+    world.command(program, command).run()
+}
+
+/// How many calls of the job change files.
+fn calls(world: &World, job: &Job) -> usize {
+    let list = world.root().join("calls");
+    meddle(world, job, &["-l", list.to_str().unwrap()]);
+    fs::read_to_string(list).unwrap().lines().count() - 1
+}
+
+/// Some numbers from 1 to `count`, or all of them; `salt` chooses which.
+fn some(count: usize, few: usize, salt: usize) -> Vec<usize> {
+    if tries_all() {
+        return (1..=count).collect();
+    }
+    let step = (count / few).max(1);
+    (1 + salt % step..=count).step_by(step).collect()
+}
+
+/// Whatever happened: the repository, and the bundle that was there, are whole, and hold what was acknowledged.
+fn assert_whole(world: &World, what: &str) {
+    let verify = world.ghost(["verify", "--data"]).run();
+    assert_eq!(verify.code, Some(0), "{what}: {verify}");
+    let log = world.ghost(["log"]).run();
+    assert!(log.code == Some(0) && log.out().contains("first"), "{what}: {log}");
+    let bundle = world.ghost(["verify", "gfs:old.gfs"]).run();
+    assert_eq!(bundle.code, Some(0), "{what}: {bundle}");
+}
+
+/// The job once more, without anybody in its way.
+fn complete(world: &World, job: &Job, what: &str) {
+    let again = world.ghost(job.command).run();
+    assert_eq!(again.code, Some(0), "{what}: again: {again}");
+    (job.is_done)(world, what);
+    assert_whole(world, what);
+}
+
+#[test]
+fn a_kill_before_any_call_leaves_a_repository_that_goes_on() {
+    need_meddler!();
+    let world = prepare();
+    for (salt, job) in JOBS.iter().enumerate() {
+        bring_back(&world, "saved");
+        let count = calls(&world, job);
+        for number in some(count, 1, 3 * salt) {
+            bring_back(&world, "saved");
+            let what = format!("{} killed before call {number} of {count}", job.name);
+            let killed = meddle(&world, job, &["-n", &number.to_string(), "-a", "kill"]);
+            assert!(matches!(killed.code, Some(137 | 0)), "{what}: {killed}");
+            assert_whole(&world, &what);
+            keep(&world, "killed");
+            for second in some(count, 1, salt + number) {
+                bring_back(&world, "killed");
+                let what = format!("{what}, then before call {second}");
+                let again = meddle(&world, job, &["-n", &second.to_string(), "-a", "kill"]);
+                assert!(matches!(again.code, Some(137 | 0)), "{what}: {again}");
+                assert_whole(&world, &what);
+                complete(&world, job, &what);
+            }
+        }
+        println!("figure: {}: {count} calls", job.name);
+    }
+}
+
+/// A job that met an error either says so, or did all the same what it says.
+#[test]
+fn a_call_that_fails_never_earns_a_false_done() {
+    need_meddler!();
+    let world = prepare();
+    let ways: [&[&str]; 6] = [
+        &["-a", "EIO"],
+        &["-a", "ENOSPC"],
+        &["-a", "EINTR"],
+        &["-a", "short"],
+        &["-a", "EIO", "-f"],
+        &["-a", "ENOSPC", "-f"],
+    ];
+    for (salt, job) in JOBS.iter().enumerate() {
+        bring_back(&world, "saved");
+        let count = calls(&world, job);
+        let (mut failed, mut done) = (0, 0);
+        // Two ways for each job, or all of them.
+        let chosen = |way: &usize| tries_all() || (way + salt).is_multiple_of(3);
+        for way in (0..ways.len()).filter(chosen) {
+            let arguments = ways[way];
+            for number in some(count, 1, salt * 5 + way * 7) {
+                bring_back(&world, "saved");
+                let what = format!("{}: {arguments:?} at call {number} of {count}", job.name);
+                let number = number.to_string();
+                let arguments = [arguments, ["-n", number.as_str()].as_slice()].concat();
+                let met = meddle(&world, job, &arguments);
+                if met.code == Some(0) {
+                    done += 1;
+                    (job.is_done)(&world, &what);
+                } else {
+                    failed += 1;
+                    assert!(matches!(met.code, Some(1..=4)), "{what}: {met}");
+                    let told = met.stderr();
+                    assert!(told.contains("error: ") || told.contains("cannot"), "{what}: {met}");
+                }
+                assert_whole(&world, &what);
+                complete(&world, job, &what);
+            }
+        }
+        println!(
+            "figure: {}: {count} calls, {failed} failed and said so, {done} done all the same",
+            job.name
+        );
+    }
+}
+
+/// Kills at any moment, again and again. `GHOST_TEST_KILLS` says how many.
+#[test]
+fn random_kills_lose_nothing_that_was_acknowledged() {
+    let kills: u64 = std::env::var("GHOST_TEST_KILLS").map_or(12, |count| count.parse().unwrap());
+    let mut dice = noise(kills, 8 * kills as usize).into_iter();
+    let mut roll = || u64::from_le_bytes(std::array::from_fn(|_| dice.next().unwrap_or(1)));
+    // A new world now and then, so that looking at everything stays cheap.
+    for batch in (0..kills).step_by(100) {
+        let world = World::in_memory();
+        let mut acknowledged = Vec::new();
+        let begun = std::time::Instant::now();
+        world.ghost(["snapshot", "--dry-run", "."]).ok();
+        // Twice the time of a run: most are killed, some are done.
+        let most = 2 * begun.elapsed().as_micros() as u64;
+        for number in batch..kills.min(batch + 100) {
+            world.write(format!("tree/{}", number % 7), noise(number, 30_000));
+            world.write("tree/number", number.to_string());
+            let message = format!("number {number} ends");
+            let mut child = world.ghost(["snapshot", "tree", "-m", &message]).spawn();
+            std::thread::sleep(std::time::Duration::from_micros(roll() % most));
+            let _ = child.kill();
+            if child.wait().unwrap().success() {
+                acknowledged.push(message);
+            }
+            let verify = world.ghost(["verify", "--data"]).run();
+            assert_eq!(verify.code, Some(0), "kill {number}: {verify}");
+            let log = world.ghost(["log"]).run();
+            for message in &acknowledged {
+                assert!(
+                    log.out().contains(message.as_str()),
+                    "kill {number}: {message} is lost: {log}"
+                );
+            }
+        }
+        println!(
+            "figure: {} of {} snapshots were done before they were killed",
+            acknowledged.len(),
+            kills.min(batch + 100) - batch
+        );
+    }
+}
+
+/// A file system of 16 MiB, full in the middle of each job; when there is room again, the next run completes.
+#[test]
+fn a_full_file_system_costs_only_the_run() {
+    need_root!();
+    need!("mkfs.ext4", "unshare");
+    let world = World::new();
+    trees::small(&world.path("first"));
+    world.write("large/noise", noise(1, 5_000_000));
+    let done = world.shell(&format!("unshare -m bash -eu <<'END'\n{FULL}\nEND")).run();
+    if done.code == Some(77) || done.stderr().contains("unshare:") {
+        return crate::harness::skip(module_path!(), "loop mounts");
+    }
+    let expected = "snapshot: 1, whole, then 0\ngfs push: 1, whole, then 0\nreconstruct: 3, whole, then 0\n";
+    assert_eq!(done.out(), expected, "{done}");
+    done.says(&["No space left"]);
+}
+
+/// Each job has the file system to itself, but for what leaves it too little room.
+const FULL: &str = "
+    ghost -q init whole; ghost -q --repo whole snapshot large
+    try() {
+        truncate -s 0 image; truncate -s 16M image; mkfs.ext4 -q image; mkdir -p small
+        mount -o loop image small || exit 77
+        ghost init small >&2; ghost --repo small snapshot first >&2
+        ghost -q gfs push first gfs:small/f.gfs >&2
+        head -c 10000000 /dev/zero > small/ballast
+        code=0; \"${@:2}\" >&2 || code=$?
+        ghost --repo small verify --data >&2; ghost verify gfs:small/f.gfs >&2
+        rm small/ballast
+        again=0; \"${@:2}\" >&2 || again=$?
+        ghost --repo small verify --data >&2; ghost verify gfs:small/f.gfs >&2
+        echo \"$1: $code, whole, then $again\"
+        umount small
+    }
+    trap 'umount small 2>/dev/null || true' EXIT
+    try snapshot ghost --repo small snapshot large
+    try 'gfs push' ghost gfs push large gfs:small/f.gfs
+    try reconstruct ghost --repo whole reconstruct @ small/out
+";
