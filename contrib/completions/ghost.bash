@@ -1214,12 +1214,19 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__find__subcmd__duplicate)
-            opts="-0 -C -c -q -v -h --null --repo --quiet --verbose --color --json --progress --help"
+            opts="-0 -C -c -q -v -h --null --copy-to --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --copy-to)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
                 -C)
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then

@@ -237,6 +237,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s v -l verbose -d 
 complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -l copy-to -d 'Copy the first file that is found into DIR, under its name: so a content comes back that is known by its hash' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s c -d 'Set a configuration value for this run only; may be given again' -r

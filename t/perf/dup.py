@@ -156,7 +156,7 @@ class Dup:
             "ghost warm": (a.ghost, f"{g} dup --json {t}", f"{a.ghost} --version"),
             "ghost bare": (a.ghost, f"cd / && {a.ghost} dup --json {t}", f"{a.ghost} --version"),
             "as found": (a.ghost, f"cd / && {a.ghost} dup --as-found --json {t}", f"{a.ghost} --version"),
-            "first": (a.ghost, f"cd / && ({a.ghost} dup --as-found {t} 2> /dev/null || true) | head -n 1", f"{a.ghost} --version"),
+            "first": (a.ghost, f"cd / && read -r line < <({a.ghost} dup --as-found {t} 2> /dev/null)", f"{a.ghost} --version"),
             "fclones": ("fclones", f"fclones group -A -. -f json {t}", "fclones --version"),
             "jdupes": ("jdupes", f"jdupes -r -q {t}", "jdupes -v | head -1"),
             "rdfind": ("rdfind", f"rdfind -dryrun true -outputname {self.results} {t}", "rdfind --version"),

@@ -197,7 +197,10 @@ impl Live {
             Origin::Live { scope: Some(above), .. } => above.enter(folder.name(), dev, &dir, &names),
             _ => self.rules.root(dev, &dir, &names),
         };
-        let mut found = Folder::default();
+        let mut found = Folder {
+            leaves: Vec::with_capacity(names.len()),
+            problems: Vec::new(),
+        };
         for index in 0..names.len() {
             let name = names.get(index);
             let stat = match dir.stat(names.c_str(index)) {

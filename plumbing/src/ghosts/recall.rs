@@ -10,6 +10,8 @@
 //! beginning of the job is noted in a way that no later job trusts its times. A catalogue that fails, or cannot be
 //! written, costs time only: the first error is kept, and what it would have known is read again.
 
+use std::path::Path;
+
 use bstr::BString;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -20,6 +22,7 @@ use super::fasthash::FastHash;
 use super::forest::Leaf;
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, Kind};
+use crate::repository::config::Trust;
 use crate::time::Timestamp;
 use crate::walk::Stat;
 use crate::walk::cache::Cutoff;
@@ -141,6 +144,11 @@ impl Recall {
             1 => idle[0].again(),
             _ => idle.pop().ok_or(Error::Interrupted),
         }
+    }
+
+    /// Whether somebody decided that of what lies at this absolute path nothing but bytes is to be trusted.
+    pub fn distrusts(&self, path: &Path) -> bool {
+        self.with(|catalogue| catalogue.trust(&self.host, path)) == Some(Some(Trust::Hash))
     }
 
     /// Gives those leaves of the folder at the absolute path `folder` that look as they did the hashes that they had: the

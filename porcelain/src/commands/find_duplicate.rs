@@ -1,9 +1,12 @@
 //! `ghost find-duplicate`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use bstr::{BString, ByteSlice as _};
 use clap::ValueHint;
+use ghost_plumbing::ghosts::dup::Name;
 use ghost_plumbing::ghosts::forest::Forest;
 use ghost_plumbing::ghosts::overlap::holders;
 use ghost_plumbing::object::{Kind, ObjectId};
@@ -11,6 +14,7 @@ use ghost_plumbing::progress::{Phase, Progress};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::copying::Copying;
 use crate::error::{Failure, Outcome, PARTIAL};
 use crate::records::{PathField, ProblemRecord};
 use crate::tree_argument::{self, Look, Manner};
@@ -33,6 +37,9 @@ pub struct Arguments {
     /// End each path with NUL
     #[arg(short = '0', long)]
     pub null: bool,
+    /// Copy the first file that is found into DIR, under its name: so a content comes back that is known by its hash
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub copy_to: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -108,10 +115,44 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
             .output
             .say(format_args!("{} with {}", counted(files, "file", "files"), wanted.id))?,
     }
-    match problems.is_empty() {
+    let first = names.first().zip(arguments.copy_to.as_deref());
+    let passed_over = match first {
+        Some((name, target)) => {
+            let from = trees.shown(name.forest, &name.path);
+            let mut copying = Copying::new(app, target, false, false, &progress)?;
+            copy(app, &mut copying, forests[name.forest], name, &from, wanted.id)?;
+            if !app.output.json() && !arguments.null {
+                copying.finish(app)?;
+            }
+            copying.counts.passed_over
+        }
+        None => 0,
+    };
+    match problems.is_empty() && passed_over == 0 {
         true => Ok(()),
         false => Err(Failure::Code(PARTIAL)),
     }
+}
+
+/// Copies a file that was found, under its own name; `from` is what people call it.
+fn copy(
+    app: &mut App,
+    copying: &mut Copying<'_>,
+    forest: &dyn Forest,
+    name: &Name,
+    from: &BString,
+    id: ObjectId,
+) -> Outcome {
+    let leaf = forest.find(name.path.as_bstr())?;
+    let to = match name.path.is_empty() {
+        // The tree is one file.
+        true => from
+            .rsplit(|&byte| byte == b'/' || byte == b':')
+            .next()
+            .unwrap_or_default(),
+        false => leaf.name().as_bytes(),
+    };
+    copying.file(app, forest, &leaf, Some(id), from, to.as_bstr())
 }
 
 /// A whole hash, unless something goes by that name; else the hash of a file.

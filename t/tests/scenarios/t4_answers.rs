@@ -107,6 +107,49 @@ fn trees_in_bundles_are_named_by_their_paths() {
 }
 
 #[test]
+fn a_content_comes_back_by_its_hash() {
+    let world = World::new();
+    plant(&world);
+    world.ghost(["gfs", "push", "t", "gfs:all.gfs"]).ok();
+    let id = world.ghost(["hash-object", "--fullhash", "t/one/large"]).ok().word();
+    fs::remove_dir_all(world.path("t")).unwrap();
+    world
+        .ghost(["find-duplicate", &id, "gfs:all.gfs", "--copy-to", "back"])
+        .ok()
+        .says(&["2 files", "1 file of 293 KiB copied to back"]);
+    assert!(world.read("back/large") == noise(3, 300_000));
+}
+
+#[test]
+fn times_prove_nothing_where_somebody_said_so() {
+    let world = World::with_repository();
+    world.write("t/a", "AAAA");
+    world.write("t/b", "BBBB");
+    world.shell("touch -d 2020-01-01 t/a t/b; sleep 0.2").ok();
+    let read = || {
+        let last = world
+            .ghost(["--json", "-v", "dup", "t"])
+            .ok()
+            .json_lines()
+            .pop()
+            .unwrap();
+        last["groups"].as_u64()
+    };
+    assert_eq!(read(), Some(0));
+    need!("python3");
+    let lie = "import hashlib, sqlite3; db = sqlite3.connect('.ghost/catalogue.db'); \
+               a, b = (hashlib.sha256(bytes).digest() for bytes in (b'AAAA', b'BBBB')); \
+               (at, files), = db.execute('SELECT id, files FROM memo'); \
+               db.execute('UPDATE memo SET files = ? WHERE id = ?', (files.replace(b, a), at)); db.commit()";
+    world.command("python3", ["-c", lie]).ok();
+    assert_eq!(read(), Some(1), "what is known is believed");
+    // Two scans: the first one says how far the tree is trusted, and finds what the lie is.
+    world.ghost(["scan", "--trust=hash", "t"]).run();
+    world.command("python3", ["-c", lie]).ok();
+    assert_eq!(read(), Some(0));
+}
+
+#[test]
 fn what_was_hashed_to_find_duplicates_is_known_afterwards() {
     let world = World::with_repository();
     plant(&world);

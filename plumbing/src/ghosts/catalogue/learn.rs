@@ -40,6 +40,7 @@ impl Catalogue {
     ///
     /// Fails also where one gives a known hash another length.
     pub fn import(&mut self, ghosts: impl IntoIterator<Item = Result<Ghost>>) -> Result<(u64, Recorded)> {
+        self.end_reads()?;
         let path = self.path.clone();
         let failed = || super::open::failed("write", &path);
         let transaction = self

@@ -34,6 +34,9 @@ use crate::walk::Stat;
 
 /// A chunk ends behind so many bytes.
 const CHUNK_BYTES: usize = 64 << 10;
+/// Folders that are read in one transaction: to begin one takes as long as to read a folder, and while one lasts the log
+/// cannot be cut.
+const READS_PER_TRANSACTION: u32 = 256;
 /// Chunks that are unfolded in one transaction.
 const UNFOLD_CHUNKS: usize = 512;
 
@@ -222,6 +225,9 @@ impl Catalogue {
     /// Hands each memo of a folder to `each`, in order of names.
     pub fn recall(&self, host: &str, folder: &[u8], mut each: impl FnMut(&Memo<'_>)) -> Result<()> {
         let mut read = || -> rusqlite::Result<()> {
+            if self.reads.replace(self.reads.get() + 1) == 0 {
+                self.connection.prepare_cached("BEGIN")?.execute([])?;
+            }
             let mut statement = self.connection.prepare_cached(
                 "SELECT m.files FROM host h JOIN directory d ON d.host = h.id JOIN memo m ON m.directory = d.id \
                  WHERE h.name = ?1 AND d.path = ?2 ORDER BY m.first",
@@ -234,12 +240,26 @@ impl Catalogue {
             }
             Ok(())
         };
-        read().map_err(self.failed("read"))
+        let found = read().map_err(self.failed("read"));
+        if found.is_err() || self.reads.get() >= READS_PER_TRANSACTION {
+            self.end_reads()?;
+        }
+        found
+    }
+
+    /// Ends the transaction in which memos are read: before anything is written, and now and then.
+    pub(super) fn end_reads(&self) -> Result<()> {
+        if self.reads.replace(0) > 0 {
+            let end = || self.connection.prepare_cached("COMMIT")?.execute([]);
+            end().map_err(self.failed("read"))?;
+        }
+        Ok(())
     }
 
     /// Makes rows of all that is pending. What was done is kept where it is stopped.
     pub fn unfold(&mut self, progress: &Progress) -> Result<Recorded> {
         let mut all = Recorded::default();
+        self.end_reads()?;
         loop {
             progress.check()?;
             let recorded = self.unfold_some().map_err(super::open::failed("write", &self.path))?;

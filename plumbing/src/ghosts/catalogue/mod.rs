@@ -29,6 +29,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use bstr::BString;
@@ -56,6 +57,8 @@ pub struct Catalogue {
     connection: Connection,
     path: PathBuf,
     is_read_only: bool,
+    /// Reads of the transaction that memos are read in; 0 where there is none.
+    reads: Cell<u32>,
 }
 
 /// The number of a content in one catalogue. It means nothing in another.

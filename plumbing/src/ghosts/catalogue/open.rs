@@ -1,6 +1,7 @@
 //! Opening: a new file, one of this version, an older one, which is raised, a newer one, a damaged one, and one where
 //! nothing can be written.
 
+use std::cell::Cell;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -89,6 +90,7 @@ impl Catalogue {
             connection,
             path: path.to_owned(),
             is_read_only: false,
+            reads: Cell::default(),
         })
     }
 
@@ -119,6 +121,7 @@ impl Catalogue {
             connection,
             path: path.to_owned(),
             is_read_only: true,
+            reads: Cell::default(),
         })
     }
 

@@ -126,6 +126,7 @@ impl Catalogue {
         host: &str,
         change: impl FnOnce(&mut Writer<'_>) -> rusqlite::Result<()>,
     ) -> Result<Recorded> {
+        self.end_reads()?;
         let path = &self.path;
         let connection = &mut self.connection;
         let run = || -> rusqlite::Result<Recorded> {

@@ -11,6 +11,9 @@ use crate::ghosts::hashing::{Ask, Crew};
 use crate::ghosts::table::Table;
 use crate::object::ObjectId;
 
+/// A thread is worth so many sizes.
+const CLASSES_PER_THREAD_MIN: usize = 256;
+
 /// An inode with its names.
 struct File {
     /// Rows of its names.
@@ -76,7 +79,7 @@ impl Round {
         for (file, hash) in read.into_iter().zip(hashes) {
             self.files[file].full = hash.map_err(|problem| problems.push(problem)).ok();
         }
-        Ok(self.groups(table))
+        Ok(self.groups(table, crew.threads))
     }
 
     /// The files that `wanted` takes, in the order of reading.
@@ -95,35 +98,57 @@ impl Round {
         chosen.iter().map(ask).collect()
     }
 
-    /// How many files of a size have the same fast hash, as far as that was computed.
+    /// How many files of a size have the same fast hash, as far as that was computed. Only of sizes of which some files are
+    /// not known.
     fn alike(&self) -> HashMap<(usize, Option<FastHash>), usize> {
         let mut alike = HashMap::new();
-        for file in self.files.iter().filter(|file| !file.failed) {
-            *alike.entry((file.class, file.fast)).or_insert(0) += 1;
+        let open = |class: &&Range<usize>| self.files[(*class).clone()].iter().any(|file| file.full.is_none());
+        for file in self
+            .classes
+            .iter()
+            .filter(open)
+            .flat_map(|class| &self.files[class.clone()])
+        {
+            if !file.failed {
+                *alike.entry((file.class, file.fast)).or_insert(0) += 1;
+            }
         }
         alike
     }
 
-    fn groups(&self, table: &Table) -> Vec<Group> {
-        let mut groups = Vec::new();
-        for class in &self.classes {
-            let mut equal: HashMap<ObjectId, Vec<Twin>> = HashMap::new();
-            for file in &self.files[class.clone()] {
-                if let (Some(id), false) = (file.full, file.failed) {
-                    equal.entry(id).or_default().push(twin(table, &file.names));
-                }
+    /// The groups of all sizes, found by several threads where there are many.
+    fn groups(&self, table: &Table, threads: usize) -> Vec<Group> {
+        let share = self.classes.len().div_ceil(threads.max(1)).max(CLASSES_PER_THREAD_MIN);
+        let mut parts = self.classes.chunks(share);
+        let own = parts.next().unwrap_or_default();
+        std::thread::scope(|scope| {
+            let others: Vec<_> = parts
+                .map(|part| scope.spawn(move || self.groups_of(table, part)))
+                .collect();
+            let mut groups = self.groups_of(table, own);
+            for other in others {
+                groups.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
+            groups
+        })
+    }
+
+    fn groups_of(&self, table: &Table, classes: &[Range<usize>]) -> Vec<Group> {
+        let mut groups = Vec::new();
+        let mut known: Vec<(ObjectId, &File)> = Vec::new();
+        for class in classes {
+            let files = self.files[class.clone()].iter().filter(|file| !file.failed);
+            known.clear();
+            known.extend(files.filter_map(|file| Some((file.full?, file))));
+            known.sort_unstable_by_key(|(id, _)| *id);
             let size = table.size(self.files[class.start].names.start);
             let first = groups.len();
-            groups.extend(
-                equal
-                    .into_iter()
-                    .filter(|(_, files)| files.len() > 1)
-                    .map(|(fullhash, mut files)| {
-                        files.sort_unstable_by(|a: &Twin, b: &Twin| Name::in_order(&a.names[0], &b.names[0]));
-                        Group { size, fullhash, files }
-                    }),
-            );
+            for equal in known.chunk_by(|a, b| a.0 == b.0).filter(|equal| equal.len() > 1) {
+                let mut files: Vec<Twin> = equal.iter().map(|(_, file)| twin(table, &file.names)).collect();
+                files.sort_unstable_by(|a, b| Name::in_order(&a.names[0], &b.names[0]));
+                let fullhash = equal[0].0;
+                groups.push(Group { size, fullhash, files });
+            }
             groups[first..].sort_unstable_by(|a: &Group, b| Name::in_order(&a.files[0].names[0], &b.files[0].names[0]));
         }
         groups

@@ -13,7 +13,7 @@
 
 use bstr::BString;
 use crossbeam_channel::{Receiver, bounded};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet, HashTable};
 
 use super::{AT_ONCE_BYTES_MAX, Name, Select};
 use crate::error::{Error, Result};
@@ -24,8 +24,8 @@ use crate::ghosts::table::Table;
 use crate::object::ObjectId;
 use crate::progress::{Phase, Progress};
 
-/// Folders that may be on their way.
-const FOLDERS_WAITING: usize = 256;
+/// Folders that may be on their way. Most hold some dozens of files, some thousands, of a quarter of a KiB each.
+const FOLDERS_WAITING: usize = 32;
 /// Files of the first heap.
 const HEAP_FILES_MIN: usize = 64;
 /// Files of the largest heap.
@@ -66,7 +66,8 @@ struct Stream<'a> {
     table: Table,
     sizes: HashMap<u64, Met>,
     samples: HashMap<(u64, FastHash), Met>,
-    contents: HashMap<ObjectId, usize>,
+    /// The first row of each content, by its hash, which the table has.
+    contents: HashTable<usize>,
     /// Inodes with several names that were met.
     linked: HashSet<(u64, u64)>,
     problems: Vec<Error>,
@@ -94,7 +95,7 @@ pub fn stream(
         table: Table::default(),
         sizes: HashMap::new(),
         samples: HashMap::new(),
-        contents: HashMap::new(),
+        contents: HashTable::new(),
         linked: HashSet::new(),
         problems: Vec::new(),
     };
@@ -231,7 +232,12 @@ impl Stream<'_> {
     /// What a file equals, if that was met before; else it is the first.
     fn matched(&mut self, row: usize) -> Option<Match> {
         let fullhash = self.table.hash(row)?;
-        let first = *self.contents.entry(fullhash).or_insert(row);
+        let table = &self.table;
+        let same = |known: &usize| table.hash(*known) == Some(fullhash);
+        // Digests are uniform: eight bytes of them spread as well as a hash of them would.
+        let spread = |known: &usize| table.hash(*known).map_or(0, |id| id.prefix());
+        let entry = self.contents.entry(fullhash.prefix(), same, spread);
+        let first = *entry.or_insert(row).get();
         (first != row).then(|| Match {
             size: self.table.size(row),
             fullhash,
