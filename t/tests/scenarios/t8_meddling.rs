@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use crate::harness::{Done, GHOST, World, noise, oracle, trees};
 
@@ -42,6 +43,12 @@ macro_rules! need_meddler {
 
 fn tries_all() -> bool {
     std::env::var_os("GHOST_TEST_ALL").is_some()
+}
+
+/// Whether there is time for more of one of the jobs, where `GHOST_TEST_MINUTES` says how much there is for all.
+fn is_time_left(begun: Instant) -> bool {
+    let most = std::env::var("GHOST_TEST_MINUTES").map_or(u64::MAX, |text| 60 * text.parse::<u64>().unwrap());
+    begun.elapsed().as_secs() < most / JOBS.len() as u64
 }
 
 /// Something that people run.
@@ -206,8 +213,11 @@ fn a_kill_before_any_call_leaves_a_repository_that_goes_on() {
     let world = prepare();
     for (salt, job) in JOBS.iter().enumerate() {
         bring_back(&world, "saved");
-        let count = calls(&world, job);
+        let (count, begun, mut kills) = (calls(&world, job), Instant::now(), 0);
         for number in some(count, 1, 3 * salt) {
+            if !is_time_left(begun) {
+                break;
+            }
             bring_back(&world, "saved");
             let what = format!("{} killed before call {number} of {count}", job.name);
             let killed = meddle(&world, job, &["-n", &number.to_string(), "-a", "kill"]);
@@ -221,9 +231,13 @@ fn a_kill_before_any_call_leaves_a_repository_that_goes_on() {
                 assert!(matches!(again.code, Some(137 | 0)), "{what}: {again}");
                 assert_whole(&world, &what);
                 complete(&world, job, &what);
+                kills += 1;
             }
         }
-        println!("figure: {}: {count} calls", job.name);
+        println!(
+            "figure: {}: {count} calls, killed before one of them, and {kills} times in the recovery",
+            job.name
+        );
     }
 }
 
@@ -243,12 +257,15 @@ fn a_call_that_fails_never_earns_a_false_done() {
     for (salt, job) in JOBS.iter().enumerate() {
         bring_back(&world, "saved");
         let count = calls(&world, job);
-        let (mut failed, mut done) = (0, 0);
+        let (mut failed, mut done, begun) = (0, 0, Instant::now());
         // Two ways for each job, or all of them.
         let chosen = |way: &usize| tries_all() || (way + salt).is_multiple_of(3);
         for way in (0..ways.len()).filter(chosen) {
             let arguments = ways[way];
             for number in some(count, 1, salt * 5 + way * 7) {
+                if !is_time_left(begun) {
+                    break;
+                }
                 bring_back(&world, "saved");
                 let what = format!("{}: {arguments:?} at call {number} of {count}", job.name);
                 let number = number.to_string();
