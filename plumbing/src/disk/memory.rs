@@ -48,6 +48,11 @@ impl MemoryDisk {
         state.files.iter().map(file).collect()
     }
 
+    /// All folders.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        self.state.lock().folders.iter().cloned().collect()
+    }
+
     /// A disk with the same files, which share their bytes until one of the two is written to. Locks are not taken over.
     pub fn copy(&self, seed: u64) -> Self {
         let copy = Self::with_seed(seed);

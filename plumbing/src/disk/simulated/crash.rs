@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Journal, Op};
+use super::{Base, Journal, Op};
 use crate::disk::Disk;
 use crate::disk::memory::MemoryDisk;
 
@@ -134,13 +134,25 @@ impl Journal {
 
     /// The moment after `count` operations.
     pub fn at(&self, count: usize) -> Moment<'_> {
-        let mut moment = Moment::default();
+        let mut moment = Moment::of(&self.base);
         self.ops()[..count].iter().for_each(|op| moment.advance(op));
         moment
     }
 }
 
 impl<'j> Moment<'j> {
+    /// The moment before the first operation.
+    fn of(base: &Base) -> Self {
+        let mut moment = Self::default();
+        moment.names.folders.extend(base.folders.iter().cloned());
+        for (path, inode, bytes) in &base.files {
+            moment.inode(*inode).durable = bytes.clone();
+            moment.names.files.insert(path.clone(), *inode);
+            moment.names.seen.insert(path.clone(), *inode);
+        }
+        moment
+    }
+
     /// Goes on by one operation.
     pub fn advance(&mut self, op: &'j Op) {
         match op {

@@ -84,6 +84,14 @@ pub enum Op {
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     ops: Vec<Op>,
+    base: Base,
+}
+
+/// What was there, durable, before the first operation.
+#[derive(Clone, Debug, Default)]
+struct Base {
+    folders: Vec<PathBuf>,
+    files: Vec<(PathBuf, u64, Arc<Vec<u8>>)>,
 }
 
 impl Journal {
@@ -107,7 +115,10 @@ impl Journal {
         let kept = kept
             .filter(|(at, op)| *at < from || !lies(op))
             .map(|(_, op)| op.clone());
-        Self { ops: kept.collect() }
+        Self {
+            ops: kept.collect(),
+            base: self.base.clone(),
+        }
     }
 }
 
@@ -158,11 +169,19 @@ struct SimulatedFile {
 }
 
 impl SimulatedDisk {
-    /// A disk with what `memory` holds, as if all of it were durable. Its names are not in the journal.
+    /// A disk with what `memory` holds, as if all of it were durable.
     pub fn on(memory: MemoryDisk) -> Self {
+        let mut state = State::default();
+        state.journal.base.folders = memory.folders();
+        for (path, bytes) in memory.files() {
+            let inode = state.name(&path);
+            // What is written later must not change what was there.
+            let bytes = Arc::new(bytes.to_vec());
+            state.journal.base.files.push((path, inode, bytes));
+        }
         Self {
             memory,
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(state)),
         }
     }
 
