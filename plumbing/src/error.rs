@@ -130,6 +130,26 @@ pub enum Error {
         /// Why it is refused.
         problem: &'static str,
     },
+    /// Something that only one process may do at a time is being done.
+    #[error("{}: {what}", path.display())]
+    Busy {
+        /// The lock.
+        path: PathBuf,
+        /// What is being done.
+        what: &'static str,
+    },
+    /// A ref would name something of which a part is not stored.
+    #[error(
+        "{target} is not whole: {needed_as} {id} is not in this repository (it was never stored, or no ref named it and gc removed it)"
+    )]
+    Incomplete {
+        /// The snapshot or tree.
+        target: ObjectId,
+        /// What is missing.
+        id: ObjectId,
+        /// "block", "tree", "snapshot", "indirect block".
+        needed_as: &'static str,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,

@@ -5,7 +5,7 @@
 
 use ghost_plumbing::object::{ObjectId, ObjectKind};
 use ghost_plumbing::refs::{FORGOTTEN, LINES, RefChange, Sequence, Who, short_name};
-use ghost_plumbing::repository::Repository;
+use ghost_plumbing::repository::{Leans, Repository};
 use ghost_plumbing::store::Writer;
 use ghost_plumbing::{Error, Result};
 
@@ -23,7 +23,7 @@ pub fn commit(app: &App, repository: &Repository, changes: &[RefChange], message
         host: app.host(settings),
         time: app.environment.now(),
     };
-    repository.refs.transaction(changes, &who, message)
+    repository.commit(changes, &who, message, Leans::Anything)
 }
 
 /// Runs a job that stores objects, and makes them durable.

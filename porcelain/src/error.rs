@@ -174,6 +174,10 @@ fn hints(error: &Error) -> Vec<String> {
         }
         Error::Foreign { .. } => "its owner decides what runs there: work as that user, or take it over with chown",
         Error::RefMoved { .. } => "something else moved it meanwhile: look at `ghost log`, then try again",
+        Error::Busy { .. } => "wait until it has ended, or stop it: its lock goes with the process",
+        Error::Incomplete { .. } => {
+            "store it again: `ghost snapshot` of the source, or `ghost hash-object -w` and `ghost mktree` where it was made so"
+        }
         Error::Ambiguous { candidates, .. } => return ambiguous(candidates),
         Error::NotFound { what: "path", .. } => "`ghost ls REV:` lists what a snapshot holds",
         Error::NotFound { what, .. } if what.starts_with("snapshot left") => {

@@ -3,6 +3,7 @@
 use clap::Args;
 use ghost_plumbing::Error;
 use ghost_plumbing::refs::{Expected, Named, RefChange, Who};
+use ghost_plumbing::repository::Leans;
 
 use crate::context::{CommandError, CommandResult, Context, Outcome};
 use crate::output::{Termination, read_record};
@@ -193,6 +194,7 @@ fn make(ctx: &mut Context<'_>, changes: &[RefChange], message: &str) -> CommandR
         host: ctx.host.clone(),
         time: ctx.now,
     };
-    ctx.writable()?.refs.transaction(changes, &who, message)?;
+    // What is named may have been put by other processes, long ago: a ref must not name what is not whole.
+    ctx.writable()?.commit(changes, &who, message, Leans::Anything)?;
     Ok(())
 }

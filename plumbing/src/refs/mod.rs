@@ -28,6 +28,7 @@
 
 mod forgotten;
 pub mod format;
+mod locked;
 mod name;
 mod read;
 pub mod revision;
@@ -51,6 +52,7 @@ pub use self::salvage::Salvaged;
 pub use self::undo::{Undo, Undone};
 pub use self::verify::RefReport;
 pub use self::when::parse_when;
+pub(crate) use self::write::compare;
 use crate::disk::{Disk, LockKind, OpenMode, replace_file};
 use crate::error::{Error, Result};
 use crate::object::ObjectId;

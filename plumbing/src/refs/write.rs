@@ -112,7 +112,7 @@ impl RefStore {
     }
 
     /// Reads the log while no other writer is there.
-    fn refresh_locked<'c>(&self, cached: &'c mut Cached) -> Result<&'c mut State> {
+    pub(super) fn refresh_locked<'c>(&self, cached: &'c mut Cached) -> Result<&'c mut State> {
         let state = match self.try_refresh(cached.state.take()) {
             Ok(state) => state,
             Err(Error::Damaged { .. }) => State::load(&*self.disk, &self.place)?,
@@ -214,7 +214,7 @@ fn read_range(file: &dyn DiskFile, log: &Path, from: u64, to: u64) -> Result<Vec
 }
 
 /// Compares each ref with what is expected of it; gives the changes that change something, sorted.
-fn compare(refs: &BTreeMap<String, ObjectId>, changes: &[RefChange]) -> Result<Vec<Change>> {
+pub(crate) fn compare(refs: &BTreeMap<String, ObjectId>, changes: &[RefChange]) -> Result<Vec<Change>> {
     let mut effective = Vec::new();
     for change in changes {
         let old = refs.get(&change.name).copied();

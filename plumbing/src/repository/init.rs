@@ -16,6 +16,7 @@ use crate::disk::{Disk, LockKind, OpenMode, read_file, replace_file};
 use crate::error::{Error, Result};
 use crate::object::HashAlgo;
 use crate::refs::RefStore;
+use crate::store::generation::keep_reserve;
 use crate::time::Timestamp;
 
 /// How a repository is made.
@@ -94,6 +95,7 @@ pub fn init(disk: &Arc<dyn Disk>, dir: &Path, options: &InitOptions) -> Result<I
         read_only_compatible: Vec::new(),
         incompatible: Vec::new(),
     };
+    keep_reserve(&**disk, &ghost_dir);
     disk.sync_dir(&ghost_dir).map_err(Error::io("sync", &ghost_dir))?;
     disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
     replace_file(&**disk, &ghost_dir.join(format::FILE), format.encode().as_bytes())?;

@@ -7,11 +7,15 @@
 //! | `config` | settings, TOML |
 //! | `data/`, `index/` | objects |
 //! | `refs/` | the ref log |
-//! | `cache/`, `runs/`, `hooks/`, `locks/` | stat caches, records of runs, hooks, locks |
+//! | `cache/`, `runs/`, `hooks/`, `locks/` | stat caches, records of runs, hooks, locks and leases |
+//! | `generation` | which data files are condemned, once gc has run |
+//! | `reserve` | room that gc gives up when the disk is full |
 //!
 //! Invariants: the folder is 0700, its files 0600; a repository that belongs to somebody else is refused before any of
 //! its files but none of its configuration is read; an unknown incompatible feature is refused by name.
 
+mod closure;
+mod commit;
 mod discover;
 mod format;
 mod init;
@@ -22,6 +26,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::closure::Closure;
+pub use self::commit::Leans;
 pub use self::config::{Config, Layer, Settings};
 pub use self::discover::{discover, locate};
 pub use self::format::{Format, VERSIONS as FORMAT_VERSIONS, parse_uuid, uuid_text};

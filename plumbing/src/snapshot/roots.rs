@@ -18,8 +18,9 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::object::{Entry, Kind, Metadata, Node, ObjectId, Root, Totals, TreeBuilder};
 use crate::progress::Progress;
+use crate::repository::Closure;
 use crate::store::{Store, Writer};
-use crate::walk::cache::{CacheIdentity, CacheSecret, CacheWriter, Cutoff, Fingerprinter, StatCache};
+use crate::walk::cache::{CacheIdentity, CacheSecret, CacheWriter, Cutoff, Fingerprinter, Rejected, StatCache};
 use crate::walk::{DirHandle, Owners, XattrReader, Xattrs};
 
 /// The tree of all roots.
@@ -65,7 +66,20 @@ pub fn last_scan(place: &Place<'_>, request: &Request, root: &Path) -> Option<St
     };
     // What a scan saw does not depend on what was stored.
     let cache = open(Keep::Everything).or_else(|| open(Keep::Ghosts));
-    cache.filter(|_| place.store.is_whole())
+    cache.filter(|cache| place.store.is_whole() && leads_to_all(place.store, cache, Keep::Ghosts))
+}
+
+/// Whether all that the trees of a cache need is stored. It is while the generation of that scan stands; after a gc it
+/// is looked for.
+fn leads_to_all(store: &Store, cache: &StatCache, keep: Keep) -> bool {
+    if store.leased().unwrap_or_else(|| store.generation()) == cache.generation() {
+        return true;
+    }
+    let Some(top) = cache.directory(&cache.secret().root()) else {
+        return false;
+    };
+    let needs_data = keep == Keep::Everything;
+    Closure::new(store).tree(top.tree, top.tree, None, needs_data).is_ok()
 }
 
 /// Scans are comparable that agree in all of this.
@@ -179,7 +193,7 @@ impl<'a> Roots<'a> {
             owners: &self.owners,
             xattrs: XattrReader::new(),
             prints: Fingerprinter::new(&secret, &self.owners, cutoff),
-            records: CacheWriter::new(secret.clone(), identity),
+            records: CacheWriter::new(secret.clone(), identity).of_generation(self.store.leased().unwrap_or_default()),
             secret,
             cache,
             links: Links::default(),
@@ -215,7 +229,8 @@ impl<'a> Roots<'a> {
             let identity = self.identity(root, *keep);
             let path = folder.join(identity.file_name());
             match StatCache::open(self.disk, &path, &identity) {
-                Ok(Some(cache)) => return Some(cache),
+                Ok(Some(cache)) if leads_to_all(self.store, &cache, *keep) => return Some(cache),
+                Ok(Some(_)) => self.cache_rejected = Some(format!("{}: {}", path.display(), Rejected::Collected)),
                 Ok(None) => {}
                 Err(rejected) => self.cache_rejected = Some(format!("{}: {rejected}", path.display())),
             }

@@ -6,6 +6,8 @@
 //! - [`recent`]: what no segment covers yet
 //! - [`pack`], [`writer`]: grouping, compressing, appending, committing
 //! - [`single`]: stores of one file, without an index: bundles
+//! - [`generation`], [`lease`]: which data files are condemned, and who still reads them; [`condemned`], [`sweep`]: what
+//!   that means for a store that is open, and how they go
 //!
 //! Opening reads the headers of segments and data files and scans what no segment covers. Looking up asks `recent`,
 //! then each segment; every hit is compared with the full id in the data file. A miss is believed at once where new
@@ -14,14 +16,20 @@
 //! writer holds the kernel's lock on a data file of its own.
 
 pub mod cache;
+pub mod condemned;
+mod copy;
 pub mod data;
 pub mod delta;
+pub mod generation;
 pub mod index;
+pub mod lease;
 mod options;
 pub mod pack;
 pub mod recent;
 mod segments;
 pub mod single;
+pub mod sweep;
+mod tables;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
@@ -39,11 +47,13 @@ use data::format::Row;
 pub use data::read::Frame;
 use data::read::{DataFile, Head, scan};
 pub use delta::{Leaning, Near};
-use index::format::unpack;
+use generation::Generation;
+use index::format::{Cover, unpack};
 use index::read::Segment;
 pub use options::{DeltaOptions, Options};
 pub use pack::{Class, HUGE_FILE_BYTES, LARGE_FILE_BYTES, Packer};
 use recent::{Recent, State as RecentState};
+pub use tables::{IndexTable, LockedFile, StandingFile};
 pub use writer::{Counters, Writer};
 
 /// Where an object lies. Ordered by data file, then offset, then slot: reading in this order is sequential.
@@ -76,6 +86,8 @@ struct Known {
     committed: u64,
     /// It belongs to another store: read here, never written.
     is_attached: bool,
+    /// A later generation condemned it: look-ups pass it over.
+    is_condemned: bool,
     /// Of a bundle: its length when it was scanned.
     scanned: u64,
     /// Of a bundle: bytes behind the last commit record.
@@ -88,7 +100,11 @@ struct Known {
 #[derive(Clone, Debug)]
 enum Layout {
     /// Folders of data files and index segments.
-    Repository { data: PathBuf, index: PathBuf },
+    Repository {
+        ghost: PathBuf,
+        data: PathBuf,
+        index: PathBuf,
+    },
     /// One file.
     Bundle(PathBuf),
     /// One file without a name.
@@ -102,6 +118,14 @@ struct Mapped {
     files: Vec<Option<u32>>,
 }
 
+impl Mapped {
+    /// Whether it covers a data file that had no number when it was opened, and is not condemned.
+    fn names_unknown(&self, state: &State) -> bool {
+        let mut covers = self.segment.covers().iter().zip(&self.files);
+        covers.any(|(cover, number)| number.is_none() && !state.generation.condemned.contains_key(&cover.file))
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     files: Vec<Known>,
@@ -111,6 +135,8 @@ struct State {
     distrusted: Vec<PathBuf>,
     /// Frames of bundles without objects.
     records: Vec<single::Record>,
+    /// The generation that was read last; files that it condemned before this store was opened are not among `files`.
+    generation: Generation,
 }
 
 /// The objects of a repository. Cheap to share: all methods take `&self`, from any thread.
@@ -126,6 +152,7 @@ pub struct Store {
     frames: cache::FrameCache,
     deltas: delta::Deltas,
     problems: Mutex<Vec<Error>>,
+    standing: condemned::Standing,
     /// Whether the segments were checked whole because of a miss.
     checked: AtomicBool,
 }
@@ -140,10 +167,12 @@ impl Store {
         options: Options,
     ) -> Result<Self> {
         let layout = Layout::Repository {
+            ghost: ghost_dir.to_owned(),
             data: ghost_dir.join("data"),
             index: ghost_dir.join("index"),
         };
         let store = Self::empty(disk, layout, repository, algo, options);
+        store.begin_generation()?;
         store.refresh()?;
         Ok(store)
     }
@@ -160,6 +189,7 @@ impl Store {
             frames: cache::FrameCache::default(),
             deltas: delta::Deltas::default(),
             problems: Mutex::new(Vec::new()),
+            standing: condemned::Standing::default(),
             checked: AtomicBool::new(false),
         }
     }
@@ -191,7 +221,8 @@ impl Store {
         let Layout::Repository { data: folder, .. } = &self.layout else {
             return missing;
         };
-        for cover in state.segments.iter().flat_map(|mapped| mapped.segment.covers()) {
+        let covers = state.segments.iter().flat_map(|mapped| mapped.segment.covers());
+        for cover in covers.filter(|cover| !state.generation.condemned.contains_key(&cover.file)) {
             let known = state
                 .by_id
                 .get(&cover.file)
@@ -217,10 +248,16 @@ impl Store {
     }
 
     fn refresh_state(&self, state: &mut State) -> Result<()> {
-        let mut problems = Vec::new();
-        if let Layout::Repository { data, index } = &self.layout {
+        let mut problems: Vec<Error> = self.standing.problem().into_iter().collect();
+        if let Layout::Repository { data, index, .. } = &self.layout {
             self.list_files(data, state, &mut problems)?;
             self.list_segments(index, state, &mut problems)?;
+            if state.segments.iter().any(|mapped| mapped.names_unknown(state)) {
+                // Another process has made a data file and its segment since the folder was listed.
+                problems.truncate(usize::from(self.standing.has_problem()));
+                self.list_files(data, state, &mut problems)?;
+                self.list_segments(index, state, &mut problems)?;
+            }
         }
         self.scan_uncovered(state, &mut problems)?;
         *self.problems.lock() = problems;
@@ -229,7 +266,7 @@ impl Store {
 
     fn list_files(&self, folder: &Path, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
         let mut names = self.disk.list(folder).map_err(Error::io("list", folder))?;
-        names.retain(|name| writer::is_data_file(name));
+        names.retain(|name| writer::is_data_file(name) && !state.generation.condemns(name));
         names.sort();
         for name in names {
             let path = folder.join(name);
@@ -271,7 +308,8 @@ impl Store {
         for number in bundles {
             self.scan_bundle(number, state, problems)?;
         }
-        for (number, known) in (0..).zip(&mut state.files).filter(|(_, known)| !is_bundle(known)) {
+        let is_due = |known: &Known| !is_bundle(known) && !known.is_condemned;
+        for (number, known) in (0..).zip(&mut state.files).filter(|(_, known)| is_due(known)) {
             let length = known.file.file.len().map_err(Error::io("stat", &known.file.path))?;
             let from = known.covered.max(known.committed);
             if length <= from {
@@ -307,7 +345,9 @@ impl Store {
         let state = self.state.read();
         for mapped in &state.segments {
             for locator in mapped.segment.candidates(id.prefix()) {
-                if let Some((at, _)) = confirm(&state, mapped, locator, |found| found == id)? {
+                if let Some((at, _)) = confirm(&state, mapped, locator, |found| found == id)?
+                    && !state.files[at.file as usize].is_condemned
+                {
                     return Ok(Some(at));
                 }
             }
@@ -335,7 +375,7 @@ impl Store {
 
     /// The kind that the object was stored as.
     pub fn kind_of(&self, id: &ObjectId) -> Result<Option<ObjectKind>> {
-        let Some(at) = self.locate_needed(id)? else {
+        let Some(at) = self.locate_to_read(id)? else {
             return Ok(None);
         };
         Ok(self.row_at(at)?.map(|row| row.kind))
@@ -348,7 +388,7 @@ impl Store {
 
     /// The bytes of an object, hash checked.
     pub fn get(&self, id: &ObjectId) -> Result<Option<Vec<u8>>> {
-        let Some(at) = self.locate_needed(id)? else {
+        let Some(at) = self.locate_to_read(id)? else {
             return Ok(None);
         };
         let mut bytes = Vec::new();
@@ -415,6 +455,7 @@ impl Store {
     /// Begins to write. A data file is locked when the first frame is appended. Refused where another store is attached
     /// to a repository.
     pub fn writer(&self) -> Result<Writer<'_>> {
+        self.need_lease()?;
         if !self.is_single() && self.has_attached() {
             let problem = "a bundle is attached to it, so that it can only be read";
             return Err(Error::invalid("store", self.place().display(), problem));
@@ -429,8 +470,12 @@ impl Store {
 
     /// Whether every data file that the index knows is there and every file could be used.
     pub fn is_whole(&self) -> bool {
-        let known = |mapped: &Arc<Mapped>| mapped.files.iter().all(Option::is_some);
-        self.problems.lock().is_empty() && self.state.read().segments.iter().all(known)
+        let state = self.state.read();
+        let is_gone = |(cover, number): (&Cover, &Option<u32>)| {
+            number.is_none() && !state.generation.condemned.contains_key(&cover.file)
+        };
+        let known = |mapped: &Arc<Mapped>| !mapped.segment.covers().iter().zip(&mapped.files).any(is_gone);
+        self.problems.lock().is_empty() && state.segments.iter().all(known)
     }
 }
 

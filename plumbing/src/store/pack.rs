@@ -85,6 +85,11 @@ impl<'w> Packer<'w> {
         self.writer.compares(usize::MAX)
     }
 
+    /// The same, for as long as the store lives.
+    pub fn writer_store(&self) -> &'w Store {
+        self.writer.store()
+    }
+
     /// Whether the object is there or on its way.
     pub fn knows(&self, id: &ObjectId) -> Result<bool> {
         self.writer.knows(id)

@@ -2,8 +2,11 @@
 //!
 //! Sharded by the last byte of the digest, so that threads that add objects seldom wait for each other. An entry takes
 //! about 50 bytes; the writer moves entries to a segment before they become many.
+//!
+//! An object may lie in several places. One is told; the others are kept too, since a segment has an entry for each
+//! object of each range that it covers: which of the copies is the last one to stay is not known here.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 
 use super::Location;
@@ -18,12 +21,15 @@ const PENDING: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Recent {
     shards: Vec<Mutex<HashMap<ObjectId, u64>>>,
+    /// Other places of ids that are in a shard.
+    doubles: Mutex<HashSet<(ObjectId, u64)>>,
 }
 
 impl Default for Recent {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect(),
+            doubles: Mutex::default(),
         }
     }
 }
@@ -69,13 +75,20 @@ impl Recent {
         true
     }
 
-    /// Notes where `id` lies. The first place stays.
+    /// Forgets where `id` lies.
+    pub fn remove(&self, id: &ObjectId) {
+        self.shard(id).lock().remove(id);
+    }
+
+    /// Notes where `id` lies. The first place is told.
     pub fn set(&self, id: ObjectId, at: Location) {
         let value = pack(at.file as u16, at.frame, at.slot);
         let mut shard = self.shard(&id).lock();
         let known = shard.entry(id).or_insert(value);
         if *known == PENDING {
             *known = value;
+        } else if *known != value {
+            self.doubles.lock().insert((id, value));
         }
     }
 
@@ -84,13 +97,18 @@ impl Recent {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
-    /// Calls `visit` for every id that was appended.
+    /// Calls `visit` for every id that was appended, with each of its places.
     pub fn each(&self, visit: &mut dyn FnMut(&ObjectId, Location)) {
         for shard in &self.shards {
             for (id, &value) in &*shard.lock() {
                 if let State::At(at) = state(value) {
                     visit(id, at);
                 }
+            }
+        }
+        for (id, value) in &*self.doubles.lock() {
+            if let State::At(at) = state(*value) {
+                visit(id, at);
             }
         }
     }
@@ -101,6 +119,13 @@ impl Recent {
             let mut shard = shard.lock();
             shard.retain(|_, value| !matches!(state(*value), State::At(at) if covered(at)));
             shard.shrink_to_fit();
+        }
+        let is_covered = |value: u64| matches!(state(value), State::At(at) if covered(at));
+        let doubles = std::mem::take(&mut *self.doubles.lock());
+        for (id, value) in doubles.into_iter().filter(|(_, value)| !is_covered(*value)) {
+            if let State::At(at) = state(value) {
+                self.set(id, at);
+            }
         }
     }
 }

@@ -14,8 +14,23 @@ use super::index::write::SegmentWriter;
 use super::{Known, Layout, Location, Mapped, State, Store};
 use crate::error::{Error, Result};
 
+/// How often the folder is listed again where segments vanish that were listed: others merge them meanwhile.
+const LISTS_MAX: usize = 10;
+
 impl Store {
     pub(super) fn list_segments(&self, folder: &Path, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
+        let before = problems.len();
+        for _ in 0..LISTS_MAX {
+            problems.truncate(before);
+            if self.try_list_segments(folder, state, problems)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists and opens all segments; says whether each that was listed was still there.
+    fn try_list_segments(&self, folder: &Path, state: &mut State, problems: &mut Vec<Error>) -> Result<bool> {
         let names = match self.disk.list(folder) {
             Ok(names) => names,
             // Somebody removed the index, which may be: it is a cache.
@@ -26,15 +41,17 @@ impl Store {
         paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
         paths.retain(|path| !state.distrusted.contains(path));
         let mut segments = Vec::with_capacity(paths.len());
+        let mut all_there = true;
         for path in paths {
-            if let Some(mapped) = state.segments.iter().find(|mapped| mapped.segment.path() == path) {
+            let known = state.segments.iter().find(|mapped| mapped.segment.path() == path);
+            if let Some(mapped) = known.filter(|mapped| !mapped.names_unknown(state)) {
                 segments.push(mapped.clone());
                 continue;
             }
             match Segment::open(&*self.disk, &path, &self.repository) {
                 Ok(segment) => segments.push(Arc::new(with_numbers(state, segment))),
                 // Another process has merged it since the folder was listed.
-                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => all_there = false,
                 Err(problem) => {
                     if problem.is_damage() {
                         state.distrusted.push(path);
@@ -47,7 +64,7 @@ impl Store {
         segments.sort_by_key(|mapped| std::cmp::Reverse(mapped.segment.len()));
         state.segments = segments;
         note_covers(state);
-        Ok(())
+        Ok(all_there)
     }
 
     /// Data files that may have room, the longest first, with the offset up to which segments vouch for them.
@@ -56,7 +73,7 @@ impl Store {
         let mut found = Vec::new();
         for known in &state.files {
             let length = known.file.file.len().map_err(Error::io("stat", &known.file.path))?;
-            if length < self.options.file_bytes_max && !known.is_attached {
+            if length < self.options.file_bytes_max && !known.is_attached && !known.is_condemned {
                 found.push((length, known.file.path.clone(), known.covered));
             }
         }
@@ -138,9 +155,12 @@ impl Store {
         let Layout::Repository { index: folder, .. } = &self.layout else {
             return Ok(());
         };
+        // Who holds no lease may know less than what the index says by now.
+        self.need_lease()?;
         let ranges: Vec<(u32, Cover)> = {
             let state = self.state.read();
-            let uncovered = |known: &&Known| known.committed > known.covered && !known.is_attached;
+            let ours = |known: &Known| !known.is_attached && !known.is_condemned;
+            let uncovered = |known: &&Known| known.committed > known.covered && ours(known);
             let files = (0..).zip(&state.files).filter(|(_, known)| uncovered(known));
             let range = |known: &Known| Cover {
                 file: known.file.header.file,
@@ -193,7 +213,12 @@ impl Store {
 
     /// Merges the smallest segments, if they have become many.
     fn merge_segments(&self, folder: &Path) -> Result<()> {
-        let mut segments = self.state.read().segments.clone();
+        let mut segments = {
+            let state = self.state.read();
+            // Those that name condemned files are for whoever began before; they go when the files go.
+            let is_of_now = |mapped: &&Arc<Mapped>| !state.names_condemned(mapped.segment.covers());
+            state.segments.iter().filter(is_of_now).cloned().collect::<Vec<_>>()
+        };
         segments.sort_by_key(|mapped| mapped.segment.len());
         let sizes: Vec<usize> = segments.iter().map(|mapped| mapped.segment.len()).collect();
         let mut count = plan(&sizes);
@@ -234,6 +259,7 @@ impl Store {
         let Layout::Repository { index: folder, .. } = &self.layout else {
             return Ok(0);
         };
+        self.need_lease()?;
         self.make_index_folder(folder)?;
         let names = self.disk.list(folder).map_err(Error::io("list", folder))?;
         {
@@ -295,7 +321,12 @@ fn note_covers(state: &mut State) {
             .ok()
             .map(|at| covers[at])
             .filter(|cover| cover.from == FILE_HEADER_BYTES);
-        known.covered = cover.map_or(FILE_HEADER_BYTES, |cover| cover.to);
+        let covered = cover.map_or(FILE_HEADER_BYTES, |cover| cover.to);
+        if covered < known.covered {
+            // What a segment said that is gone is nowhere now: it is scanned again.
+            known.committed = covered;
+        }
+        known.covered = covered;
         known.committed = known.committed.max(known.covered);
     }
 }

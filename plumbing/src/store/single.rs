@@ -260,6 +260,7 @@ impl Known {
             covered: start,
             committed: start,
             is_attached,
+            is_condemned: false,
             scanned: 0,
             unfinished: 0,
             hurt: Vec::new(),

@@ -17,6 +17,7 @@ use super::data::format::{Codec, EXTENSION, FrameKind};
 use super::data::read::{DataFile, Head};
 use super::data::write::{Appender, Sealed};
 use super::delta::pending::Pending;
+use super::generation::keep_reserve;
 use super::pack::{Class, Packer, seal_record};
 use super::recent::State;
 use super::{Layout, Location, Store};
@@ -106,6 +107,8 @@ pub struct Writer<'s> {
     leans: AtomicBool,
     /// Nothing is appended.
     is_dry: bool,
+    /// What an object is made from is looked for before something leans on it.
+    checks_bases: bool,
     /// Blocks are added, not only what describes.
     keeps_data: bool,
     /// What was added and what was there.
@@ -121,6 +124,7 @@ impl<'s> Writer<'s> {
             waiting: Mutex::default(),
             leans: AtomicBool::new(false),
             is_dry,
+            checks_bases: true,
             keeps_data: true,
             counters: Counters::default(),
         }
@@ -147,8 +151,8 @@ impl<'s> Writer<'s> {
     }
 
     /// The counters, at the end.
-    pub fn into_counters(self) -> Counters {
-        self.counters
+    pub fn into_counters(mut self) -> Counters {
+        std::mem::take(&mut self.counters)
     }
 
     /// The store that is written to.
@@ -165,16 +169,29 @@ impl<'s> Writer<'s> {
     pub(super) fn claim(&self, id: &ObjectId) -> Result<bool> {
         match self.store.recent.get(id) {
             Some(State::Pending) => return Ok(false),
-            Some(State::At(_)) => {
+            Some(State::At(at)) if self.is_usable(at)? => {
                 self.leans.store(true, Ordering::Relaxed);
                 return Ok(false);
             }
+            Some(State::At(_)) => self.store.recent.remove(id),
             None => {}
         }
-        if self.store.locate_in_segments(id)?.is_some() {
+        if let Some(at) = self.store.locate_in_segments(id)?
+            && self.is_usable(at)?
+        {
             return Ok(false);
         }
         Ok(self.store.recent.claim(id))
+    }
+
+    /// Whether a new snapshot may lean on the object at `at`.
+    fn is_usable(&self, at: Location) -> Result<bool> {
+        Ok(!self.checks_bases || self.store.stands(at)?)
+    }
+
+    /// Takes for there what is there, whatever has become of what it is made from: gc is about to copy that, too.
+    pub(crate) fn trust_bases(&mut self) {
+        self.checks_bases = false;
     }
 
     /// Whether objects of this length are compared with others.
@@ -282,6 +299,7 @@ impl<'s> Writer<'s> {
         let store = self.store;
         for (path, vouched) in store.files_with_room()? {
             let ordinal = store.ordinal_of(&path);
+            store.release(&path);
             let mut adopt = |head: &Head| {
                 for (slot, row) in (0..).zip(&head.rows) {
                     if let Some(file) = ordinal {
@@ -298,9 +316,15 @@ impl<'s> Writer<'s> {
             };
             let limit = store.options.file_bytes_max;
             let found = Appender::acquire(&*store.disk, &path, &store.repository, vouched, limit, &mut adopt)?;
-            if let Some(appender) = found {
+            let Some(appender) = found else { continue };
+            // gc holds this lock until it has published what it condemns: now it is known whether this file is.
+            store.advance()?;
+            if !ordinal.is_some_and(|number| store.is_condemned(number)) {
                 return Ok(appender);
             }
+        }
+        if let Some(ghost_dir) = store.ghost_dir() {
+            keep_reserve(&*store.disk, ghost_dir);
         }
         Appender::create(&*store.disk, folder, store.repository)
     }
@@ -408,8 +432,17 @@ impl<'s> Writer<'s> {
 
     fn finish_file(&self, appending: &mut Appending) -> Result<()> {
         self.wait(appending)?;
-        appending.appender = None;
+        self.hold(appending);
         Ok(())
+    }
+
+    /// Ends appending to a file, which gc leaves alone as long as this process has the store open.
+    fn hold(&self, appending: &mut Appending) {
+        if let Some(appender) = appending.appender.take()
+            && !self.store.is_single()
+        {
+            self.store.hold(appender.file.path, appender.file.file);
+        }
     }
 
     /// Makes everything that packers have flushed durable. After this returns a ref may name it.
@@ -425,6 +458,14 @@ impl<'s> Writer<'s> {
         // The index is a cache: without a new segment the next run scans a little more.
         let _ = self.store.publish_segment();
         Ok(())
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        let mut appending = std::mem::take(&mut *self.appending.lock());
+        // A sync under way goes on with a handle of its own; nobody waits for what was not committed.
+        self.hold(&mut appending);
     }
 }
 

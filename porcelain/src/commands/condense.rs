@@ -23,7 +23,7 @@ use ghost_plumbing::object::{ObjectId, ObjectKind, ObjectSource as _, Snapshot, 
 use ghost_plumbing::progress::{Phase, Progress};
 use ghost_plumbing::refs::revision::read_snapshot;
 use ghost_plumbing::refs::{Expected, RefChange, Who, line_ref, short_name};
-use ghost_plumbing::repository::{Repository, Settings};
+use ghost_plumbing::repository::{Leans, Repository, Settings};
 use ghost_plumbing::snapshot::{self, Keep, Place, Problem};
 use ghost_plumbing::store::Store;
 use serde::Serialize;
@@ -300,7 +300,7 @@ impl Job<'_> {
             new: Some(id),
         };
         if parent != Some(id) {
-            repository.refs.transaction(&[change], &who, "condense")?;
+            repository.commit(&[change], &who, "condense", Leans::Anything)?;
         }
         drop(monitor);
         self.contents = self.count()?;

@@ -16,8 +16,8 @@ use clap::ValueHint;
 use ghost_plumbing::object::{Metadata, ObjectId, ObjectKind, Snapshot};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::{Expected, RefChange, Who, line_ref, short_name};
-use ghost_plumbing::repository::Repository;
 use ghost_plumbing::repository::config::{ChunkMethod, LogLevel, Settings, Trust};
+use ghost_plumbing::repository::{Leans, Repository};
 use ghost_plumbing::snapshot::{self, About, Keep, Outcome as Taken, Place, Request, is_same};
 use ghost_plumbing::walk::{RuleOptions, Rules};
 use ghost_plumbing::{Error, Result, chunk};
@@ -347,7 +347,7 @@ fn join_line(
             expected: parent.map_or(Expected::Absent, Expected::Is),
             new: Some(taken.id),
         };
-        let moved = match repository.refs.transaction(&[change], &who, "snapshot") {
+        let moved = match repository.commit(&[change], &who, "snapshot", Leans::Own) {
             Ok(_) => return Ok(taken.id),
             Err(error @ Error::RefMoved { .. }) => error,
             Err(error) => return Err(error),

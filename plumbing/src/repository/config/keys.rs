@@ -181,6 +181,11 @@ settings! {
     /// Seconds after which a hook that still runs is ended; 0 is no limit.
     "hooks.timeout" hooks_timeout_seconds: u64 = 3600, Kind::Count { min: 0, max: 604_800 }, Any;
 
+    /// How much gc leaves unused: a share of the repository, such as 5%, or a size.
+    "gc.max-unused" gc_max_unused: String = "5%".to_owned(), Kind::Text, Any;
+    /// What only the ref log names, and gc keeps: 0, a number such as `100 records`, or an age such as 30d.
+    "gc.keep-log" gc_keep_log: String = "0".to_owned(), Kind::Text, Any;
+
     /// How many of the newest snapshots of a group `ghost forget` keeps; 0 is none by this rule.
     "retention.keep-last" retention_keep_last: u64 = 0, KEEP, Any;
     /// Of how many hours with snapshots `ghost forget` keeps the newest; 0 is none by this rule.

@@ -158,7 +158,7 @@ impl<'a> Near<'a> {
     /// Appends the bytes of an object that others are made from; its own bases come from `bases`.
     fn append_base(&self, base: &Row, out: &mut Vec<u8>, bases: &dyn Bases, decoder: &mut Decoder) -> Result<()> {
         let needed_as = "base of other objects";
-        let at = self.store.locate_needed(&base.id)?;
+        let at = self.store.locate_to_read(&base.id)?;
         let at = at.ok_or(Error::Missing { id: base.id, needed_as })?;
         self.append_at(at, &base.id, out, bases, decoder)
     }

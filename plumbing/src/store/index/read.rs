@@ -104,7 +104,8 @@ impl Segment {
         (self.prefix(at), u64_at(&self.bytes, self.layout.locators + 8 * at))
     }
 
-    fn prefix(&self, at: usize) -> u64 {
+    /// The prefix of one entry.
+    pub fn prefix(&self, at: usize) -> u64 {
         u64_at(&self.bytes, self.layout.prefixes + 8 * at)
     }
 

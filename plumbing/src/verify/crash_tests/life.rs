@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::progress::Progress;
 use crate::refs::{Expected, RefChange, Who};
-use crate::repository::{InitOptions, OpenOptions, Repository, init};
+use crate::repository::{InitOptions, Leans, OpenOptions, Repository, init};
 use crate::snapshot::{self, About, Keep, Place};
 use crate::store::data::format::FILE_HEADER_BYTES;
 use crate::store::data::read::{Head, scan};
@@ -138,7 +138,7 @@ pub fn take(disk: &Arc<dyn Disk>, source: &Source, n: u64) -> Result<ObjectId> {
         host: "host".into(),
         time,
     };
-    repository.refs.transaction(&LINES.map(change), &who, "")?;
+    repository.commit(&LINES.map(change), &who, "", Leans::Own)?;
     Ok(id)
 }
 

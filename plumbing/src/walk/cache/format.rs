@@ -19,8 +19,10 @@ pub(super) const SCAN_AT: usize = 32;
 pub(super) const SECRET_AT: usize = 64;
 /// Offset of the count of fingerprints, 8 bytes.
 pub(super) const FINGERPRINTS_AT: usize = 96;
-/// Offset of the count of directories, 8 bytes; 8 zero bytes follow.
+/// Offset of the count of directories, 8 bytes.
 pub(super) const DIRECTORIES_AT: usize = 104;
+/// Offset of the generation of the store that the scan relied on, 8 bytes.
+pub(super) const GENERATION_AT: usize = 112;
 /// Offset of the XXH3-64 of the header before it, 8 bytes.
 pub(super) const HEADER_CHECK_AT: usize = 120;
 

@@ -8,8 +8,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use super::fingerprint::Fingerprint;
 use super::format::{
     ALGO_AT, CHECK_BYTES, COUNT_AT, DIGEST_AT, DIRECTORIES_AT, DIRECTORY_BYTES, FINGERPRINT_BYTES, FINGERPRINTS_AT,
-    HEADER_BYTES, HEADER_CHECK_AT, MAGIC, REPOSITORY_AT, SCAN_AT, SECRET_AT, START_AT, VERSION, VERSION_AT, array_at,
-    u64_at,
+    GENERATION_AT, HEADER_BYTES, HEADER_CHECK_AT, MAGIC, REPOSITORY_AT, SCAN_AT, SECRET_AT, START_AT, VERSION,
+    VERSION_AT, array_at, u64_at,
 };
 use super::key::{CacheIdentity, CacheSecret, DirKey};
 use crate::disk::{Disk, Mapped};
@@ -43,6 +43,9 @@ pub enum Rejected {
     /// It belongs to another repository.
     #[error("it belongs to another repository")]
     OtherRepository,
+    /// gc removed what it leads to.
+    #[error("what it leads to was collected as garbage")]
+    Collected,
     /// It is of another root, or of other rules.
     #[error("it is of a scan with another root or other rules")]
     OtherScan,
@@ -98,6 +101,11 @@ impl StatCache {
     /// The secret that its fingerprints and keys were made with.
     pub fn secret(&self) -> &CacheSecret {
         &self.secret
+    }
+
+    /// The generation of the store that the scan relied on. While it stands, all that the trees need is there.
+    pub fn generation(&self) -> u64 {
+        u64_at(&self.file, GENERATION_AT)
     }
 
     /// How many directories it holds.

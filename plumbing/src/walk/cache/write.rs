@@ -9,8 +9,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::fingerprint::Fingerprint;
 use super::format::{
-    CHECK_BYTES, DIRECTORIES_AT, DIRECTORY_BYTES, FINGERPRINT_BYTES, FINGERPRINTS_AT, HEADER_BYTES, HEADER_CHECK_AT,
-    MAGIC, REPOSITORY_AT, SCAN_AT, SECRET_AT, VERSION, VERSION_AT,
+    CHECK_BYTES, DIRECTORIES_AT, DIRECTORY_BYTES, FINGERPRINT_BYTES, FINGERPRINTS_AT, GENERATION_AT, HEADER_BYTES,
+    HEADER_CHECK_AT, MAGIC, REPOSITORY_AT, SCAN_AT, SECRET_AT, VERSION, VERSION_AT,
 };
 use super::key::{CacheIdentity, CacheSecret, DirKey};
 use crate::disk::{Disk, DiskFile, OpenMode};
@@ -25,6 +25,7 @@ const WRITE_BYTES: usize = 256 << 10;
 pub struct CacheWriter {
     secret: CacheSecret,
     identity: CacheIdentity,
+    generation: u64,
     collected: Mutex<Collected>,
 }
 
@@ -48,8 +49,15 @@ impl CacheWriter {
         Self {
             secret,
             identity,
+            generation: 0,
             collected: Mutex::default(),
         }
+    }
+
+    /// Notes the generation of the store that the scan relies on.
+    #[must_use]
+    pub fn of_generation(self, generation: u64) -> Self {
+        Self { generation, ..self }
     }
 
     /// Adds a directory: the id of its tree, and the fingerprints of the entries in it, in their order.
@@ -117,6 +125,7 @@ impl CacheWriter {
         out.put(&header(
             &self.secret,
             &self.identity,
+            self.generation,
             fingerprints.len(),
             directories.len(),
         ))?;
@@ -144,6 +153,7 @@ fn remove_leftovers(disk: &dyn Disk, path: &Path, prefix: &OsStr) {
 fn header(
     secret: &CacheSecret,
     identity: &CacheIdentity,
+    generation: u64,
     fingerprints: usize,
     directories: usize,
 ) -> [u8; HEADER_BYTES] {
@@ -156,6 +166,7 @@ fn header(
     set(SECRET_AT, secret.bytes());
     set(FINGERPRINTS_AT, &(fingerprints as u64).to_le_bytes());
     set(DIRECTORIES_AT, &(directories as u64).to_le_bytes());
+    set(GENERATION_AT, &generation.to_le_bytes());
     let check = xxh3_64(&out[..HEADER_CHECK_AT]).to_le_bytes();
     out[HEADER_CHECK_AT..].copy_from_slice(&check);
     out

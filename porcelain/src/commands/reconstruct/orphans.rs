@@ -279,6 +279,7 @@ fn build(lines: Vec<EntryLine>) -> Result<(Store, ObjectId), Error> {
     packer.flush()?;
     drop(packer);
     writer.commit()?;
+    drop(writer);
     Ok((store, tree))
 }
 
