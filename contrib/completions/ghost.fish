@@ -60,6 +60,7 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "amend" -d 'Change what 
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "rewrite" -d 'Drop files and folders from snapshots of the past'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "reflog" -d 'Show what happened to refs, newest first: when, by whom, from where to where, and why'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "undo" -d 'Take back what the last change of refs did, or that of a record'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "gc" -d 'Free the room of everything that no ref needs any more'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "scan" -d 'Find what is on a file system, without storing any of it'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "describe" -d 'Show what is known of a file, of what a path once held, or of a content by its hash'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "where" -d 'Find every place where a content is or was'
@@ -577,6 +578,21 @@ complete -c ghost -n "__fish_ghost_using_subcommand undo" -s v -l verbose -d 'Sa
 complete -c ghost -n "__fish_ghost_using_subcommand undo" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand undo" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand undo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -l max-unused -d 'Leave as much unused as this: a share of the repository, such as 5%, or a size [default: gc.max-unused, which is 5%]' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -l max-repack -d 'Copy at most so many bytes of what lives' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -l max-time -d 'Begin with no further data file after TIME, such as 10m; the next run goes on there' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -l dry-run -d 'Change nothing; tell what would become of each data file'
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand scan" -l trust -d 'What proves that a file did not change: its stat values, or only its bytes; kept for the next scan of PATH' -r -f -a "stat\t''
 hash\t''"
 complete -c ghost -n "__fish_ghost_using_subcommand scan" -l exclude -d 'Leave out what GLOB matches, as a line of .gitignore would; ! in front brings back' -r

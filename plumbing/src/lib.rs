@@ -25,6 +25,7 @@
 //! 11. [`snapshot`], [`reconstruct`], [`verify`], [`compare`]: the jobs
 //! 12. [`history`]: questions over many snapshots; [`retention`]: which of them stay; [`rewrite`]: making
 //!     them anew
+//! 13. [`gc`]: removing what nothing needs
 //!
 //! Nothing here prints, reads the environment or asks for the time: the caller hands it what it needs.
 //! Every byte on disk is described in `object-format.md`.
@@ -35,6 +36,7 @@ pub mod compare;
 pub mod content;
 pub mod disk;
 pub mod error;
+pub mod gc;
 pub mod ghosts;
 pub mod history;
 pub mod limits;

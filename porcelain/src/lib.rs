@@ -47,6 +47,7 @@ const JOBS: &[&str] = &[
     "amend",
     "condense",
     "forget",
+    "gc",
     "import-desc",
     "index-data",
     "init",

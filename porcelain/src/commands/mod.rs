@@ -14,6 +14,7 @@ pub mod export_desc;
 pub mod find;
 pub mod find_duplicate;
 pub mod forget;
+pub mod gc;
 pub mod gfs;
 pub mod help;
 pub mod import_desc;

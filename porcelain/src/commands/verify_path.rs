@@ -71,7 +71,7 @@ struct Summary {
 }
 
 /// A length of time such as `30d`, `10m` or `1h 30m`; days have 24 hours.
-fn parse_length(text: &str) -> Result<Duration, String> {
+pub fn parse_length(text: &str) -> Result<Duration, String> {
     let expected = "expected a length of time such as 30d, 12h or 10m";
     let span: Span = text.parse().map_err(|_| expected.to_owned())?;
     let length = span.to_duration(SpanRelativeTo::days_are_24_hours());

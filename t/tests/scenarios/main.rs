@@ -13,6 +13,7 @@ mod harness;
 
 mod t0_basics;
 mod t1_objects;
+mod t2_gc;
 mod t2_store;
 mod t3_walk;
 mod t4_answers;

@@ -1,0 +1,368 @@
+//! What lives: everything that the roots need, as a bit for each stored copy.
+//!
+//! 1. Ids that are needed are gathered, some hundred thousand at a time, sorted, and looked up in that order; each entry
+//!    found is marked, and those that describe others (trees, lists, snapshots) wait to be read, as bits too.
+//! 2. Some ten thousand of those are taken, sorted by where they lie, and read in that order; a frame is decompressed
+//!    once for all of its objects. What they need is gathered again.
+//!
+//! So memory is a few bits an entry and two bounded lists, however large the repository is. A tree that many snapshots
+//! share is read once. Roots that must be whole come first: where something of theirs is missing or damaged, the mark
+//! fails, and nothing is removed.
+//!
+//! Ids that were stored after the index was looked at have no entry. They are found by the store, and what they need is
+//! gathered too; nothing that was written that late is a candidate for removal.
+//!
+//! What an object of a delta frame is made from lives as long as that copy of it does.
+
+use hashbrown::HashSet;
+
+use super::bits::Bits;
+use super::tables::{Entry, Tables, retain_id};
+use crate::error::{Error, Result};
+use crate::object::{ContentRef, Indirect, Node, ObjectId, ObjectKind, TreeNode};
+use crate::progress::Progress;
+use crate::store::data::format::Codec;
+use crate::store::{Frame, Store};
+
+/// Ids that are gathered before they are looked up; 48 bytes each.
+const WANTED_MAX: usize = 128 << 10;
+/// Objects that are read in one order; 40 bytes each.
+const READ_MAX: usize = 64 << 10;
+
+/// How much of a root must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Needs {
+    /// All of it.
+    All,
+    /// All that describes; blocks may be missing.
+    Descriptions,
+    /// Whatever there is.
+    Nothing,
+}
+
+/// Something that stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Root {
+    /// How much of it must be there.
+    pub needs: Needs,
+    /// [`ObjectKind::Snapshot`], of which only the object itself stays, or [`ObjectKind::Tree`], with all below it.
+    pub kind: ObjectKind,
+    /// Its id.
+    pub id: ObjectId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Wanted {
+    id: ObjectId,
+    kind: ObjectKind,
+    is_optional: bool,
+}
+
+/// What was marked.
+#[derive(Debug)]
+pub(super) struct Marks {
+    /// Copies that stay.
+    pub(super) live: Bits,
+    /// Those that were read as a tree or as a list, with what they need.
+    read: [Bits; 2],
+    /// Those that are to be read as such.
+    unread: [Bits; 2],
+    /// Objects without an entry that were read.
+    late: HashSet<(ObjectId, ObjectKind)>,
+    /// Roots that were marked.
+    roots: HashSet<Root>,
+    /// Positions that were marked since this list was last taken.
+    gained: Option<Vec<usize>>,
+}
+
+/// How [`Marks::read`] and [`Marks::unread`] are numbered.
+const READ_AS: [ObjectKind; 2] = [ObjectKind::Tree, ObjectKind::Indirect];
+
+impl Marks {
+    /// Nothing is marked yet.
+    pub(super) fn new(tables: &Tables) -> Self {
+        let bits = || Bits::new(tables.count());
+        Self {
+            live: bits(),
+            read: [bits(), bits()],
+            unread: [bits(), bits()],
+            late: HashSet::new(),
+            roots: HashSet::new(),
+            gained: None,
+        }
+    }
+
+    /// Positions that were marked since this was last asked; from the first time on they are noted.
+    pub(super) fn take_gained(&mut self) -> Vec<usize> {
+        self.gained.replace(Vec::new()).unwrap_or_default()
+    }
+
+    /// One of them.
+    fn gained(&self, at: usize) -> Option<usize> {
+        self.gained.as_ref()?.get(at).copied()
+    }
+
+    fn set_live(&mut self, position: usize) {
+        if self.live.set(position)
+            && let Some(gained) = &mut self.gained
+        {
+            gained.push(position);
+        }
+    }
+}
+
+/// Marks.
+pub(super) struct Marker<'m> {
+    store: &'m Store,
+    tables: &'m Tables,
+    marks: &'m mut Marks,
+    progress: &'m Progress,
+    wanted: Vec<Wanted>,
+    /// Blocks of the root at hand may be missing.
+    needs: Needs,
+    entries: Vec<Entry>,
+    frame: Frame,
+}
+
+impl<'m> Marker<'m> {
+    pub(super) fn new(store: &'m Store, tables: &'m Tables, marks: &'m mut Marks, progress: &'m Progress) -> Self {
+        Self {
+            store,
+            tables,
+            marks,
+            progress,
+            wanted: Vec::new(),
+            needs: Needs::All,
+            entries: Vec::new(),
+            frame: Frame::default(),
+        }
+    }
+
+    /// Marks all that the roots need which were not marked before.
+    pub(super) fn mark(&mut self, roots: &[Root]) -> Result<()> {
+        for needs in [Needs::All, Needs::Descriptions, Needs::Nothing] {
+            self.needs = needs;
+            for root in roots.iter().filter(|root| root.needs == needs) {
+                if self.marks.roots.insert(*root) {
+                    self.want(root.kind, root.id)?;
+                }
+            }
+            loop {
+                self.settle()?;
+                if !self.read_some()? && self.wanted.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn want(&mut self, kind: ObjectKind, id: ObjectId) -> Result<()> {
+        let is_optional = match self.needs {
+            Needs::All => false,
+            Needs::Descriptions => kind == ObjectKind::Block,
+            Needs::Nothing => true,
+        };
+        self.wanted.push(Wanted { id, kind, is_optional });
+        if self.wanted.len() >= WANTED_MAX {
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Looks up what was gathered.
+    fn settle(&mut self) -> Result<()> {
+        let mut wanted = std::mem::take(&mut self.wanted);
+        wanted.sort_unstable_by_key(|wanted| (wanted.id.prefix(), *wanted));
+        wanted.dedup_by_key(|wanted| (wanted.id, wanted.kind));
+        self.progress.check()?;
+        self.progress.add(wanted.len() as u64, 0);
+        let mut late = Vec::new();
+        let mut entries = std::mem::take(&mut self.entries);
+        for item in &wanted {
+            self.tables.find(item.id.prefix(), &mut entries);
+            if item.kind != ObjectKind::Block {
+                retain_id(self.store, &mut entries, &item.id)?;
+            }
+            let Some(first) = entries.first() else {
+                late.push(*item);
+                continue;
+            };
+            if let Some(class) = READ_AS.iter().position(|kind| *kind == item.kind)
+                && self.marks.read[class].set(first.position)
+            {
+                self.marks.unread[class].set(first.position);
+            }
+            entries.iter().for_each(|entry| self.marks.set_live(entry.position));
+        }
+        self.entries = entries;
+        // The buffer is used again.
+        wanted.clear();
+        self.wanted = wanted;
+        self.find_late(late)
+    }
+
+    /// Reads some of those that wait; says whether there were any.
+    fn read_some(&mut self) -> Result<bool> {
+        let mut batch: Vec<(Entry, usize)> = Vec::new();
+        for class in 0..READ_AS.len() {
+            let room = READ_MAX - batch.len();
+            let positions: Vec<usize> = self.marks.unread[class].ones(0).take(room).collect();
+            for position in positions {
+                self.marks.unread[class].clear(position);
+                batch.extend(self.tables.entry(position).map(|entry| (entry, class)));
+            }
+        }
+        batch.sort_unstable();
+        let mut frame = std::mem::take(&mut self.frame);
+        let mut read = Ok(());
+        for unit in batch.chunk_by(|(a, _), (b, _)| (a.at.file, a.at.frame) == (b.at.file, b.at.frame)) {
+            read = self.read_frame(unit, &mut frame);
+            if read.is_err() {
+                break;
+            }
+        }
+        self.frame = frame;
+        read.map(|()| !batch.is_empty())
+    }
+
+    /// Reads objects of one frame.
+    fn read_frame(&mut self, unit: &[(Entry, usize)], frame: &mut Frame) -> Result<()> {
+        let Some((first, _)) = unit.first() else { return Ok(()) };
+        self.progress.check()?;
+        let (file, head) = self.store.head(first.at)?;
+        // What else is in a delta frame may be dead, and what it was made from gone.
+        let is_delta = head.header.codec == Codec::Delta;
+        let rows = head.rows.clone();
+        if !is_delta {
+            match frame.read_payload(&file, head, &self.store.near()) {
+                Err(e) if e.is_damage() && self.needs == Needs::Nothing => return Ok(()),
+                read => read?,
+            }
+        }
+        let mut bytes = Vec::new();
+        for (entry, class) in unit {
+            let row = rows.get(usize::from(entry.at.slot));
+            let Some(row) = row.filter(|row| row.id.prefix() == entry.prefix) else {
+                let expected = format!(
+                    "an object whose id begins with {:016x}, as the index says",
+                    entry.prefix
+                );
+                return Err(Error::damaged(&file.path, entry.at.frame, expected, "another"));
+            };
+            let (kind, id) = (READ_AS[*class], row.id);
+            let gathered = match is_delta {
+                true => {
+                    let read = self.store.near().read(entry.at, &id, &mut bytes);
+                    read.and_then(|()| self.gather(kind, &id, &bytes))
+                }
+                false => {
+                    let read = frame.verified(entry.at.slot, &id);
+                    read.and_then(|bytes| self.gather(kind, &id, bytes))
+                }
+            };
+            match gathered {
+                Err(e) if e.is_damage() && self.needs == Needs::Nothing => {}
+                gathered => gathered?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks what other objects are made from, and what that is made from in turn. Where these are dead themselves, it
+    /// may be missing.
+    pub(super) fn mark_bases(&mut self, bases: &mut dyn Iterator<Item = ObjectId>, of_dead: bool) -> Result<()> {
+        self.needs = if of_dead { Needs::Nothing } else { Needs::All };
+        for id in bases {
+            self.want(ObjectKind::Block, id)?;
+        }
+        while !self.wanted.is_empty() {
+            self.settle()?;
+        }
+        self.mark_bases_of_gained()
+    }
+
+    /// Marks what those are made from that were marked since they are noted.
+    pub(super) fn mark_bases_of_gained(&mut self) -> Result<()> {
+        let mut next = 0;
+        while let Some(position) = self.marks.gained(next) {
+            next += 1;
+            if let Some(entry) = self.tables.entry(position) {
+                for base in self.store.bases_at(entry.at)? {
+                    self.want(ObjectKind::Block, base.id)?;
+                }
+            }
+            // What is gathered now may lead to more.
+            while self.marks.gained(next).is_none() && !self.wanted.is_empty() {
+                self.settle()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gathers what an object needs.
+    fn gather(&mut self, kind: ObjectKind, id: &ObjectId, bytes: &[u8]) -> Result<()> {
+        let bad = |source| Error::BadObject {
+            id: *id,
+            source: Box::new(source),
+        };
+        match kind {
+            ObjectKind::Tree => match TreeNode::decode(bytes).map_err(bad)? {
+                TreeNode::Inner { children, .. } => children
+                    .iter()
+                    .try_for_each(|child| self.want(ObjectKind::Tree, child.id)),
+                TreeNode::Leaf(entries) => entries.iter().try_for_each(|entry| match &entry.node {
+                    Node::Directory { tree } => self.want(ObjectKind::Tree, *tree),
+                    Node::File { content, .. } => self.content(content),
+                    _ => Ok(()),
+                }),
+            },
+            ObjectKind::Indirect => {
+                let list = Indirect::decode_any(bytes).map_err(bad)?;
+                list.refs.iter().try_for_each(|part| self.content(part))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn content(&mut self, content: &ContentRef) -> Result<()> {
+        let part = match content {
+            ContentRef::Slice { of, .. } => of,
+            part => part,
+        };
+        // The block without bytes: it stays where it is there, and nobody misses it.
+        let needs = self.needs;
+        if content.is_empty() && needs == Needs::All {
+            self.needs = Needs::Descriptions;
+        }
+        let wanted = match part.object() {
+            Some((kind, id)) => self.want(kind, id),
+            None => Ok(()),
+        };
+        self.needs = needs;
+        wanted
+    }
+
+    /// Finds what has no entry: it was stored after the index was looked at, or it is missing.
+    fn find_late(&mut self, late: Vec<Wanted>) -> Result<()> {
+        for item in late {
+            let Some(at) = self.store.locate_needed(&item.id)? else {
+                if item.is_optional {
+                    continue;
+                }
+                return Err(Error::Missing {
+                    id: item.id,
+                    needed_as: item.kind.name(),
+                });
+            };
+            for base in self.store.bases_at(at)? {
+                self.want(ObjectKind::Block, base.id)?;
+            }
+            if READ_AS.contains(&item.kind) && self.marks.late.insert((item.id, item.kind)) {
+                let bytes = self.store.get(&item.id)?.unwrap_or_default();
+                self.gather(item.kind, &item.id, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! The next generation: the moment from which data files are condemned.
+//!
+//! 1. What refs have gained since the last look is marked; what of it lies only in files that are to go is copied.
+//! 2. The file of the next generation is written and synced, under another name.
+//! 3. Under the lock of the refs: if no ref moved since step 1, the file is renamed, and the files are condemned. Else
+//!    the lock is given back, and it begins again at step 1. So the lock is held for one look at the log and one rename.
+//! 4. The folder is synced. Only behind this may anything be unlinked.
+//!
+//! Whoever moved refs before the rename was seen in step 1. Whoever moves them later finds, under the same lock, that
+//! the generation moved, and makes sure of what he leans on.
+
+use super::Collection;
+use super::repack::Leaving;
+use super::roots::values;
+use crate::error::{Error, Result};
+use crate::store::LockedFile;
+use crate::store::generation::{Generation, Prepared};
+use crate::store::lease;
+
+/// How often refs may move between the last look and the lock before the last look is done under the lock.
+const TRIES: usize = 32;
+
+impl Collection<'_> {
+    /// Condemns files of which everything that lived when it was marked is elsewhere.
+    pub(super) fn publish(&mut self, leaving: &[Leaving], locks: Vec<LockedFile>) -> Result<()> {
+        let repository = self.repository;
+        let (disk, ghost_dir) = (&*repository.disk, &*repository.ghost_dir);
+        let uuid = &repository.format.uuid;
+        let mut generation = Generation::load(disk, ghost_dir, uuid)?;
+        generation.number += 1;
+        let since = generation.number;
+        generation
+            .condemned
+            .extend(leaving.iter().map(|(_, file, _)| (file.header.file, since)));
+        lease::prepare(disk, ghost_dir, since);
+        let prepared = Prepared::new(disk, ghost_dir, uuid, &generation)?;
+        if let Err(e) = self.switch(leaving, &prepared) {
+            prepared.abandon(disk);
+            return Err(e);
+        }
+        disk.sync_dir(ghost_dir).map_err(Error::io("sync", ghost_dir))?;
+        drop(locks);
+        let store = &repository.store;
+        store.advance()?;
+        let is_gone = |number: u32| leaving.iter().any(|(leaves, _, _)| *leaves == number);
+        self.tables.drop_files(&is_gone);
+        self.report.generation = since;
+        // From now on this process leans on nothing that is condemned.
+        store.renew_lease()
+    }
+
+    fn switch(&mut self, leaving: &[Leaving], prepared: &Prepared) -> Result<()> {
+        let repository = self.repository;
+        let refs = &repository.refs;
+        for _ in 0..TRIES {
+            let (sequence, values) = values(refs)?;
+            self.mark(&values)?;
+            self.copy_gained(leaving)?;
+            let done = refs.locked(|now, _| self.rename_if(now == sequence, prepared))?;
+            if done {
+                return Ok(());
+            }
+        }
+        // Refs move all the time: the last of it is marked while they cannot.
+        refs.locked(|_, values| {
+            self.mark(values)?;
+            self.copy_gained(leaving)?;
+            self.rename_if(true, prepared).map(drop)
+        })
+    }
+
+    fn rename_if(&self, is_still: bool, prepared: &Prepared) -> Result<bool> {
+        if is_still {
+            prepared.publish(&*self.repository.disk)?;
+        }
+        Ok(is_still)
+    }
+
+    /// Copies what was marked since the files were copied and lies in them.
+    fn copy_gained(&mut self, leaving: &[Leaving]) -> Result<()> {
+        let gained = self.marks.take_gained();
+        let is_leaving = |at: u32| leaving.iter().any(|(number, _, _)| *number == at);
+        let entries = gained.iter().filter_map(|position| self.tables.entry(*position));
+        if entries.filter(|entry| is_leaving(entry.at.file)).count() > 0 {
+            // What was copied before is found where it is now, and not copied again.
+            self.report.copied_bytes += self.repack().copy(leaving)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! Copying what lives out of data files that are to go.
+//!
+//! 1. Look-ups pass over these files from now on, so that the packer takes for new what only they hold.
+//! 2. Frames in which nearly everything lives are copied as they are stored; of others, what lives is decompressed, each
+//!    hash compared, and packed anew. Of a delta frame it is copied as it is stored: what it is made from lives, too. Several threads read, check and compress; one walk hands them frames in order.
+//! 3. All of it is made durable. Then each object that lived there is looked up once more: it must be found elsewhere.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::bits::Bits;
+use super::tables::Tables;
+use super::walk::{LiveWalk, frames, unused};
+use crate::error::{Error, Result};
+use crate::object::ObjectKind;
+use crate::progress::Progress;
+use crate::store::data::format::Codec;
+use crate::store::data::read::{DataFile, Head};
+use crate::store::{Class, Frame, Location, Packer, Store, Writer};
+
+/// A file that is to go, with the length up to which it is committed.
+pub(super) type Leaving = (u32, DataFile, u64);
+
+/// Copies what lives.
+pub(super) struct Repack<'r> {
+    pub(super) store: &'r Store,
+    pub(super) tables: &'r Tables,
+    pub(super) live: &'r Bits,
+    pub(super) progress: &'r Progress,
+    pub(super) threads: usize,
+    /// A frame of which at most this share, in hundredths of a percent, is unused is copied as it is.
+    pub(super) whole_share: u32,
+}
+
+/// What lives in one frame.
+struct Work {
+    number: u32,
+    file: DataFile,
+    head: Head,
+    slots: Vec<u16>,
+}
+
+impl Repack<'_> {
+    /// Copies what lives in these files and makes it durable. Gives the bytes that were appended.
+    pub(super) fn copy(&self, leaving: &[Leaving]) -> Result<u64> {
+        let mut writer = self.store.writer()?;
+        writer.trust_bases();
+        let writer = writer;
+        let (sender, receiver) = bounded::<Work>(2 * self.threads);
+        let mut copied = Ok(());
+        std::thread::scope(|threads| {
+            let work = |receiver: Receiver<Work>| self.work(&writer, &receiver);
+            let workers: Vec<_> = (0..self.threads.max(1))
+                .map(|_| {
+                    let receiver = receiver.clone();
+                    threads.spawn(move || work(receiver))
+                })
+                .collect();
+            drop(receiver);
+            copied = self.hand_out(leaving, sender);
+            for worker in workers {
+                let ended = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                // What a thread failed with is why nobody took more work.
+                if ended.is_err() {
+                    copied = ended;
+                }
+            }
+        });
+        copied?;
+        writer.commit()?;
+        let bytes = writer.counters.stored_bytes.load(std::sync::atomic::Ordering::Relaxed);
+        self.audit(leaving)?;
+        Ok(bytes)
+    }
+
+    fn hand_out(&self, leaving: &[Leaving], sender: Sender<Work>) -> Result<()> {
+        let mut walk = LiveWalk::new(self.tables, self.live, &|number| is_among(leaving, number));
+        for (number, file, committed) in leaving {
+            frames(file, *committed, &mut |head| {
+                self.progress.check()?;
+                let slots = walk.slots(*number, file, &head)?;
+                if slots.is_empty() {
+                    return Ok(());
+                }
+                let work = Work {
+                    number: *number,
+                    file: file.clone(),
+                    head,
+                    slots,
+                };
+                // Only a thread that failed takes no more, and it says why.
+                sender.send(work).map_err(|_| Error::Interrupted)
+            })?;
+            walk.end_file(*number, file)?;
+        }
+        Ok(())
+    }
+
+    fn work(&self, writer: &Writer<'_>, receiver: &Receiver<Work>) -> Result<()> {
+        let mut packer = writer.packer();
+        let mut frame = Frame::default();
+        for work in receiver {
+            let raw = u64::from(work.head.header.raw_bytes);
+            let wasted = unused(&work.head, &work.slots);
+            let is_whole = wasted * 10_000 <= work.head.header.frame_bytes() * u64::from(self.whole_share);
+            // A frame whose digest does not fit may hold objects that are sound: those are looked at one by one.
+            let copied = match is_whole {
+                _ if work.head.header.codec == Codec::Delta => {
+                    writer.copy_deltas(&work.file, &work.head, &work.slots).map(|()| true)
+                }
+                true => writer.copy_frame(&work.file, &work.head),
+                false => Ok(false),
+            };
+            match copied {
+                Ok(true) => {}
+                Ok(false) => self.pack_anew(&mut packer, &mut frame, &work)?,
+                Err(e) if e.is_damage() => self.pack_anew(&mut packer, &mut frame, &work)?,
+                Err(e) => return Err(e),
+            }
+            self.progress.add(0, raw);
+        }
+        packer.flush()
+    }
+
+    fn pack_anew(&self, packer: &mut Packer<'_>, frame: &mut Frame, work: &Work) -> Result<()> {
+        let at = Location {
+            file: work.number,
+            frame: work.head.offset,
+            slot: 0,
+        };
+        let is_delta = work.head.header.codec == Codec::Delta;
+        if !is_delta {
+            self.store.read_frame(at, frame)?;
+        }
+        let mut decoded = Vec::new();
+        // Chunks of large files lie in longer frames, and are to do so again.
+        let is_large = work.head.header.raw_bytes as usize > 2 * self.store.options().frame_bytes;
+        for slot in &work.slots {
+            let row = work.head.rows[usize::from(*slot)];
+            let bytes = match is_delta {
+                true => {
+                    let at = Location { slot: *slot, ..at };
+                    self.store.near().read(at, &row.id, &mut decoded)?;
+                    &decoded
+                }
+                false => frame.verified(*slot, &row.id)?,
+            };
+            let class = match row.kind {
+                ObjectKind::Block if is_large => Class::Large,
+                ObjectKind::Block => Class::Small,
+                _ => Class::Meta,
+            };
+            packer.put_in(class, row.kind, row.id, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Looks for everything that lives in these files elsewhere.
+    pub(super) fn audit(&self, leaving: &[Leaving]) -> Result<()> {
+        let mut walk = LiveWalk::new(self.tables, self.live, &|number| is_among(leaving, number));
+        for (number, file, committed) in leaving {
+            frames(file, *committed, &mut |head| {
+                for slot in walk.slots(*number, file, &head)? {
+                    let row = head.rows[usize::from(slot)];
+                    if self.store.locate(&row.id)?.is_none() {
+                        return Err(Error::Missing {
+                            id: row.id,
+                            needed_as: row.kind.name(),
+                        });
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn is_among(leaving: &[Leaving], number: u32) -> bool {
+    leaving.iter().any(|(leaves, _, _)| *leaves == number)
+}
