@@ -1,19 +1,27 @@
 //! `ghost verify-data`.
+//!
+//! 1. A file's headers are walked in order; what is found is gathered to a batch.
+//! 2. The frames of a full batch are read and hashed with all threads.
+//! 3. Then the batch is told, in the order in which it was found: what is printed does not depend on the threads.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use bstr::ByteSlice;
 use clap::Args;
-use ghost_plumbing::Error;
 use ghost_plumbing::object::ObjectId;
 use ghost_plumbing::store::data::delta::Bases;
-use ghost_plumbing::store::data::read::{DataFile, Frame};
+use ghost_plumbing::store::data::read::{DataFile, Frame, Head};
 use ghost_plumbing::store::data::verify::{Finding, check_objects, walk};
+use ghost_plumbing::{Error, Result};
 use serde::Serialize;
 
 use crate::context::{CommandResult, Context, Outcome};
 use crate::data_file;
 use crate::output::{JsonPath, Termination, json_record};
+
+/// Findings of one batch: enough frames to keep all threads at work, few enough that their tables need little memory.
+const BATCH_FINDINGS: usize = 256;
 
 /// Check data files: headers, commit records, payloads, and the hash of every object
 ///
@@ -65,15 +73,16 @@ impl VerifyData {
     pub fn run(self, ctx: &mut Context<'_>) -> CommandResult {
         let mut outcome = Outcome::Done;
         let files = self.open(ctx, &mut outcome)?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut frames: Vec<Frame> = (0..threads).map(|_| Frame::default()).collect();
         let repository = ctx.repository_if_any()?;
-        let mut frame = Frame::default();
         for file in &files {
             let own = repository
                 .iter()
                 .find(|repository| repository.format.uuid == file.header.repository);
             let near = own.map(|repository| repository.store.near());
-            let bases = near.as_ref().map(|near| near as &dyn Bases);
-            let count = self.check(ctx, file, &mut frame, bases)?;
+            let bases = near.as_ref().map(|near| near as &(dyn Bases + Sync));
+            let count = self.check(ctx, file, &mut frames, bases)?;
             if count.damage > 0 {
                 outcome = Outcome::Damage;
             }
@@ -103,47 +112,112 @@ impl VerifyData {
         &self,
         ctx: &mut Context<'_>,
         file: &DataFile,
-        frame: &mut Frame,
-        bases: Option<&dyn Bases>,
+        frames: &mut [Frame],
+        bases: Option<&(dyn Bases + Sync)>,
     ) -> CommandResult<Count> {
-        let mut count = Count::default();
-        // The walk passes on errors of the library only; one of the output is kept here.
-        let mut failed = Ok(());
-        walk(file, &mut |finding| {
-            let damage = match finding {
-                Finding::Frame(head) => {
-                    count.frames += 1;
-                    count.objects += head.rows.len() as u64;
-                    count.bytes += u64::from(head.header.raw_bytes);
-                    if self.quick {
-                        Vec::new()
-                    } else {
-                        check_objects(file, head, frame, bases)?
-                    }
-                }
-                Finding::Damage(problem) => {
-                    count.damage += 1;
-                    if failed.is_ok() {
-                        failed = tell_damage(ctx, problem.to_string(), None);
-                    }
-                    Vec::new()
-                }
-                Finding::Commit(_) | Finding::Tail { .. } => Vec::new(),
-            };
-            for (id, problem) in damage {
-                count.damage += 1;
-                if failed.is_ok() {
-                    failed = tell_damage(ctx, problem.to_string(), Some(id));
-                }
-            }
-            match failed {
-                Ok(()) => Ok(()),
-                Err(_) => Err(Error::Interrupted),
-            }
-        })
-        .or_else(|error| if failed.is_err() { Ok(()) } else { Err(error) })?;
-        failed.map(|()| count)
+        let mut check = Check {
+            ctx,
+            file,
+            frames,
+            bases,
+            quick: self.quick,
+            count: Count::default(),
+            batch: Vec::new(),
+            told: Ok(()),
+        };
+        let walked = walk(file, &mut |finding| check.take(finding)).and_then(|()| check.tell_batch());
+        // An error of the output stopped the walk with one of the library.
+        check.told?;
+        walked?;
+        Ok(check.count)
     }
+}
+
+/// The check of one file.
+struct Check<'a, 'c> {
+    ctx: &'a mut Context<'c>,
+    file: &'a DataFile,
+    /// One for each thread.
+    frames: &'a mut [Frame],
+    /// Where what objects are made from comes from.
+    bases: Option<&'a (dyn Bases + Sync)>,
+    quick: bool,
+    count: Count,
+    /// What was found and is not told yet.
+    batch: Vec<Found>,
+    /// How telling went: the walk passes on errors of the library only.
+    told: CommandResult<()>,
+}
+
+/// Something that may have to be told.
+enum Found {
+    Frame(Head),
+    Damage(Error),
+}
+
+/// What is wrong, and the object that is hurt, where one is.
+type Damage = Vec<(Error, Option<ObjectId>)>;
+
+impl Check<'_, '_> {
+    fn take(&mut self, finding: Finding) -> Result<()> {
+        match finding {
+            Finding::Frame(head) => {
+                self.count.frames += 1;
+                self.count.objects += head.rows.len() as u64;
+                self.count.bytes += u64::from(head.header.raw_bytes);
+                if !self.quick {
+                    self.batch.push(Found::Frame(head));
+                }
+            }
+            Finding::Damage(problem) => self.batch.push(Found::Damage(problem)),
+            Finding::Commit(_) | Finding::Tail { .. } => {}
+        }
+        match self.batch.len() < BATCH_FINDINGS {
+            true => Ok(()),
+            false => self.tell_batch(),
+        }
+    }
+
+    fn tell_batch(&mut self) -> Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        for found in check_batch(self.file, batch, self.frames, self.bases) {
+            for (problem, object) in found? {
+                self.count.damage += 1;
+                self.told = tell_damage(self.ctx, problem.to_string(), object);
+                if self.told.is_err() {
+                    return Err(Error::Interrupted);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the frames of a batch, with as many threads as there are buffers; gives the damage of each finding, in order.
+fn check_batch(
+    file: &DataFile,
+    batch: Vec<Found>,
+    frames: &mut [Frame],
+    bases: Option<&(dyn Bases + Sync)>,
+) -> Vec<Result<Damage>> {
+    let mut results: Vec<_> = batch.iter().map(|_| Ok(Vec::new())).collect();
+    let work = Mutex::new(batch.into_iter().zip(&mut results));
+    let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let run = |frame: &mut Frame| {
+        while let Some((found, result)) = next() {
+            *result = match found {
+                Found::Damage(problem) => Ok(vec![(problem, None)]),
+                Found::Frame(head) => check_objects(file, head, frame, bases.map(|bases| bases as &dyn Bases))
+                    .map(|hurt| hurt.into_iter().map(|(id, problem)| (problem, Some(id))).collect()),
+            };
+        }
+    };
+    std::thread::scope(|scope| {
+        for frame in frames {
+            scope.spawn(|| run(frame));
+        }
+    });
+    results
 }
 
 fn tell_damage(ctx: &mut Context<'_>, problem: String, object: Option<ObjectId>) -> CommandResult<()> {
