@@ -1,5 +1,5 @@
 //! The workers: each takes the pieces of one frame, decompresses it, hashes each block that is needed once, and writes
-//! the pieces to their files.
+//! the pieces to their files. A block that does not read comes from another copy of it, where the store has one.
 
 use super::Context;
 use super::batch::{Batch, Part, Piece, Queue};
@@ -66,9 +66,29 @@ fn write_unit<'j>(context: &Context<'j>, made: &Made<'j>, unit: &mut Vec<Piece<'
         }
         match reading.write(&piece) {
             Ok(()) => piece.job.piece_done(made),
+            Err(error) if error.is_damage() && write_other_copy(context, &piece) => piece.job.piece_done(made),
             Err(error) => piece.job.fail(error),
         }
     }
+}
+
+/// Writes a piece from another copy of its block, if there is one that reads.
+fn write_other_copy(context: &Context<'_>, piece: &Piece<'_>) -> bool {
+    let Part::Block {
+        id,
+        block_bytes,
+        from,
+        bytes,
+    } = &piece.part
+    else {
+        return false;
+    };
+    let Some(Ok(Some(block))) = piece.at.map(|at| context.store.another_copy(id, at)) else {
+        return false;
+    };
+    check_block_bytes(id, *block_bytes, block.len())
+        .and_then(|()| piece.job.write(sub_slice(&block, *from, *bytes)?, piece.offset))
+        .is_ok()
 }
 
 fn frame_key(at: Location) -> (u32, u64) {

@@ -20,11 +20,13 @@ pub mod condemned;
 mod copy;
 pub mod data;
 pub mod delta;
+mod distrust;
 pub mod generation;
 pub mod index;
 pub mod lease;
 mod options;
 pub mod pack;
+pub mod parity;
 pub mod recent;
 mod segments;
 pub mod single;
@@ -137,6 +139,8 @@ struct State {
     records: Vec<single::Record>,
     /// The generation that was read last; files that it condemned before this store was opened are not among `files`.
     generation: Generation,
+    /// What look-ups pass over.
+    distrust: distrust::Distrust,
 }
 
 /// The objects of a repository. Cheap to share: all methods take `&self`, from any thread.
@@ -309,7 +313,8 @@ impl Store {
             self.scan_bundle(number, state, problems)?;
         }
         let is_due = |known: &Known| !is_bundle(known) && !known.is_condemned;
-        for (number, known) in (0..).zip(&mut state.files).filter(|(_, known)| is_due(known)) {
+        let State { files, distrust, .. } = state;
+        for (number, known) in (0..).zip(files).filter(|(_, known)| is_due(known)) {
             let length = known.file.file.len().map_err(Error::io("stat", &known.file.path))?;
             let from = known.covered.max(known.committed);
             if length <= from {
@@ -318,14 +323,14 @@ impl Store {
             }
             let mut note = |head: &Head| {
                 for (slot, row) in (0..).zip(&head.rows) {
-                    self.recent.set(
-                        row.id,
-                        Location {
-                            file: number,
-                            frame: head.offset,
-                            slot,
-                        },
-                    );
+                    let at = Location {
+                        file: number,
+                        frame: head.offset,
+                        slot,
+                    };
+                    if !distrust.has(&at) {
+                        self.recent.set(row.id, at);
+                    }
                 }
             };
             known.committed = scan(&known.file, from, known.covered, &mut note)?.committed;
@@ -386,14 +391,21 @@ impl Store {
         self.data_file(at.file)?.row(at.frame, at.slot)
     }
 
-    /// The bytes of an object, hash checked.
+    /// The bytes of an object, hash checked. Where one copy does not read, another is looked for.
     pub fn get(&self, id: &ObjectId) -> Result<Option<Vec<u8>>> {
         let Some(at) = self.locate_to_read(id)? else {
-            return Ok(None);
+            return self.reason_of(id).map_or(Ok(None), Err);
         };
+        match self.get_at(id, at) {
+            Err(error) if error.is_damage() => self.get_elsewhere(id, at, error).map(Some),
+            read => read.map(Some),
+        }
+    }
+
+    fn get_at(&self, id: &ObjectId, at: Location) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.near().read(at, id, &mut bytes)?;
-        Ok(Some(bytes))
+        Ok(bytes)
     }
 
     /// Reads and decompresses one frame (the slot is not looked at), reusing the buffers of `into`.
@@ -493,12 +505,15 @@ fn confirm(
     let Some(known) = state.files.get(*number as usize) else {
         return Ok(None);
     };
-    let row = known.file.row(frame, slot)?;
     let at = Location {
         file: *number,
         frame,
         slot,
     };
+    if state.distrust.has(&at) {
+        return Ok(None);
+    }
+    let row = known.file.row(frame, slot)?;
     Ok(row.filter(|row| is_wanted(&row.id)).map(|row| (at, row.id)))
 }
 

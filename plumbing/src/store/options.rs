@@ -15,6 +15,8 @@ pub struct Options {
     pub meta_frame_bytes: usize,
     /// The zstd level.
     pub zstd_level: i32,
+    /// Percent of recovery data that is written for a data file that is full; 0 is none.
+    pub parity_percent: u64,
     /// What is compressed against earlier objects.
     pub delta: DeltaOptions,
 }
@@ -48,6 +50,7 @@ impl Default for Options {
             large_frame_bytes: 16 << 20,
             meta_frame_bytes: 512 << 10,
             zstd_level: 3,
+            parity_percent: 0,
             delta: DeltaOptions::default(),
         }
     }

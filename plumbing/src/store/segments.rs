@@ -71,9 +71,10 @@ impl Store {
     pub(super) fn files_with_room(&self) -> Result<Vec<(PathBuf, u64)>> {
         let state = self.state.read();
         let mut found = Vec::new();
-        for known in &state.files {
+        for (number, known) in (0..).zip(&state.files) {
             let length = known.file.file.len().map_err(Error::io("stat", &known.file.path))?;
-            if length < self.options.file_bytes_max && !known.is_attached && !known.is_condemned {
+            let is_usable = !known.is_attached && !known.is_condemned && !state.distrust.has_file(number);
+            if length < self.options.file_bytes_max && is_usable {
                 found.push((length, known.file.path.clone(), known.covered));
             }
         }

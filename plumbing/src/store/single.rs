@@ -183,7 +183,9 @@ impl Store {
                 state.records.push(Record { kind, at: at(0), group });
             }
             for (slot, row) in (0..).zip(&head.rows) {
-                self.recent.set(row.id, at(slot));
+                if !state.distrust.has(&at(slot)) {
+                    self.recent.set(row.id, at(slot));
+                }
             }
         }
         if let Some(known) = state.files.get_mut(number as usize) {

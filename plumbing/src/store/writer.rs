@@ -432,7 +432,11 @@ impl<'s> Writer<'s> {
 
     fn finish_file(&self, appending: &mut Appending) -> Result<()> {
         self.wait(appending)?;
+        let full = appending.appender.as_ref().map(|appender| appender.file.path.clone());
         self.hold(appending);
+        if let Some(path) = full {
+            self.store.cover(&path, appending.durable);
+        }
         Ok(())
     }
 

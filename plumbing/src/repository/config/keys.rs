@@ -147,6 +147,8 @@ settings! {
     "data.large-frame-bytes" data_large_frame_bytes: u64 = 16 << 20, Kind::Bytes { min: 4 << 10, max: 16 << 20 }, Any;
     /// Bytes of trees and lists that are compressed together.
     "data.meta-frame-bytes" data_meta_frame_bytes: u64 = 512 << 10, Kind::Bytes { min: 4 << 10, max: 16 << 20 }, Any;
+    /// Percent of recovery data that is written for data files that are full, such as 5%; 0 is none.
+    "data.parity" data_parity: u64 = 0, Kind::Percent, Any;
     /// Level of zstd: higher is smaller and slower.
     "zstd.level" zstd_level: u64 = 3, Kind::Count { min: 1, max: 19 }, Any;
 
@@ -274,6 +276,7 @@ impl Settings {
                 depth: u8::try_from(self.delta_depth).unwrap_or(DELTA_DEPTH_MAX),
                 window_bytes: bytes(self.delta_window_bytes),
             },
+            parity_percent: self.data_parity,
         }
     }
 }

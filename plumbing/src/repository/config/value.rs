@@ -33,6 +33,8 @@ pub enum Kind {
         /// The most.
         max: u64,
     },
+    /// A share of at most 100 percent: `5%`, `5`.
+    Percent,
     /// One line of text.
     Text,
     /// The name of a line.
@@ -140,6 +142,7 @@ impl Kind {
             Self::Bool => "true or false".into(),
             Self::Bytes { min, max } => format!("a size from {} to {}", bytes_text(*min), bytes_text(*max)),
             Self::Count { min, max } => format!("a number from {min} to {max}"),
+            Self::Percent => "a share from 0% to 100%".into(),
             Self::Text => "one line of text".into(),
             Self::Line => "the name of a line, such as main".into(),
             Self::Choice(words) => words.join(" or "),
@@ -158,6 +161,7 @@ impl Kind {
             },
             Self::Bytes { .. } => parse_bytes(text).map(Value::Number),
             Self::Count { .. } => text.parse().ok().map(Value::Number),
+            Self::Percent => parse_percent(text).map(Value::Number),
             Self::Text | Self::Line | Self::Span | Self::Choice(_) => Some(Value::Text(text.to_owned())),
             Self::List if text.starts_with('[') => match text.parse::<toml_edit::Value>() {
                 Ok(value) => self.read_toml(&value),
@@ -176,7 +180,8 @@ impl Kind {
     fn read_toml(&self, value: &toml_edit::Value) -> Option<Value> {
         match (self, value) {
             (Self::Bool, toml_edit::Value::Boolean(value)) => Some(Value::Bool(*value.value())),
-            (Self::Bytes { .. } | Self::Count { .. }, toml_edit::Value::Integer(value)) => {
+            (Self::Percent, toml_edit::Value::String(value)) => parse_percent(value.value()).map(Value::Number),
+            (Self::Bytes { .. } | Self::Count { .. } | Self::Percent, toml_edit::Value::Integer(value)) => {
                 u64::try_from(*value.value()).ok().map(Value::Number)
             }
             (Self::Bytes { .. }, toml_edit::Value::String(value)) => parse_bytes(value.value()).map(Value::Number),
@@ -196,6 +201,7 @@ impl Kind {
         let one_line = |text: &str| !text.contains(['\n', '\r', '\0']);
         let fits = match (self, &value) {
             (Self::Bytes { min, max } | Self::Count { min, max }, Some(Value::Number(n))) => (min..=max).contains(&n),
+            (Self::Percent, Some(Value::Number(n))) => *n <= 100,
             (Self::Text, Some(Value::Text(text))) => one_line(text),
             (Self::Line, Some(Value::Text(text))) => line_ref(text).is_ok(),
             (Self::Span, Some(Value::Text(text))) => text.is_empty() || text.parse::<CalendarSpan>().is_ok(),
@@ -213,6 +219,7 @@ impl Kind {
     pub fn to_text(&self, value: &Value) -> String {
         match (self, value) {
             (Self::Bytes { .. }, Value::Number(number)) => bytes_text(*number),
+            (Self::Percent, Value::Number(number)) => format!("{number}%"),
             (_, Value::Number(number)) => number.to_string(),
             (_, Value::Bool(value)) => value.to_string(),
             (_, Value::Text(text)) => text.clone(),
@@ -226,6 +233,7 @@ impl Kind {
             (Self::Bytes { .. }, Value::Number(number)) if bytes_text(*number) != number.to_string() => {
                 bytes_text(*number).into()
             }
+            (Self::Percent, Value::Number(number)) => format!("{number}%").into(),
             // Bounds of all kinds are below 2 to the 63rd.
             (_, Value::Number(number)) => i64::try_from(*number).unwrap_or(i64::MAX).into(),
             (_, Value::Bool(value)) => (*value).into(),
@@ -269,9 +277,24 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     number.checked_mul(1 << bits)
 }
 
+/// Reads `5%` and `5`.
+fn parse_percent(text: &str) -> Option<u64> {
+    text.strip_suffix('%').unwrap_or(text).parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percents() {
+        assert_eq!(Kind::Percent.parse_text("5%"), Ok(Value::Number(5)));
+        assert_eq!(Kind::Percent.parse_text("5"), Ok(Value::Number(5)));
+        assert_eq!(Kind::Percent.to_text(&Value::Number(5)), "5%");
+        for bad in ["101%", "-1", "%", "5 %"] {
+            assert!(Kind::Percent.parse_text(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn sizes() {

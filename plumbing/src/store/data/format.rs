@@ -240,6 +240,11 @@ impl FrameHeader {
         bytes.len() >= 8 && u64_at(bytes, 0) == salt ^ FRAME_MAGIC
     }
 
+    /// The salt of the file, if a frame begins with these bytes.
+    pub fn salt_of(bytes: &[u8]) -> Option<u64> {
+        (bytes.len() >= FRAME_HEADER_BYTES).then(|| u64_at(bytes, 0) ^ FRAME_MAGIC)
+    }
+
     /// Reads the fields and bounds of a header, before its table is at hand.
     pub fn decode(bytes: &[u8], salt: u64) -> Result<Self, String> {
         if bytes.len() < FRAME_HEADER_BYTES {

@@ -159,7 +159,8 @@ impl<'a> Near<'a> {
     fn append_base(&self, base: &Row, out: &mut Vec<u8>, bases: &dyn Bases, decoder: &mut Decoder) -> Result<()> {
         let needed_as = "base of other objects";
         let at = self.store.locate_to_read(&base.id)?;
-        let at = at.ok_or(Error::Missing { id: base.id, needed_as })?;
+        let missing = || Error::Missing { id: base.id, needed_as };
+        let at = at.ok_or_else(|| self.store.reason_of(&base.id).unwrap_or_else(missing))?;
         self.append_at(at, &base.id, out, bases, decoder)
     }
 

@@ -1,0 +1,125 @@
+//! Places that do not read. Look-ups pass over them, so that another copy of an object is found, or none: then it is
+//! stored again by whoever brings it.
+//!
+//! What is distrusted is known to this process alone; a place is found again by whoever reads it. Damaged files leave
+//! the look-ups for good when [`crate::repair`] has put them aside.
+
+use hashbrown::{HashMap, HashSet};
+
+use super::{Location, State, Store};
+use crate::error::{Error, Result};
+use crate::object::ObjectId;
+
+/// What look-ups pass over.
+#[derive(Debug, Default)]
+pub(super) struct Distrust {
+    places: HashSet<Location>,
+    files: HashSet<u32>,
+    /// Why an object did not read, for whoever asks again and finds no other copy.
+    reasons: HashMap<ObjectId, Reason>,
+}
+
+#[derive(Debug)]
+struct Reason {
+    path: std::path::PathBuf,
+    offset: u64,
+    expected: String,
+    found: String,
+}
+
+impl Distrust {
+    /// Whether look-ups pass over this place.
+    pub(super) fn has(&self, at: &Location) -> bool {
+        self.has_file(at.file) || (!self.places.is_empty() && self.places.contains(at))
+    }
+
+    /// Whether look-ups pass over the whole file.
+    pub(super) fn has_file(&self, number: u32) -> bool {
+        !self.files.is_empty() && self.files.contains(&number)
+    }
+}
+
+impl Store {
+    /// Passes over these places from now on. Where other copies of the objects are, they are found.
+    pub fn distrust(&self, places: &[Location]) -> Result<()> {
+        let mut state = self.state.write();
+        let before = state.distrust.places.len();
+        state.distrust.places.extend(places);
+        match state.distrust.places.len() > before {
+            true => self.look_again(&mut state),
+            false => Ok(()),
+        }
+    }
+
+    /// Passes over everything in these data files, by their numbers. Nothing is appended to them either.
+    pub fn distrust_files(&self, numbers: &[u32]) -> Result<()> {
+        let mut state = self.state.write();
+        state.distrust.files.extend(numbers);
+        self.look_again(&mut state)
+    }
+
+    /// What no segment covers is scanned again: of several copies only the first was noted.
+    fn look_again(&self, state: &mut State) -> Result<()> {
+        let distrust = &state.distrust;
+        self.recent.forget(&|at| distrust.has(&at));
+        for known in &mut state.files {
+            known.committed = known.covered;
+            known.scanned = 0;
+        }
+        self.refresh_state(state)
+    }
+
+    /// The bytes of an object of which the copy at `at` did not read, from another copy; else the error.
+    pub(super) fn get_elsewhere(&self, id: &ObjectId, mut at: Location, error: Error) -> Result<Vec<u8>> {
+        self.note_reason(id, &error);
+        loop {
+            self.distrust(&[at])?;
+            let Some(next) = self.locate(id)? else {
+                return Err(error);
+            };
+            match self.get_at(id, next) {
+                Err(other) if other.is_damage() && next != at => at = next,
+                read => return read,
+            }
+        }
+    }
+
+    /// The bytes of an object from another copy than the one at `at`, if there is one that reads.
+    pub fn another_copy(&self, id: &ObjectId, at: Location) -> Result<Option<Vec<u8>>> {
+        self.distrust(&[at])?;
+        match self.locate(id)? {
+            Some(_) => self.get(id),
+            None => Ok(None),
+        }
+    }
+
+    fn note_reason(&self, id: &ObjectId, error: &Error) {
+        if let Error::Damaged {
+            path,
+            offset,
+            expected,
+            found,
+        } = error
+        {
+            let reason = Reason {
+                path: path.clone(),
+                offset: *offset,
+                expected: expected.clone(),
+                found: found.clone(),
+            };
+            self.state.write().distrust.reasons.insert(*id, reason);
+        }
+    }
+
+    /// Why an object that is not found did not read, if somebody tried.
+    pub(crate) fn reason_of(&self, id: &ObjectId) -> Option<Error> {
+        let state = self.state.read();
+        let reason = state.distrust.reasons.get(id)?;
+        Some(Error::damaged(
+            &reason.path,
+            reason.offset,
+            &reason.expected,
+            &reason.found,
+        ))
+    }
+}

@@ -1,0 +1,186 @@
+//! Random damage up to the bound is mended, and refused beyond it.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::disk::memory::MemoryDisk;
+use crate::progress::Progress;
+
+const UUID: [u8; 16] = [7; 16];
+
+fn noise(seed: u64, count: usize) -> Vec<u8> {
+    (0..count as u64)
+        .map(|i| ((i + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 51) as u8)
+        .collect()
+}
+
+struct World {
+    disk: Arc<MemoryDisk>,
+    bytes: Vec<u8>,
+    layout: Layout,
+}
+
+const FILE: &str = "/g/data/x.gd";
+const PARITY: &str = "/g/parity/data-x.gd.par";
+
+impl World {
+    fn new(count: usize, percent: u64) -> Self {
+        let disk = Arc::new(MemoryDisk::default());
+        for folder in ["/g", "/g/data", "/g/parity"] {
+            disk.create_dir(Path::new(folder)).unwrap();
+        }
+        let bytes = noise(count as u64, count);
+        put(&disk, FILE, &bytes);
+        write(
+            &*disk,
+            (Path::new(FILE), count as u64),
+            Path::new(PARITY),
+            UUID,
+            percent,
+            &Progress::default(),
+        )
+        .unwrap();
+        let layout = read_head(&*disk, Path::new(PARITY)).unwrap().layout;
+        Self { disk, bytes, layout }
+    }
+
+    fn heal(&self) -> Result<Examined> {
+        heal(
+            &*self.disk,
+            Path::new(FILE),
+            Path::new(PARITY),
+            &mut |_, _| Ok(()),
+            &Progress::default(),
+        )
+    }
+
+    fn now(&self) -> Vec<u8> {
+        let file = self.disk.open(Path::new(FILE), OpenMode::Read).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        file.read_at(&mut bytes, 0).unwrap();
+        bytes
+    }
+
+    fn flip(&self, path: &str, at: u64) {
+        let file = self.disk.open(Path::new(path), OpenMode::Write).unwrap();
+        let mut byte = [0];
+        file.read_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 0x40], at).unwrap();
+    }
+}
+
+fn put(disk: &MemoryDisk, path: &str, bytes: &[u8]) {
+    let file = disk.open(Path::new(path), OpenMode::Create).unwrap();
+    file.set_len(0).unwrap();
+    file.write_all_at(bytes, 0).unwrap();
+}
+
+#[test]
+fn heads_survive_damage_of_one_copy() {
+    let world = World::new(3000, 5);
+    let whole = read_head(&*world.disk, Path::new(PARITY)).unwrap();
+    assert_eq!(Head::decode(Path::new(PARITY), &whole.encode()).unwrap(), whole);
+    let length = world
+        .disk
+        .open(Path::new(PARITY), OpenMode::Read)
+        .unwrap()
+        .len()
+        .unwrap();
+    for at in 0..length {
+        world.flip(PARITY, at);
+        assert_eq!(read_head(&*world.disk, Path::new(PARITY)).unwrap(), whole, "byte {at}");
+        world.flip(PARITY, at);
+    }
+}
+
+#[test]
+fn a_lost_stretch_is_spread_over_all_stripes() {
+    // Some 2,000 shards in three stripes.
+    let world = World::new(9_000_000, 5);
+    assert_eq!(world.layout.stripes, 3);
+    let bound = u64::from(world.layout.recovery) * world.layout.stripes;
+    for start in [0, 777 * 4096, 9_000_000 / 4096 * 4096 - (bound - 1) * 4096] {
+        let mut bytes = world.bytes.clone();
+        let end = (start + bound * 4096).min(bytes.len() as u64);
+        bytes[start as usize..end as usize].fill(0);
+        put(&world.disk, FILE, &bytes);
+        let examined = world.heal().unwrap();
+        assert!(examined.hopeless.is_empty() && !examined.is_sound());
+        assert_eq!(world.now(), world.bytes);
+    }
+    // One shard more is one too many for one stripe; the others are mended all the same.
+    let mut bytes = world.bytes.clone();
+    bytes[..(bound as usize + 1) * 4096].fill(0);
+    put(&world.disk, FILE, &bytes);
+    let examined = world.heal().unwrap();
+    assert_eq!(examined.hopeless.len(), 1);
+    let refusal = examined.refusal(Path::new(FILE)).unwrap().to_string();
+    assert!(
+        refusal.contains("than parity can mend") && refusal.contains(FILE),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_file_that_is_cut_or_gone_is_as_damaged_as_it_misses_shards() {
+    let world = World::new(20_000, 10);
+    put(
+        &world.disk,
+        FILE,
+        &world.bytes[..20_000 - 64 * (world.layout.recovery as usize - 1)],
+    );
+    assert!(world.heal().unwrap().hopeless.is_empty());
+    assert_eq!(world.now(), world.bytes);
+    world.disk.remove(Path::new(FILE)).unwrap();
+    assert_eq!(world.heal().unwrap().hopeless.len(), 1);
+    // Bytes behind what is covered are nobody's business here.
+    let mut longer = world.bytes.clone();
+    longer.extend_from_slice(b"appended");
+    longer[5] ^= 1;
+    put(&world.disk, FILE, &longer);
+    assert!(world.heal().unwrap().hopeless.is_empty());
+    longer[5] ^= 1;
+    assert_eq!(world.now(), longer);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damage_up_to_the_bound_is_mended_and_beyond_it_refused(
+        count in prop::sample::select(vec![1_usize, 63, 64, 65, 500, 32_767, 32_768, 100_000, 300_001]),
+        percent in prop::sample::select(vec![1_u64, 5, 30, 100]),
+        seed: u64,
+        // Damage per stripe, relative to what can be mended; how much of it hits the parity.
+        over in -3_i64..3,
+        of_parity in 0_u64..4,
+    ) {
+        let world = World::new(count, percent);
+        let layout = world.layout;
+        let shards = layout.shards();
+        let wanted = u64::try_from(i64::from(layout.recovery) + over).unwrap_or(0).min(shards);
+        let of_parity = of_parity.min(wanted).min(u64::from(layout.recovery));
+        let pick = |n: u64| (seed ^ n).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 20;
+        let first = pick(1) % shards;
+        let damaged = wanted - of_parity;
+        for n in 0..damaged {
+            let number = (first + n) % shards;
+            let start = number * u64::from(layout.shard_bytes);
+            let room = u64::from(layout.shard_bytes).min(layout.bytes - start);
+            world.flip(FILE, start + pick(n + 2) % room);
+        }
+        for n in 0..of_parity {
+            let at = layout.head_bytes() + n * u64::from(layout.shard_bytes) + pick(n) % u64::from(layout.shard_bytes);
+            world.flip(PARITY, at);
+        }
+        prop_assert_eq!(layout.stripes, 1);
+        let fits = damaged <= u64::from(layout.recovery) - of_parity;
+        let before = world.now();
+        let examined = world.heal().unwrap();
+        prop_assert_eq!(examined.damaged.len() as u64, damaged);
+        prop_assert_eq!(examined.hopeless.is_empty(), fits);
+        prop_assert_eq!(world.now(), if fits { world.bytes.clone() } else { before });
+    }
+}

@@ -1,0 +1,159 @@
+//! Making recovery data.
+
+use std::path::Path;
+
+use reed_solomon_simd::ReedSolomonEncoder;
+
+use super::format::{Head, Layout, shard_hash, trailer};
+use super::{MEMORY_BYTES, READ_BYTES};
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+
+/// Covers the first `bytes` bytes of the file at `source`, which must never change again, by the parity file at `target`,
+/// with so many percent of recovery data. What was at `target` is replaced when the new one is durable.
+pub fn write(
+    disk: &dyn Disk,
+    (source, bytes): (&Path, u64),
+    target: &Path,
+    repository: [u8; 16],
+    percent: u64,
+    progress: &Progress,
+) -> Result<()> {
+    let layout = Layout::new(bytes, percent);
+    let file = disk.open(source, OpenMode::Read).map_err(Error::io("open", source))?;
+    let (digest, data) = hash_shards(source, &*file, &layout, progress)?;
+    let mut random = [0; 8];
+    disk.random(&mut random)
+        .map_err(Error::io("get random bytes for", target))?;
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".tmp-{:016x}", u64::from_le_bytes(random)));
+    let temporary = target.with_file_name(name);
+    let result = (|| {
+        let out = disk
+            .open(&temporary, OpenMode::CreateNew)
+            .map_err(Error::io("create", &temporary))?;
+        let mut head = Head {
+            repository,
+            layout,
+            digest,
+            data,
+            recovery: Vec::new(),
+        };
+        encode_stripes((source, &*file), (&temporary, &*out), &mut head, progress)?;
+        let encoded = head.encode();
+        let end = layout.head_bytes() + layout.recovery_shards() * u64::from(layout.shard_bytes);
+        let put = |bytes: &[u8], at: u64| out.write_all_at(bytes, at).map_err(Error::io("write", &temporary));
+        put(&encoded, 0)?;
+        put(&encoded, end)?;
+        put(&trailer(encoded.len() as u64), end + encoded.len() as u64)?;
+        out.sync_data().map_err(Error::io("sync", &temporary))?;
+        disk.rename(&temporary, target)
+            .map_err(Error::io("rename onto", target))?;
+        let folder = target.parent().unwrap_or(Path::new("."));
+        disk.sync_dir(folder).map_err(Error::io("sync", folder))
+    })();
+    if result.is_err() {
+        // The error that led here is the one to tell.
+        let _ = disk.remove(&temporary);
+    }
+    result
+}
+
+/// The digest of all covered bytes, and the hash of each shard.
+fn hash_shards(path: &Path, file: &dyn DiskFile, layout: &Layout, progress: &Progress) -> Result<([u8; 32], Vec<u64>)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut hashes = Vec::new();
+    let mut buffer = vec![0; READ_BYTES];
+    let mut at = 0;
+    while at < layout.bytes {
+        progress.check()?;
+        let wanted = (layout.bytes - at).min(READ_BYTES as u64) as usize;
+        let found = file
+            .read_at(&mut buffer[..wanted], at)
+            .map_err(Error::io("read", path))?;
+        if found < wanted {
+            return Err(Error::damaged(
+                path,
+                at,
+                format_args!("{} bytes", layout.bytes),
+                "its end",
+            ));
+        }
+        hasher.update(&buffer[..wanted]);
+        for shard in buffer[..wanted].chunks(layout.shard_bytes as usize) {
+            hashes.push(shard_hash(shard, hashes.len() as u64));
+        }
+        at += wanted as u64;
+    }
+    Ok((*hasher.finalize().as_bytes(), hashes))
+}
+
+/// Writes the recovery shards of all stripes behind the place of the head, and notes their hashes. Neighbouring stripes are
+/// gathered together, so that what is read is not a shard at a time.
+fn encode_stripes(
+    (source, file): (&Path, &dyn DiskFile),
+    (target, out): (&Path, &dyn DiskFile),
+    head: &mut Head,
+    progress: &Progress,
+) -> Result<()> {
+    let layout = head.layout;
+    let shard = layout.shard_bytes as usize;
+    let together = (MEMORY_BYTES / (u64::from(layout.data) * shard as u64)).clamp(1, layout.stripes);
+    let mut encoder = ReedSolomonEncoder::new(layout.data as usize, layout.recovery as usize, shard)
+        .map_err(|error| failed(target, error))?;
+    let mut rows = vec![0; together as usize * shard * layout.data as usize];
+    let mut end = layout.head_bytes();
+    let mut first = 0;
+    while first < layout.stripes {
+        progress.check()?;
+        let count = together.min(layout.stripes - first) as usize;
+        for (number, row) in (0..).zip(rows.chunks_mut(together as usize * shard)) {
+            read_row((source, file), &layout, (number, first), &mut row[..count * shard])?;
+        }
+        for column in 0..count {
+            for row in rows.chunks(together as usize * shard) {
+                let bytes = &row[column * shard..][..shard];
+                encoder
+                    .add_original_shard(bytes)
+                    .map_err(|error| failed(target, error))?;
+            }
+            let encoded = encoder.encode().map_err(|error| failed(target, error))?;
+            for bytes in encoded.recovery_iter() {
+                head.recovery
+                    .push(shard_hash(bytes, layout.shards() + head.recovery.len() as u64));
+                out.write_all_at(bytes, end).map_err(Error::io("write", target))?;
+                end += shard as u64;
+            }
+        }
+        progress.add(0, count as u64 * u64::from(layout.data) * shard as u64);
+        first += count as u64;
+    }
+    Ok(())
+}
+
+/// Reads data shard `number` of some stripes from `first` on, which lie behind each other; zeros behind the end.
+fn read_row(
+    (path, file): (&Path, &dyn DiskFile),
+    layout: &Layout,
+    (number, first): (u64, u64),
+    row: &mut [u8],
+) -> Result<()> {
+    row.fill(0);
+    let at = (number * layout.stripes + first) * u64::from(layout.shard_bytes);
+    let wanted = layout.bytes.saturating_sub(at).min(row.len() as u64) as usize;
+    let found = file.read_at(&mut row[..wanted], at).map_err(Error::io("read", path))?;
+    match found < wanted {
+        true => Err(Error::damaged(
+            path,
+            at,
+            format_args!("{wanted} bytes"),
+            format_args!("{found}"),
+        )),
+        false => Ok(()),
+    }
+}
+
+pub(super) fn failed(path: &Path, error: reed_solomon_simd::Error) -> Error {
+    Error::invalid("parity", path.display(), error)
+}
