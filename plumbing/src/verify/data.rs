@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hashbrown::HashSet;
 use parking_lot::Mutex;
 
-use super::{Bad, Report};
+use super::{Bad, Damage, Report};
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::progress::Progress;
@@ -21,13 +21,16 @@ use crate::store::{Frame, Leaning, Location, Store};
 const LEANING_MAX: usize = 1 << 20;
 
 /// A frame to read.
+#[derive(Clone, Debug)]
 pub struct Work {
     file: DataFile,
     number: u32,
     offset: u64,
+    /// Offset of the byte behind it.
+    end: u64,
     raw_bytes: u64,
     /// It is a delta frame.
-    has_bases: bool,
+    pub has_bases: bool,
 }
 
 impl Work {
@@ -36,17 +39,42 @@ impl Work {
         (self.number, self.offset)
     }
 
+    /// The id of the data file.
+    pub fn file(&self) -> &[u8; 16] {
+        &self.file.header.file
+    }
+
+    /// Where it lies in its file.
+    pub fn range(&self) -> std::ops::Range<u64> {
+        self.offset..self.end
+    }
+
     /// Bytes in it, decompressed.
     pub fn bytes(&self) -> u64 {
         self.raw_bytes
     }
 }
 
-/// Walks the headers of all data files. Damage goes to the report.
-pub fn heads(store: &Store, report: &mut Report) -> Result<Vec<Work>> {
-    let mut work = Vec::new();
+/// The frames of the data files whose headers were read.
+#[derive(Debug, Default)]
+pub struct Walked {
+    /// Frames with objects, in the order of the files.
+    pub frames: Vec<Work>,
+    /// Commit records: number of the data file, where they lie.
+    pub commits: Vec<(u32, std::ops::Range<u64>)>,
+    /// Numbers of the files that were walked.
+    pub files: HashSet<u32>,
+}
+
+/// Walks the headers of all data files for which `wanted` says so, by their number. Damage goes to the report.
+pub fn heads(store: &Store, wanted: &dyn Fn(u32) -> bool, report: &mut Report) -> Result<Walked> {
+    let mut walked = Walked::default();
     for (number, (file, committed)) in (0..).zip(store.data_files()) {
         report.data_files += 1;
+        if !wanted(number) {
+            continue;
+        }
+        walked.files.insert(number);
         let mut found = FileFindings::default();
         walk(&file, &mut |finding| {
             match finding {
@@ -56,28 +84,32 @@ pub fn heads(store: &Store, report: &mut Report) -> Result<Vec<Work>> {
                         file: file.clone(),
                         number,
                         offset: head.offset,
+                        end: head.end(),
                         raw_bytes,
                         has_bases: head.header.codec == Codec::Delta,
                     });
                 }
-                Finding::Commit(head) => found.commits.push(head.end()),
+                Finding::Commit(head) => found.commits.push(head.offset..head.end()),
                 Finding::Damage(error) => found.damage.push(error),
                 Finding::Tail { bytes, .. } => found.tail_bytes = bytes,
             }
             Ok(())
         })?;
         found.tell(&file, committed, report)?;
-        work.append(&mut found.work);
+        walked.frames.append(&mut found.work);
+        walked
+            .commits
+            .extend(found.commits.into_iter().map(|range| (number, range)));
     }
-    Ok(work)
+    Ok(walked)
 }
 
 /// What the walk over one data file found.
 #[derive(Default)]
 struct FileFindings {
     work: Vec<Work>,
-    /// Ends of commit records.
-    commits: Vec<u64>,
+    /// Where commit records lie.
+    commits: Vec<std::ops::Range<u64>>,
     damage: Vec<Error>,
     /// Bytes at the end that no commit record closes.
     tail_bytes: u64,
@@ -91,13 +123,13 @@ impl FileFindings {
     /// Where more follow, or where the index knows of them, the same findings are damage.
     fn tell(&mut self, file: &DataFile, committed: u64, report: &mut Report) -> Result<()> {
         let begun = committed > crate::store::data::format::FILE_HEADER_BYTES;
-        if begun && self.commits.last().is_none_or(|end| *end < committed) {
+        if begun && self.commits.last().is_none_or(|commit| commit.end < committed) {
             let expected = format!("commit records up to offset {committed}, as the index says");
-            let end = self.commits.last().copied().unwrap_or(0);
+            let end = self.commits.last().map_or(0, |commit| commit.end);
             let error = Error::damaged(&file.path, end, expected, "none that fits");
-            report.damage.push(error);
+            report.damage.push(error.into());
         }
-        let behind = self.commits.iter().filter(|end| **end > committed).count();
+        let behind = self.commits.iter().filter(|commit| commit.end > committed).count();
         if behind <= 1 && !store_reads(file, committed)? {
             let length = file.file.len().map_err(Error::io("stat", &file.path))?;
             report.unfinished_bytes += length.saturating_sub(committed);
@@ -106,7 +138,7 @@ impl FileFindings {
         } else {
             report.unfinished_bytes += self.tail_bytes;
         }
-        report.damage.append(&mut self.damage);
+        report.damage.extend(self.damage.drain(..).map(Damage::from));
         Ok(())
     }
 }
@@ -138,14 +170,15 @@ pub fn of_locations(store: &Store, frames: &[(u32, u64)], report: &mut Report) -
                     file: file.clone(),
                     number,
                     offset,
+                    end: head.end(),
                     raw_bytes,
                     has_bases: head.header.codec == Codec::Delta,
                 });
             }
             Ok(None) => report
                 .damage
-                .push(Error::damaged(&file.path, offset, "a frame", "the end of the file")),
-            Err(e) if e.is_damage() => report.damage.push(e),
+                .push(Error::damaged(&file.path, offset, "a frame", "the end of the file").into()),
+            Err(e) if e.is_damage() => report.damage.push(e.into()),
             Err(e) => return Err(e),
         }
     }
@@ -155,15 +188,34 @@ pub fn of_locations(store: &Store, frames: &[(u32, u64)], report: &mut Report) -
 #[derive(Default)]
 struct Found {
     bad: Bad,
-    damage: Vec<Error>,
+    damage: Vec<Damage>,
+    /// Frames that were read, by their place in the list; whether each is sound.
+    read: Vec<(usize, bool)>,
     objects: u64,
     bytes: u64,
 }
 
-/// Reads frames with all threads and compares digests and hashes.
-pub fn check(store: &Store, work: Vec<Work>, threads: usize, progress: &Progress, report: &mut Report) -> Result<Bad> {
-    let sweep = Sweep::new(store, &work)?;
-    let orphans = sweep.orphans(&work);
+/// What a check of frames found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Objects that do not read.
+    pub bad: Bad,
+    /// Frames that were read, by their place in the list; whether each is sound.
+    pub read: Vec<(usize, bool)>,
+}
+
+/// Reads frames, in this order, with all threads and compares digests and hashes. Begins no further frame but the first
+/// when `is_over` says so.
+pub fn check(
+    store: &Store,
+    work: &[Work],
+    threads: usize,
+    is_over: &(dyn Fn() -> bool + Sync),
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<Checked> {
+    let sweep = Sweep::new(store, work)?;
+    let orphans = sweep.orphans(work);
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Found::default());
     std::thread::scope(|scope| {
@@ -172,8 +224,12 @@ pub fn check(store: &Store, work: Vec<Work>, threads: usize, progress: &Progress
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 progress.check()?;
+                if number > 0 && is_over() {
+                    return Ok(());
+                }
                 if let Some(work) = work.get(number) {
-                    check_frame(store, work, &sweep, &mut frame, &found)?;
+                    let is_sound = check_frame(store, work, &sweep, &mut frame, &found)?;
+                    found.lock().read.push((number, is_sound));
                     progress.add(0, work.raw_bytes);
                 } else if let Some(unit) = orphans.get(number - work.len()) {
                     check_orphans(store, unit, &mut frame, &found)?;
@@ -193,7 +249,10 @@ pub fn check(store: &Store, work: Vec<Work>, threads: usize, progress: &Progress
     report.damage.extend(found.damage);
     report.objects += found.objects;
     report.bytes += found.bytes;
-    Ok(found.bad)
+    Ok(Checked {
+        bad: found.bad,
+        read: found.read,
+    })
 }
 
 /// Objects with bases that are checked with the frames of their roots.
@@ -268,7 +327,10 @@ fn check_unit(store: &Store, unit: &[Leaning], frame: Option<&Frame>, found: &Mu
             }
             Err(error) if error.is_damage() => {
                 found.bad.entry(id).or_default().push((at, error.to_string()));
-                found.damage.push(error);
+                found.damage.push(Damage {
+                    error,
+                    objects: vec![id],
+                });
             }
             Err(error) => return Err(error),
         }
@@ -276,31 +338,30 @@ fn check_unit(store: &Store, unit: &[Leaning], frame: Option<&Frame>, found: &Mu
     })
 }
 
-fn check_frame(store: &Store, work: &Work, sweep: &Sweep, frame: &mut Frame, found_in: &Mutex<Found>) -> Result<()> {
-    let found = found_in;
+/// Checks one frame; says whether nothing is wrong with it.
+fn check_frame(store: &Store, work: &Work, sweep: &Sweep, frame: &mut Frame, found: &Mutex<Found>) -> Result<bool> {
     let head = match work.file.head(work.offset) {
         Ok(Some(head)) => head,
         // It read a moment ago; the file changes under the hands.
         Ok(None) => {
-            return Err(Error::damaged(
-                &work.file.path,
-                work.offset,
-                "a frame",
-                "the end of the file",
-            ));
+            let end = "the end of the file";
+            return Err(Error::damaged(&work.file.path, work.offset, "a frame", end));
         }
         Err(error) if error.is_damage() => {
-            found.lock().damage.push(error);
-            return Ok(());
+            found.lock().damage.push(error.into());
+            return Ok(false);
         }
         Err(error) => return Err(error),
     };
     if sweep.frames.binary_search(&work.place()).is_ok() {
         match frame.read_stored_checked(&work.file, &head) {
-            Err(error) if error.is_damage() => found.lock().damage.push(error),
+            Err(error) if error.is_damage() => {
+                found.lock().damage.push(error.into());
+                return Ok(false);
+            }
             compared => compared?,
         }
-        return Ok(());
+        return Ok(true);
     }
     let (objects, bytes) = (head.rows.len() as u64, u64::from(head.header.raw_bytes));
     let ids: Vec<ObjectId> = head.rows.iter().map(|row| row.id).collect();
@@ -309,41 +370,41 @@ fn check_frame(store: &Store, work: &Work, sweep: &Sweep, frame: &mut Frame, fou
         frame: work.offset,
         slot: slot as u16,
     };
-    match read_checked(store, work, frame, head) {
-        Ok(damage) => {
-            let mut wrong = Vec::new();
-            if !frame.all_match() {
-                let check = |(slot, id): (usize, &ObjectId)| {
-                    frame
-                        .verified(slot as u16, id)
-                        .err()
-                        .map(|error| (*id, at(slot), error))
-                };
-                wrong = ids.iter().enumerate().filter_map(check).collect();
-            }
-            let mut found = found_in.lock();
-            found.objects += objects - wrong.len() as u64;
-            found.bytes += bytes;
-            // A frame whose objects are whole in spite of its digest is still told.
-            found.damage.extend(damage);
-            for (id, at, error) in wrong {
-                found.bad.entry(id).or_default().push((at, error.to_string()));
-                found.damage.push(error);
-            }
-            drop(found);
-            check_unit(store, sweep.unit(work.place()), Some(frame), found_in)
-        }
+    let damage = match read_checked(store, work, frame, head) {
+        Ok(damage) => damage,
         Err(error) if error.is_damage() => {
-            check_unit(store, sweep.unit(work.place()), None, found_in)?;
-            let mut found = found_in.lock();
-            for (slot, id) in ids.into_iter().enumerate() {
-                found.bad.entry(id).or_default().push((at(slot), error.to_string()));
+            check_unit(store, sweep.unit(work.place()), None, found)?;
+            let mut found = found.lock();
+            for (slot, id) in ids.iter().enumerate() {
+                found.bad.entry(*id).or_default().push((at(slot), error.to_string()));
             }
-            found.damage.push(error);
-            Ok(())
+            found.damage.push(Damage { error, objects: ids });
+            return Ok(false);
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    };
+    let mut wrong = Vec::new();
+    if !frame.all_match() {
+        let check = |(slot, id): (usize, &ObjectId)| Some((*id, at(slot), frame.verified(slot as u16, id).err()?));
+        wrong = ids.iter().enumerate().filter_map(check).collect();
     }
+    let is_sound = damage.is_none() && wrong.is_empty();
+    {
+        let mut found = found.lock();
+        found.objects += objects - wrong.len() as u64;
+        found.bytes += bytes;
+        // A frame whose objects are whole in spite of its digest is still told.
+        found.damage.extend(damage.map(Damage::from));
+        for (id, at, error) in wrong {
+            found.bad.entry(id).or_default().push((at, error.to_string()));
+            found.damage.push(Damage {
+                error,
+                objects: vec![id],
+            });
+        }
+    }
+    check_unit(store, sweep.unit(work.place()), Some(frame), found)?;
+    Ok(is_sound)
 }
 
 /// Reads a frame; gives damage that does not keep it from being read.

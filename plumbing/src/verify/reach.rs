@@ -8,76 +8,143 @@ use std::collections::BTreeSet;
 
 use bstr::BString;
 use hashbrown::{HashMap, HashSet};
+use parking_lot::Mutex;
 
+use super::data::{Walked, Work};
 use super::{Bad, Hurt, Target};
 use crate::error::{Error, Result};
 use crate::limits::DIRECTORY_DEPTH_MAX;
 use crate::object::{ContentRef, Entry, Indirect, Node, ObjectId, ObjectKind, ObjectSource, Snapshot, TreeNode};
 use crate::progress::Progress;
-use crate::store::Store;
+use crate::store::data::format::Codec;
+use crate::store::{Location, Store};
 
 /// What a walk found.
 #[derive(Debug, Default)]
 pub struct Reached {
     /// Paths that are hurt.
     pub hurt: Vec<Hurt>,
+    /// The same, where what is missing was recorded as lost.
+    pub recorded: Vec<Hurt>,
+    /// Targets behind which nothing is missing.
+    pub whole: HashSet<ObjectId>,
     /// The frames that hold what was reached, if they were asked for.
     pub frames: Vec<(u32, u64)>,
     /// Contents that are described only, and their bytes.
     pub not_stored: (u64, u64),
 }
 
+/// What a walk goes by.
+pub struct Scope<'a> {
+    pub store: &'a Store,
+    pub readable: &'a Readable,
+    /// Objects that were recorded as lost.
+    pub lost: &'a HashSet<ObjectId>,
+    pub progress: &'a Progress,
+}
+
+/// Which frames have headers that read: of files that were walked all are known, of others each is asked once.
+#[derive(Debug)]
+pub struct Readable {
+    files: HashSet<u32>,
+    frames: HashMap<(u32, u64), Header>,
+    asked: Mutex<HashMap<(u32, u64), Option<Header>>>,
+}
+
+/// What a header says that reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Objects of the frame are made from others.
+    has_bases: bool,
+}
+
+impl Readable {
+    /// After the walk over some files.
+    pub fn new(walked: &Walked) -> Self {
+        Self {
+            files: walked.files.clone(),
+            frames: walked.frames.iter().map(|work| (work.place(), work.into())).collect(),
+            asked: Mutex::default(),
+        }
+    }
+
+    /// The header of a frame, if it reads.
+    fn header(&self, store: &Store, at: Location) -> Result<Option<Header>> {
+        let place = (at.file, at.frame);
+        if self.files.contains(&at.file) {
+            return Ok(self.frames.get(&place).copied());
+        }
+        if let Some(header) = self.asked.lock().get(&place) {
+            return Ok(*header);
+        }
+        let header = match store.head(at) {
+            Ok((_, head)) => Some(Header {
+                has_bases: head.header.codec == Codec::Delta,
+            }),
+            Err(error) if error.is_damage() => None,
+            Err(error) => return Err(error),
+        };
+        self.asked.lock().insert(place, header);
+        Ok(header)
+    }
+}
+
+impl From<&Work> for Header {
+    fn from(work: &Work) -> Self {
+        let has_bases = work.has_bases;
+        Self { has_bases }
+    }
+}
+
 /// Walks everything that the targets reach.
-pub fn check(
-    store: &Store,
-    targets: &[Target],
-    readable: &HashSet<(u32, u64)>,
-    bad: &Bad,
-    note_frames: bool,
-    progress: &Progress,
-) -> Result<Reached> {
+pub fn check(scope: &Scope<'_>, targets: &[&Target], bad: &Bad, note_frames: bool) -> Result<Reached> {
     let mut walk = Walk {
-        store,
-        readable,
+        scope,
         bad,
-        progress,
-        whole: HashSet::new(),
+        intact: HashSet::new(),
+        leaning: HashMap::new(),
         frames: note_frames.then(BTreeSet::new),
-        snapshot: String::new(),
-        hurt: Vec::new(),
+        target: None,
+        faults: 0,
+        found: Reached::default(),
         may_lack: None,
     };
     let mut lacking = Vec::new();
-    for target in targets {
-        walk.snapshot.clone_from(&target.name);
+    for &target in targets {
+        let faults = walk.faults;
+        walk.target = Some(target);
+        let before = lacking.len();
         if let Some(tree) = walk.target(target, &mut lacking)? {
             walk.tree(tree)?;
+        }
+        if walk.faults == faults && lacking.len() == before {
+            walk.found.whole.insert(target.id);
         }
     }
     walk.may_lack = Some(HashMap::new());
     for (target, tree) in lacking {
-        walk.snapshot.clone_from(&target.name);
+        walk.target = Some(target);
         walk.tree(tree)?;
     }
     let described = walk.may_lack.unwrap_or_default();
-    Ok(Reached {
-        not_stored: (described.len() as u64, described.values().sum()),
-        hurt: walk.hurt,
-        frames: walk.frames.unwrap_or_default().into_iter().collect(),
-    })
+    let mut found = walk.found;
+    found.not_stored = (described.len() as u64, described.values().sum());
+    found.frames = walk.frames.unwrap_or_default().into_iter().collect();
+    Ok(found)
 }
 
 struct Walk<'a> {
-    store: &'a Store,
-    /// Frames whose headers read.
-    readable: &'a HashSet<(u32, u64)>,
+    scope: &'a Scope<'a>,
     bad: &'a Bad,
-    progress: &'a Progress,
     /// Trees and indirect blocks below which nothing is hurt.
-    whole: HashSet<ObjectId>,
+    intact: HashSet<ObjectId>,
+    /// Of frames whose objects are made from others, whether all of these are there.
+    leaning: HashMap<(u32, u64), bool>,
     frames: Option<BTreeSet<(u32, u64)>>,
-    snapshot: String,
-    hurt: Vec<Hurt>,
+    target: Option<&'a Target>,
+    /// What was found hurt so far, recorded or not.
+    faults: usize,
+    found: Reached,
     /// Where bytes may be missing: contents of which some are, with their lengths.
     may_lack: Option<HashMap<ObjectId, u64>>,
 }
@@ -88,39 +155,82 @@ struct Open {
     /// Length of the path that leads to it.
     path_bytes: usize,
     entries: Vec<Entry>,
-    hurt_before: usize,
+    faults_before: usize,
 }
 
 impl Walk<'_> {
-    fn hurt(&mut self, path: &[u8], id: ObjectId, reason: impl ToString) {
-        let snapshot = self.snapshot.clone();
-        self.hurt.push(Hurt {
-            snapshot,
+    fn hurt(&mut self, path: &[u8], (kind, id): (ObjectKind, ObjectId), reason: impl ToString) {
+        let Some(target) = self.target else { return };
+        self.faults += 1;
+        let hurt = Hurt {
+            snapshot: target.name.clone(),
+            target: target.id,
             path: path.into(),
             id,
+            kind,
             reason: reason.to_string(),
-        });
+        };
+        match self.scope.lost.contains(&id) {
+            true => self.found.recorded.push(hurt),
+            false => self.found.hurt.push(hurt),
+        }
     }
 
-    /// Why an object cannot be used, if it cannot.
+    /// Why an object cannot be used, if it cannot: every copy of it is missing or damaged, or is made from what is.
     fn fault(&mut self, id: &ObjectId, kind: ObjectKind) -> Result<Option<String>> {
-        let Some(at) = self.store.locate(id)? else {
-            return Ok(Some(format!("the {} is not in this repository", kind.name())));
-        };
-        if let Some(frames) = &mut self.frames {
-            frames.insert((at.file, at.frame));
+        let mut unreadable = None;
+        while let Some(at) = self.scope.store.locate(id)? {
+            if let Some(frames) = &mut self.frames {
+                frames.insert((at.file, at.frame));
+            }
+            let fault = match self.scope.readable.header(self.scope.store, at)? {
+                None => Some(format!(
+                    "the frame at offset {} of its data file does not read",
+                    at.frame
+                )),
+                Some(Header { has_bases: true }) => self.fault_of_bases(at)?,
+                Some(Header { has_bases: false }) => None,
+            };
+            if fault.is_none() {
+                return Ok(None);
+            }
+            unreadable = fault;
+            self.scope.store.distrust(&[at])?;
+            if self.scope.store.locate(id)? == Some(at) {
+                break;
+            }
         }
-        if !self.readable.contains(&(at.file, at.frame)) {
-            return Ok(Some(format!(
-                "the frame at offset {} of its data file does not read",
-                at.frame
-            )));
+        let of_bad = || Some(self.bad.get(id)?.first()?.1.clone());
+        let of_store = || Some(self.scope.store.reason_of(id)?.to_string());
+        let missing = || format!("the {} is not in this repository", kind.name());
+        Ok(Some(
+            unreadable.or_else(of_bad).or_else(of_store).unwrap_or_else(missing),
+        ))
+    }
+
+    /// What is wrong with the objects that the one at `at` is made from. All of a frame are looked at once; one by one
+    /// only where something is wrong.
+    fn fault_of_bases(&mut self, at: Location) -> Result<Option<String>> {
+        let place = (at.file, at.frame);
+        if self.leaning.get(&place) == Some(&true) {
+            return Ok(None);
         }
-        let copies = self.bad.get(id).map(Vec::as_slice).unwrap_or_default();
-        Ok(copies
-            .iter()
-            .find(|(bad, _)| *bad == at)
-            .map(|(_, reason)| reason.clone()))
+        let (_, head) = self.scope.store.head(at)?;
+        if !self.leaning.contains_key(&place) {
+            // A base never leads back here: what does is refused when it is read.
+            self.leaning.insert(place, false);
+            let mut all = true;
+            for base in &head.bases {
+                all &= self.fault(&base.id, base.kind)?.is_none();
+            }
+            self.leaning.insert(place, all);
+        }
+        for base in head.bases_of(at.slot) {
+            if let Some(fault) = self.fault(&base.id, base.kind)? {
+                return Ok(Some(format!("it is made from object {}: {fault}", base.id)));
+            }
+        }
+        Ok(None)
     }
 
     /// The tree of a target, unless it is one that may lack bytes: those are put aside.
@@ -137,21 +247,23 @@ impl Walk<'_> {
             return Ok(Some(target.id));
         }
         if let Some(fault) = self.fault(&target.id, ObjectKind::Snapshot)? {
-            self.hurt(b"", target.id, fault);
+            self.hurt(b"", (ObjectKind::Snapshot, target.id), fault);
             return Ok(None);
         }
         let read = self
+            .scope
             .store
             .object(ObjectKind::Snapshot, &target.id)
             .and_then(|bytes| Snapshot::decode(&bytes));
         match read {
+            Ok(_) if !target.needs_tree => Ok(None),
             Ok(snapshot) if target.needs_data.unwrap_or(!snapshot.is_ghosts_only()) => Ok(Some(snapshot.tree)),
             Ok(snapshot) => {
                 lacking.push((target, snapshot.tree));
                 Ok(None)
             }
             Err(e) if e.is_damage() => {
-                self.hurt(b"", target.id, e);
+                self.hurt(b"", (ObjectKind::Snapshot, target.id), e);
                 Ok(None)
             }
             Err(e) => Err(e),
@@ -166,8 +278,8 @@ impl Walk<'_> {
         while let Some(dir) = open.last_mut() {
             path.truncate(dir.path_bytes);
             let Some(entry) = dir.entries.pop() else {
-                if self.hurt.len() == dir.hurt_before {
-                    self.whole.insert(dir.tree);
+                if self.faults == dir.faults_before {
+                    self.intact.insert(dir.tree);
                 }
                 open.pop();
                 continue;
@@ -178,7 +290,11 @@ impl Walk<'_> {
             path.extend_from_slice(&entry.name);
             match entry.node {
                 Node::Directory { tree } if open.len() >= DIRECTORY_DEPTH_MAX => {
-                    self.hurt(&path, tree, "directories nest deeper than the limit");
+                    self.hurt(
+                        &path,
+                        (ObjectKind::Tree, tree),
+                        "directories nest deeper than the limit",
+                    );
                 }
                 Node::Directory { tree } => open.extend(self.open(tree, &path)?),
                 Node::File { content, .. } => self.content(&content, &path)?,
@@ -190,25 +306,27 @@ impl Walk<'_> {
 
     /// Reads the entries of a directory that was not found whole before.
     fn open(&mut self, tree: ObjectId, path: &[u8]) -> Result<Option<Open>> {
-        if self.whole.contains(&tree) {
+        if self.intact.contains(&tree) {
             return Ok(None);
         }
-        self.progress.check()?;
-        let hurt_before = self.hurt.len();
+        self.scope.progress.check()?;
+        let faults_before = self.faults;
         let mut entries = Vec::new();
         let mut nodes = vec![(tree, u8::MAX)];
         while let Some((id, above)) = nodes.pop() {
             if let Some(fault) = self.fault(&id, ObjectKind::Tree)? {
-                self.hurt(path, id, fault);
+                self.hurt(path, (ObjectKind::Tree, id), fault);
                 continue;
             }
-            match self.store.tree_node(&id) {
+            match self.scope.store.tree_node(&id) {
                 Ok(TreeNode::Leaf(leaf)) => entries.extend(leaf),
                 Ok(TreeNode::Inner { level, children }) if level < above => {
                     nodes.extend(children.iter().rev().map(|child| (child.id, level)));
                 }
-                Ok(TreeNode::Inner { .. }) => self.hurt(path, id, "a node lies below one of its own level"),
-                Err(e) if e.is_damage() => self.hurt(path, id, e),
+                Ok(TreeNode::Inner { .. }) => {
+                    self.hurt(path, (ObjectKind::Tree, id), "a node lies below one of its own level");
+                }
+                Err(e) if e.is_damage() => self.hurt(path, (ObjectKind::Tree, id), e),
                 Err(e) => return Err(e),
             }
         }
@@ -217,7 +335,7 @@ impl Walk<'_> {
             tree,
             path_bytes: path.len(),
             entries,
-            hurt_before,
+            faults_before,
         }))
     }
 
@@ -235,32 +353,33 @@ impl Walk<'_> {
                 part => part,
             };
             let Some((kind, id)) = part.object() else { continue };
-            if self.whole.contains(&id) {
+            if self.intact.contains(&id) {
                 continue;
             }
             if kind == ObjectKind::Block
                 && let Some(described) = &mut self.may_lack
-                && self.store.locate(&id)?.is_none()
+                && self.scope.store.locate(&id)?.is_none()
             {
                 let whole = content.object().map_or(id, |(_, id)| id);
                 described.insert(whole, content.len());
                 continue;
             }
             if let Some(fault) = self.fault(&id, kind)? {
-                self.hurt(path, id, fault);
+                self.hurt(path, (kind, id), fault);
                 continue;
             }
             let ContentRef::Indirect { depth, bytes, .. } = part else {
                 continue;
             };
             match self
+                .scope
                 .store
                 .object(kind, &id)
                 .and_then(|encoded| Indirect::decode(&encoded, depth, bytes))
             {
                 Ok(list) => parts.extend(list.refs),
                 Err(e @ Error::Io { .. }) => return Err(e),
-                Err(e) => self.hurt(path, id, e),
+                Err(e) => self.hurt(path, (kind, id), e),
             }
         }
         Ok(())

@@ -1,39 +1,37 @@
 //! `ghost verify`.
 
-use std::collections::HashSet;
+mod tell;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::ValueHint;
-use ghost_plumbing::Result;
 use ghost_plumbing::bundle::Root;
-use ghost_plumbing::object::{ObjectId, ObjectKind};
 use ghost_plumbing::progress::Progress;
-use ghost_plumbing::refs::revision::read_snapshot;
-use ghost_plumbing::refs::{Forgotten, short_name};
 use ghost_plumbing::repository::Repository;
-use ghost_plumbing::verify::{self, Depth, Hurt, Report, Request, Target};
-use serde::Serialize;
+use ghost_plumbing::verify::ledger::Ledger;
+use ghost_plumbing::verify::{self, Depth, Due, Report, Request, Target};
+use ghost_plumbing::{Error, Result};
 
+use self::tell::tell;
 use crate::app::App;
 use crate::bundles;
-use crate::commands::verify_path::{self, PathOptions};
-use crate::error::{DAMAGE, Failure, Outcome};
+use crate::commands::verify_path::{self, PathOptions, earlier};
+use crate::error::{Failure, Outcome};
 use crate::hooks::{self, Call, Hook};
-use crate::records::PathField;
 use crate::tree_argument::{self, TreeArgument};
-use crate::ui::Style;
-use crate::ui::show::{self, short_id};
-use crate::ui::size::{Size, counted};
-use crate::ui::time::Length;
 
 /// Check that everything stored is there and as it was written, or that files are as they were seen
 ///
 /// Without arguments, or of a snapshot: reads the headers of all data files, the index, the ref log and every tree; each block must be there. With --data
 /// also every stored byte is read and its hash compared; with --quick no tree is read. Every path that is damaged is
 /// named, once a snapshot. Nothing is changed. Ends with code 4 where there is damage.
+///
+/// When each part of the data was last read whole is remembered. --max-age, --max-time and --sample read what was read
+/// longest ago, or never, and pass over snapshots that were found whole while no data file was taken away. What is
+/// damaged is read, and told, every time. `ghost repair` and `ghost heal` mend.
 ///
 /// Of a PATH: reads again the files at and below it that are known, from a scan or a snapshot, those first that were
 /// checked longest ago. One whose bytes differ though its size and mtime do not is rotten (code 4); others have changed,
@@ -57,45 +55,29 @@ pub struct Arguments {
     /// Read every stored byte
     #[arg(long)]
     pub data: bool,
-    /// How files are checked
+    /// What is passed over
     #[command(flatten)]
     pub files: PathOptions,
+    /// Read this share of the stored bytes, such as 5%: those that were read longest ago. Means --data
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, help_heading = "A part of it")]
+    pub sample: Option<u64>,
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename = "damaged_path")]
-struct HurtRecord<'a> {
-    snapshot: &'a str,
-    #[serde(flatten)]
-    path: PathField,
-    id: String,
-    reason: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename = "damaged_file")]
-struct DamageRecord {
-    message: String,
-    rebuildable: bool,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename = "summary")]
-struct Summary {
-    command: &'static str,
-    depth: &'static str,
-    clean: bool,
-    snapshots: u64,
-    data_files: u64,
-    checked_objects: u64,
-    checked_bytes: u64,
-    damaged_paths: u64,
-    damaged_files: u64,
-    damaged_index_files: u64,
-    unfinished_bytes: u64,
-    not_stored: u64,
-    not_stored_bytes: u64,
-    seconds: f64,
+/// A share such as `5%` or `0.5%`, in hundredths of a percent.
+fn parse_share(text: &str) -> Result<u64, String> {
+    let expected = || "expected a share from 0.01% to 100%, such as 5%".to_owned();
+    let number: f64 = text.strip_suffix('%').unwrap_or(text).parse().map_err(|_| expected())?;
+    // In range, so that nothing is cut off.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 1 to 10,000"
+    )]
+    let share = || (number * 100.0).round() as u64;
+    match (0.01..=100.0).contains(&number) {
+        true => Ok(share()),
+        false => Err(expected()),
+    }
 }
 
 /// Runs the command.
@@ -111,7 +93,10 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         let repository = app.repository()?;
         return verify_path::run(app, &repository, &paths, &arguments.files);
     }
-    let depth = depth_of(arguments);
+    let depth = match is_partial(arguments)? {
+        true => Depth::Data,
+        false => depth_of(arguments),
+    };
     let repository = app.repository()?;
     let request = Request {
         targets: targets(app, &repository, &arguments.revisions)?,
@@ -120,14 +105,72 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         threads: app.threads(repository.settings()),
     };
     let progress = Arc::new(app.gentle(&repository));
-    let report = {
+    let (report, unsaved) = {
+        let due = due(app, arguments);
         let _monitor = app.monitor(&progress, &repository.config)?;
-        verify::run(&repository.store, Some(&repository.refs), &request, &progress)?
+        check(&repository, &request, &due, &progress)?
     };
+    if let Some(problem) = unsaved {
+        app.output
+            .warn(format_args!("what was read is not remembered: {problem}"));
+    }
     let result = tell(app, &report, depth, begun);
     let word = if report.is_clean() { "clean" } else { "damaged" };
     hooks::after(app, &repository, &Call::new(Hook::PostVerify).arguments([word]));
     result
+}
+
+/// Whether only what is due is to be read.
+fn is_partial(arguments: &Arguments) -> Outcome<bool> {
+    let partial = arguments.files.max_age.is_some() || arguments.files.max_time.is_some() || arguments.sample.is_some();
+    let message = match () {
+        () if !partial => return Ok(false),
+        () if !arguments.revisions.is_empty() => {
+            "--max-age, --max-time and --sample are for all of a repository, or for files"
+        }
+        () if arguments.quick => "--quick reads no stored bytes",
+        () => return Ok(true),
+    };
+    Err(Failure::usage(
+        message,
+        "name no revision, and leave --quick out: `ghost verify --max-age 30d`",
+    ))
+}
+
+fn due(app: &App, arguments: &Arguments) -> Due {
+    let now = app.environment.now();
+    Due {
+        now,
+        before: arguments.files.max_age.map(|age| earlier(now, age)),
+        time_max: arguments.files.max_time,
+        share: arguments.sample,
+    }
+}
+
+/// Checks; everything with what earlier checks have read in mind. Gives also why that could not be written down.
+fn check(
+    repository: &Repository,
+    request: &Request,
+    due: &Due,
+    progress: &Progress,
+) -> Result<(Report, Option<Error>)> {
+    let Repository {
+        disk,
+        ghost_dir,
+        store,
+        refs,
+        ..
+    } = repository;
+    if !request.everything || request.depth != Depth::Data {
+        return Ok((verify::run(store, Some(refs), request, progress)?, None));
+    }
+    let mut ledger = Ledger::load(&**disk, ghost_dir, repository.format.uuid);
+    let report = verify::run_due(store, refs, request, (&mut ledger, due), progress)?;
+    let unsaved = match repository.check_writable() {
+        Ok(()) => ledger.save(&**disk, ghost_dir).err(),
+        Err(error) => Some(error),
+    };
+    Ok((report, unsaved))
 }
 
 fn depth_of(arguments: &Arguments) -> Depth {
@@ -164,6 +207,7 @@ fn bundle(app: &mut App, text: &OsStr, depth: Depth) -> Outcome {
         kind: root.kind,
         id: root.id,
         needs_data: Some(root.is_complete),
+        needs_tree: true,
     };
     let request = Request {
         targets: roots.into_iter().map(target).collect(),
@@ -179,19 +223,6 @@ fn bundle(app: &mut App, text: &OsStr, depth: Depth) -> Outcome {
     tell(app, &report, depth, begun)
 }
 
-fn tell(app: &mut App, report: &Report, depth: Depth, begun: Instant) -> Outcome {
-    tell_damage(app, report)?;
-    if app.output.json() {
-        app.output.record(&summary(report, depth, begun))?;
-    } else {
-        tell_result(app, report, depth, begun)?;
-    }
-    match report.is_clean() {
-        true => Ok(()),
-        false => Err(Failure::Code(DAMAGE)),
-    }
-}
-
 /// The files that are meant, if files are meant.
 fn paths(app: &App, arguments: &Arguments) -> Outcome<Option<Vec<PathBuf>>> {
     let mut paths = Vec::new();
@@ -204,8 +235,8 @@ fn paths(app: &App, arguments: &Arguments) -> Outcome<Option<Vec<PathBuf>>> {
             paths.push(path);
         }
     }
-    if paths.is_empty() && arguments.files.any() {
-        let message = "--fast, --max-age and --max-time are for files";
+    if paths.is_empty() && arguments.files.fast {
+        let message = "--fast is for files";
         return Err(Failure::usage(message, "name a path: `ghost verify --fast .`"));
     }
     if paths.is_empty() {
@@ -218,8 +249,8 @@ fn paths(app: &App, arguments: &Arguments) -> Outcome<Option<Vec<PathBuf>>> {
             "run it once for each; --path or --rev decides for all arguments",
         ));
     }
-    if arguments.quick || arguments.data {
-        let message = "--quick and --data are for what is stored";
+    if arguments.quick || arguments.data || arguments.sample.is_some() {
+        let message = "--quick, --data and --sample are for what is stored";
         return Err(Failure::usage(
             message,
             "leave them out: files are read in full unless --fast is given",
@@ -241,184 +272,29 @@ fn targets(app: &App, repository: &Repository, revisions: &[OsString]) -> Outcom
     Ok(targets)
 }
 
-/// All trees that refs name and all snapshots behind all refs that are not forgotten, named as people would: `main`, `main~1`, and by id behind other parents.
+/// Everything that refs lead to.
 pub fn all_targets(app: &App, repository: &Repository) -> Result<Vec<Target>> {
-    let refs = repository
-        .refs
-        .tips()
-        .and_then(|tips| Ok((tips, repository.refs.forgotten()?)));
-    let (refs, forgotten) = match refs {
-        Ok(refs) => refs,
-        // The check of the log tells of it.
-        Err(error) if error.is_damage() => Default::default(),
-        Err(error) => return Err(error),
-    };
-    let mut walk = Targets {
-        repository,
-        forgotten,
-        seen: HashSet::new(),
-        found: Vec::new(),
-        others: Vec::new(),
-    };
-    for (name, id) in refs {
-        let kind = repository.store.kind_of(&id)?;
-        match kind {
-            Some(ObjectKind::Tree) if walk.seen.insert(id) => {
-                walk.found.push(Target::tree(short_name(&name).to_owned(), id));
-            }
-            None | Some(ObjectKind::Snapshot) => walk.chain(app, short_name(&name), id)?,
-            Some(_) => {}
+    let progress = Progress::new(app.interrupt.clone());
+    verify::targets::all(&repository.store, &repository.refs, &progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_from_a_hundredth_of_a_percent_to_all() {
+        for (text, share) in [
+            ("5%", 500),
+            ("5", 500),
+            ("0.01%", 1),
+            ("100%", 10_000),
+            ("33.33%", 3333),
+        ] {
+            assert_eq!(parse_share(text), Ok(share), "{text}");
+        }
+        for bad in ["", "0", "101%", "-5%", "NaN", "five"] {
+            assert!(parse_share(bad).is_err(), "{bad}");
         }
     }
-    while let Some(id) = walk.others.pop() {
-        walk.chain(app, &short_id(&id), id)?;
-    }
-    Ok(walk.found)
-}
-
-struct Targets<'a> {
-    repository: &'a Repository,
-    /// Their trees may be gone, and revisions do not count them.
-    forgotten: Forgotten,
-    seen: HashSet<ObjectId>,
-    found: Vec<Target>,
-    /// Parents that are not the first.
-    others: Vec<ObjectId>,
-}
-
-impl Targets<'_> {
-    /// Adds a snapshot and its first parents.
-    fn chain(&mut self, app: &App, base: &str, tip: ObjectId) -> Result<()> {
-        let mut next = Some(tip);
-        let mut distance = 0u64;
-        while let Some(id) = next.filter(|id| self.seen.insert(*id)) {
-            app.check_interrupt()?;
-            if !self.forgotten.contains(&id) {
-                let name = match distance {
-                    0 => base.to_owned(),
-                    distance => format!("{base}~{distance}"),
-                };
-                self.found.push(Target::snapshot(name, id));
-                distance += 1;
-            }
-            let snapshot = match read_snapshot(&self.repository.store, &id) {
-                Ok(snapshot) => snapshot,
-                // The check names it; what is behind it cannot be known.
-                Err(error) if error.is_damage() => break,
-                Err(error) => return Err(error),
-            };
-            self.others.extend(snapshot.parents.iter().skip(1));
-            next = snapshot.parents.first().copied();
-        }
-        Ok(())
-    }
-}
-
-fn tell_damage(app: &mut App, report: &Report) -> Outcome {
-    for (errors, rebuildable) in [(&report.damage, false), (&report.index_damage, true)] {
-        for error in errors {
-            if app.output.json() {
-                app.output.record(&DamageRecord {
-                    message: error.to_string(),
-                    rebuildable,
-                })?;
-                continue;
-            }
-            let word = app.output.paint(Style::Deleted, "damaged file:").to_string();
-            let text = show::text(&error.to_string());
-            app.output.line(format_args!("{word} {text}"))?;
-        }
-    }
-    let told: HashSet<String> = report.damage.iter().map(ToString::to_string).collect();
-    for hurt in &report.hurt {
-        tell_path(app, hurt, told.contains(&hurt.reason))?;
-    }
-    Ok(())
-}
-
-/// Names a path; the reason only if no line above has it.
-fn tell_path(app: &mut App, hurt: &Hurt, is_told: bool) -> Outcome {
-    if app.output.json() {
-        return Ok(app.output.record(&HurtRecord {
-            snapshot: &hurt.snapshot,
-            path: PathField::new(&hurt.path),
-            id: hurt.id.to_string(),
-            reason: &hurt.reason,
-        })?);
-    }
-    let word = app.output.paint(Style::Deleted, "damaged:").to_string();
-    let (snapshot, path) = (show::text(&hurt.snapshot), show::bytes(&hurt.path));
-    let reason = match is_told {
-        true => String::new(),
-        false => format!(": {}", show::text(&hurt.reason)),
-    };
-    Ok(app
-        .output
-        .line(format_args!("{word} {snapshot}:{path} ({}){reason}", hurt.id))?)
-}
-
-fn summary(report: &Report, depth: Depth, begun: Instant) -> Summary {
-    Summary {
-        command: "verify",
-        depth: match depth {
-            Depth::Quick => "quick",
-            Depth::Reachable => "reachable",
-            Depth::Data => "data",
-        },
-        clean: report.is_clean(),
-        snapshots: report.snapshots,
-        data_files: report.data_files,
-        checked_objects: report.objects,
-        checked_bytes: report.bytes,
-        damaged_paths: report.hurt.len() as u64,
-        damaged_files: report.damage.len() as u64,
-        damaged_index_files: report.index_damage.len() as u64,
-        unfinished_bytes: report.unfinished_bytes,
-        not_stored: report.not_stored,
-        not_stored_bytes: report.not_stored_bytes,
-        seconds: begun.elapsed().as_secs_f64(),
-    }
-}
-
-fn tell_result(app: &mut App, report: &Report, depth: Depth, begun: Instant) -> Outcome {
-    let mut checked = vec![counted(report.data_files, "data file", "data files")];
-    if depth != Depth::Quick {
-        checked.insert(0, counted(report.snapshots, "snapshot", "snapshots"));
-    }
-    if depth == Depth::Data {
-        let objects = counted(report.objects, "object", "objects");
-        checked.push(format!("{objects} of {}", Size(report.bytes)));
-    }
-    let length = Length(begun.elapsed());
-    if report.is_clean() {
-        let word = app.output.paint(Style::Added, "No damage").to_string();
-        app.output
-            .say(format_args!("{word} in {}; {length}", checked.join(", ")))?;
-        if report.not_stored > 0 {
-            let contents = counted(report.not_stored, "content", "contents");
-            let bytes = Size(report.not_stored_bytes);
-            app.output.say(format_args!(
-                "{contents} of {bytes} are described by snapshots of ghosts only, not stored."
-            ))?;
-        }
-        if depth != Depth::Data {
-            app.output.say("`ghost verify --data` also reads every stored byte.")?;
-        }
-        return Ok(());
-    }
-    let paths = counted(report.hurt.len() as u64, "damaged path", "damaged paths");
-    let files = report.damage.len() + report.index_damage.len();
-    let files = counted(files as u64, "piece of damage", "pieces of damage");
-    app.output.say(format_args!(
-        "{paths}, {files} in the repository's files; checked {}; {length}",
-        checked.join(", ")
-    ))?;
-    if report.damage.is_empty() && report.hurt.is_empty() {
-        app.output
-            .say("Only the index is hurt: `ghost index-data` makes it anew from the data files.")?;
-    } else {
-        app.output
-            .say("Where the sources are still there, `ghost snapshot --trust hash` stores again what is damaged.")?;
-    }
-    Ok(())
 }

@@ -23,24 +23,17 @@ use crate::ui::time::Length;
 
 /// How files are checked.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Of files")]
+#[command(next_help_heading = "A part of it")]
 pub struct PathOptions {
-    /// Compare sampled hashes where they are known: a few pages of each file
+    /// Of files: compare sampled hashes where they are known, a few pages of each file
     #[arg(long)]
     pub fast: bool,
-    /// Pass over files that were checked within AGE, such as 30d or 12h
+    /// Pass over what was read within AGE, such as 30d or 12h; of what is stored this means --data
     #[arg(long, value_name = "AGE", value_parser = parse_length)]
     pub max_age: Option<Duration>,
-    /// Begin with no further file after TIME, such as 10m; the next run goes on there
+    /// Begin to read nothing more after TIME, such as 10m; the next run goes on there
     #[arg(long, value_name = "TIME", value_parser = parse_length)]
     pub max_time: Option<Duration>,
-}
-
-impl PathOptions {
-    /// Whether any is given.
-    pub fn any(&self) -> bool {
-        self.fast || self.max_age.is_some() || self.max_time.is_some()
-    }
 }
 
 #[derive(Serialize)]
@@ -129,7 +122,7 @@ fn request(app: &App, repository: &Repository, path: &Path, options: &PathOption
 }
 
 /// The instant so long before, to the second.
-fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+pub fn earlier(time: Timestamp, by: Duration) -> Timestamp {
     let seconds = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
     Timestamp::new(time.seconds.saturating_sub(seconds), time.nanos)
 }

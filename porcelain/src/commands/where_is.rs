@@ -218,7 +218,7 @@ fn snapshots(app: &App, repository: &Repository, ghost: &Ghost) -> Outcome<Vec<H
     let mut held = Vec::new();
     for target in all_targets(app, repository)? {
         app.check_interrupt()?;
-        if target.kind != ObjectKind::Snapshot {
+        if target.kind != ObjectKind::Snapshot || !target.needs_tree {
             continue;
         }
         let snapshot = match read_snapshot(&repository.store, &target.id) {

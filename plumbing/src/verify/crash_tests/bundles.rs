@@ -154,6 +154,7 @@ fn check_objects(bundle: &Bundle, told: &[String], what: &dyn std::fmt::Debug) {
         kind: root.kind,
         id: root.id,
         needs_data: Some(root.is_complete),
+        needs_tree: true,
     };
     assert!(
         bundle.roots().iter().all(|root| root.is_complete),

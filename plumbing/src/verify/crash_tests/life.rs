@@ -257,7 +257,7 @@ pub fn check_whole(repository: &Repository, snapshots: &[ObjectId], crash: &dyn 
         // An append that lost its middle looks like a last record that was damaged later; verify says so to be safe.
         let log = repository.refs.log_path();
         let is_tail = |error: &Error| matches!(error, Error::Damaged { path, offset, .. } if path == log && *offset == tail.offset);
-        report.damage.retain(|error| !is_tail(error));
+        report.damage.retain(|error| !is_tail(&error.error));
     }
     assert!(report.is_clean(), "{crash:?}: {report:?}");
 }

@@ -241,6 +241,7 @@ impl<'a> Job<'a> {
             id: root.id,
             // What is known to be missing has been told.
             needs_data: Some(root.is_complete),
+            needs_tree: true,
         };
         let request = Request {
             targets: self.roots.iter().map(target).collect(),
