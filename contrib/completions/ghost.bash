@@ -82,6 +82,9 @@ _ghost() {
             ghost,hash-object)
                 cmd="ghost__subcmd__hash__subcmd__object"
                 ;;
+            ghost,heal)
+                cmd="ghost__subcmd__heal"
+                ;;
             ghost,help)
                 cmd="ghost__subcmd__help"
                 ;;
@@ -120,6 +123,9 @@ _ghost() {
                 ;;
             ghost,reflog)
                 cmd="ghost__subcmd__reflog"
+                ;;
+            ghost,repair)
+                cmd="ghost__subcmd__repair"
                 ;;
             ghost,rev-list)
                 cmd="ghost__subcmd__rev__subcmd__list"
@@ -1748,6 +1754,46 @@ _ghost() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ghost__subcmd__heal)
+            opts="-n -C -c -q -v -h --from --dry-run --repo --quiet --verbose --color --json --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --repo)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ghost__subcmd__help)
             opts="-C -c -q -v -h --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -2266,6 +2312,46 @@ _ghost() {
                     return 0
                     ;;
                 -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --repo)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ghost__subcmd__repair)
+            opts="-n -C -c -q -v -h --dry-run --add-parity --repo --quiet --verbose --color --json --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --add-parity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2888,7 +2974,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__verify)
-            opts="-C -c -q -v -h --path --rev --quick --data --fast --max-age --max-time --repo --quiet --verbose --color --json --progress --help"
+            opts="-C -c -q -v -h --path --rev --quick --data --fast --max-age --max-time --sample --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2899,6 +2985,10 @@ _ghost() {
                     return 0
                     ;;
                 --max-time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sample)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

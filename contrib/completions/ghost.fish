@@ -53,6 +53,8 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "reconstruct" -d 'Fill a
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "gfs" -d 'Make, fill and list bundles: a whole store in one file'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "condense" -d 'Unite folders and snapshots into one snapshot'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "verify" -d 'Check that everything stored is there and as it was written, or that files are as they were seen'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "repair" -d 'Save what reads of a damaged repository, and record what is lost'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "heal" -d 'Put back what is lost or damaged, from files as they are now or from another repository'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "stats" -d 'Count what the repository holds and how much room it takes'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "forget" -d 'Forget snapshots, by a policy or by name'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "tag" -d 'Give snapshots names, list them, take them away'
@@ -449,8 +451,9 @@ complete -c ghost -n "__fish_ghost_using_subcommand condense" -s v -l verbose -d
 complete -c ghost -n "__fish_ghost_using_subcommand condense" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand condense" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand condense" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ghost -n "__fish_ghost_using_subcommand verify" -l max-age -d 'Pass over files that were checked within AGE, such as 30d or 12h' -r
-complete -c ghost -n "__fish_ghost_using_subcommand verify" -l max-time -d 'Begin with no further file after TIME, such as 10m; the next run goes on there' -r
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l max-age -d 'Pass over what was read within AGE, such as 30d or 12h; of what is stored this means --data' -r
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l max-time -d 'Begin to read nothing more after TIME, such as 10m; the next run goes on there' -r
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l sample -d 'Read this share of the stored bytes, such as 5%: those that were read longest ago. Means --data' -r
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -461,12 +464,38 @@ complete -c ghost -n "__fish_ghost_using_subcommand verify" -l path -d 'Take all
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l rev -d 'Take all arguments for revisions'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l quick -d 'Do not read trees'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l data -d 'Read every stored byte'
-complete -c ghost -n "__fish_ghost_using_subcommand verify" -l fast -d 'Compare sampled hashes where they are known: a few pages of each file'
+complete -c ghost -n "__fish_ghost_using_subcommand verify" -l fast -d 'Of files: compare sampled hashes where they are known, a few pages of each file'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -s v -l verbose -d 'Say more; twice for details'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand repair" -l add-parity -d 'Write recovery data for what has none, and do nothing else: PERCENT of the data, else what data.parity says' -r
+complete -c ghost -n "__fish_ghost_using_subcommand repair" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand repair" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand repair" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand repair" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand repair" -s n -l dry-run -d 'Change nothing; tell what is wrong and what would be done'
+complete -c ghost -n "__fish_ghost_using_subcommand repair" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand repair" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand repair" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand repair" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand heal" -l from -d 'Where to look: a directory, one with a repository in it (taken for that; DIR/. for its files), gfs:FILE or snap:FILE; may be given again' -r -F
+complete -c ghost -n "__fish_ghost_using_subcommand heal" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand heal" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand heal" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand heal" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand heal" -s n -l dry-run -d 'Change nothing; tell what is missing and whether it is to be had'
+complete -c ghost -n "__fish_ghost_using_subcommand heal" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand heal" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand heal" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand heal" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand heal" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand stats" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand stats" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand stats" -s c -d 'Set a configuration value for this run only; may be given again' -r

@@ -389,6 +389,7 @@ fn bundle(data: &[u8]) {
         kind: root.kind,
         id: root.id,
         needs_data: Some(root.is_complete),
+        needs_tree: true,
     };
     let request = Request {
         targets: bundle.roots().iter().take(16).map(root).collect(),

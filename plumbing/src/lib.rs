@@ -23,7 +23,8 @@
 //! 9. [`ghosts`]: what was seen; questions over trees, live or stored
 //! 10. [`bundle`]: a store in one file
 //! 11. [`snapshot`], [`reconstruct`], [`verify`], [`compare`]: the jobs
-//! 12. [`history`]: questions over many snapshots; [`retention`]: which of them stay; [`rewrite`]: making
+//! 12. [`repair`]: mending what is damaged
+//! 13. [`history`]: questions over many snapshots; [`retention`]: which of them stay; [`rewrite`]: making
 //!     them anew
 //! 13. [`gc`]: removing what nothing needs
 //!
@@ -44,6 +45,7 @@ pub mod object;
 pub mod progress;
 pub mod reconstruct;
 pub mod refs;
+pub mod repair;
 pub mod repository;
 pub mod retention;
 pub mod rewrite;

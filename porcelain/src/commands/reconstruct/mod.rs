@@ -16,17 +16,18 @@ use std::time::Instant;
 
 use bstr::{BString, ByteSlice as _};
 use clap::ValueHint;
-use ghost_plumbing::Error;
 use ghost_plumbing::compare::{Fields, Trust};
 use ghost_plumbing::ghosts::text::decode;
-use ghost_plumbing::object::{Metadata, ObjectId, ObjectSource, Snapshot};
+use ghost_plumbing::object::{Metadata, ObjectId, ObjectKind, ObjectSource, Snapshot};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::reconstruct::sources::Take;
 use ghost_plumbing::reconstruct::{self, Options, Overwrite, Reflink, Sources};
 use ghost_plumbing::refs::Named;
 use ghost_plumbing::refs::revision::read_snapshot;
 use ghost_plumbing::repository::Repository;
+use ghost_plumbing::verify::recorded;
 use ghost_plumbing::walk::Owners;
+use ghost_plumbing::{Error, Result};
 
 use self::orphans::Orphans;
 use self::sources::Places;
@@ -140,8 +141,10 @@ struct Wish<'r> {
     root: Option<Metadata>,
     /// Where contents were seen before.
     places: Places<'r>,
-    /// The bytes were not stored with the tree.
+    /// The bytes were not stored with the tree, or are known to be lost.
     unstored: bool,
+    /// Folders of which what they held is lost.
+    lost: Vec<BString>,
 }
 
 /// Runs the command.
@@ -210,9 +213,10 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         seconds: begun.elapsed(),
     };
     done.tell(app)?;
+    tell_lost(app, &wish.lost);
     match report.problems.iter().any(|problem| problem.error.is_damage()) {
         true => Err(Failure::Code(DAMAGE)),
-        false if report.is_complete() => Ok(()),
+        false if report.is_complete() && wish.lost.is_empty() => Ok(()),
         false => Err(Failure::Code(PARTIAL)),
     }
 }
@@ -246,6 +250,7 @@ fn wish<'r>(app: &App, repository: &'r Repository, arguments: &Arguments) -> Out
             root: missing.root,
             places,
             unstored: true,
+            lost: Vec::new(),
         });
     }
     let named = app.resolve(repository, &arguments.revision)?.named;
@@ -266,9 +271,40 @@ fn wish<'r>(app: &App, repository: &'r Repository, arguments: &Arguments) -> Out
     Ok(Wish {
         tree,
         root,
-        unstored: in_bundle || snapshot.as_ref().is_some_and(Snapshot::is_ghosts_only),
+        unstored: in_bundle
+            || snapshot
+                .as_ref()
+                .is_some_and(|snapshot| snapshot.is_ghosts_only() || is_replacement(snapshot)),
+        lost: match &snapshot {
+            Some(snapshot) => lost_folders(repository, snapshot)?,
+            None => Vec::new(),
+        },
         places,
     })
+}
+
+/// Names folders that a repair could not read.
+fn tell_lost(app: &mut App, lost: &[BString]) {
+    for path in lost {
+        let path = match path.is_empty() {
+            true => "the top folder".to_owned(),
+            false => show::bytes(path),
+        };
+        app.output.problem(&format!(
+            "{path}: some or all of what was in it is lost, even its names"
+        ));
+    }
+}
+
+fn is_replacement(snapshot: &Snapshot) -> bool {
+    recorded::replaces(snapshot).is_some()
+}
+
+/// The folders that `ghost repair` could not read, of a replacement.
+fn lost_folders(repository: &Repository, snapshot: &Snapshot) -> Result<Vec<BString>> {
+    let mut lost = recorded::losses(&repository.store, snapshot)?;
+    lost.retain(|loss| loss.kind == ObjectKind::Tree);
+    Ok(lost.into_iter().map(|loss| loss.path).collect())
 }
 
 /// The snapshot that a revision goes through, if it does.
