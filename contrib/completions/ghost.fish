@@ -68,6 +68,14 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "describe" -d 'Show what
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "where" -d 'Find every place where a content is or was'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "export-desc" -d 'Write descriptions of contents to a file, to be read by another catalogue'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "import-desc" -d 'Read descriptions that `ghost export-desc` wrote'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "clone" -d 'Make a repository of what another one has'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "remote" -d 'Name other repositories, and ask how they are'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "fetch" -d 'Bring snapshots from another repository'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "pull" -d 'Fetch a line, and move the own one forward to it'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "push" -d 'Bring snapshots to another repository'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "serve" -d 'Answer other programs that fetch and push'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "send-pack" -d 'Write snapshots with all that they need to standard output'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "receive-pack" -d 'Take in what `ghost send-pack` wrote, from standard input'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "config" -d 'Show and change settings'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "complete-revision" -d 'List the revisions that begin with a word, for completion scripts'
@@ -688,6 +696,195 @@ complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -s v -l verbose
 complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -l ref -d 'The line to have [default: the current line of the other]' -r
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -l depth -d 'Bring only the newest N snapshots of each line; older ones come as forgotten, without their trees' -r
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -l bare -d 'Make the repository alone: DIR is not filled'
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -f -a "add" -d 'Give a repository a name'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -f -a "list" -d 'Name all of them'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -f -a "remove" -d 'Forget one, with the lines that were fetched from it'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -f -a "rename" -d 'Give one another name'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -f -a "set-url" -d 'Say where one is now'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and not __fish_seen_subcommand_from add list remove rename set-url status" -f -a "status" -d 'Ask them how they are: version, latency, lines ahead and behind'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from add" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from add" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from add" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from add" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from add" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from add" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from list" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from list" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from list" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from list" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from list" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from remove" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from remove" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from remove" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from remove" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from remove" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from remove" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from rename" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from rename" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from rename" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from rename" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from rename" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from rename" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from rename" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from rename" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from rename" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from set-url" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from set-url" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from set-url" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from set-url" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from set-url" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from set-url" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from set-url" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from set-url" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from set-url" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from status" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from status" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from status" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from status" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from status" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s j -l jobs -d 'So many remotes at once' -r
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l depth -d 'Bring only the newest N snapshots of each line; older ones come as forgotten, without their trees' -r
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l all -d 'Fetch from all remotes'
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l prune -d 'Remove refs/remotes/NAME/LINE where the remote has no such line any more'
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand pull" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand pull" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand pull" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand pull" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand pull" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand pull" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand pull" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand pull" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand pull" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand pull" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand push" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand push" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand push" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand push" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand push" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand push" -l all -d 'All lines'
+complete -c ghost -n "__fish_ghost_using_subcommand push" -l tags -d 'All tags, too'
+complete -c ghost -n "__fish_ghost_using_subcommand push" -s f -l force -d 'Let lines lose what is only there'
+complete -c ghost -n "__fish_ghost_using_subcommand push" -l force-with-lease -d 'The same, but only where the lines there are as they were when they were last fetched'
+complete -c ghost -n "__fish_ghost_using_subcommand push" -l prune -d 'Remove lines there that are not here'
+complete -c ghost -n "__fish_ghost_using_subcommand push" -s n -l dry-run -d 'Only say what would change'
+complete -c ghost -n "__fish_ghost_using_subcommand push" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand push" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand push" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand push" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand push" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -l socket -d 'Listen on this socket, for clients of the same user' -r -F
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -l root -d 'Offer the repositories below this folder, by their paths in it, and no others' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -l export -d 'Offer a repository by a name; may be given again, the first is the default one' -r
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -l stdio -d 'Talk to one client over standard input and output'
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -l append-only -d 'Let clients add, and neither delete nor replace nor hide'
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -l read-only -d 'Let clients read only'
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l not -d 'A snapshot that the other side has; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l no-data -d 'Leave the bytes of files out'
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -l ref -d 'The line to make or to move to the first of them' -r
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -l no-data -d 'The bytes of files may be missing'
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand config; and not __fish_seen_subcommand_from get set unset list dump" -s c -d 'Set a configuration value for this run only; may be given again' -r

@@ -150,6 +150,32 @@ pub enum Error {
         /// "block", "tree", "snapshot", "indirect block".
         needed_as: &'static str,
     },
+    /// What the other side of a connection sent does not follow the protocol.
+    #[error("the far side does not follow the protocol: {what}: expected {expected}, found {found}")]
+    Protocol {
+        /// What was being read, such as "a frame".
+        what: &'static str,
+        /// What should have come.
+        expected: String,
+        /// What came, made fit to be shown.
+        found: String,
+    },
+    /// The other side of a connection answers that it cannot or will not. Its words are made fit to be shown.
+    #[error("the far side answers: {text}")]
+    Refused {
+        /// The number of its reason (`remote::wire::Code`).
+        code: u16,
+        /// Its words.
+        text: String,
+        /// One JSON object with the parts of it, or nothing.
+        detail: String,
+    },
+    /// The connection is no more.
+    #[error("the connection to the far side broke: {reason}")]
+    Disconnected {
+        /// What ended it.
+        reason: String,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,

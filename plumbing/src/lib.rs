@@ -27,6 +27,7 @@
 //! 13. [`history`]: questions over many snapshots; [`retention`]: which of them stay; [`rewrite`]: making
 //!     them anew
 //! 13. [`gc`]: removing what nothing needs
+//! 14. [`remote`]: protocol, client, server
 //!
 //! Nothing here prints, reads the environment or asks for the time: the caller hands it what it needs.
 //! Every byte on disk is described in `object-format.md`.
@@ -45,6 +46,7 @@ pub mod object;
 pub mod progress;
 pub mod reconstruct;
 pub mod refs;
+pub mod remote;
 pub mod repair;
 pub mod repository;
 pub mod retention;

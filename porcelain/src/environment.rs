@@ -30,6 +30,10 @@ pub struct Environment {
     pub user: String,
     /// Whether a hook started this process: `GHOST_HOOK` is set.
     pub in_hook: bool,
+    /// `GHOST_SSH`: a program that is called like ssh.
+    pub ssh: Option<std::ffi::OsString>,
+    /// `GHOST_SSH_COMMAND`: a command line for a shell, that is called like ssh.
+    pub ssh_command: Option<std::ffi::OsString>,
     /// The effective user.
     pub uid: u32,
     /// The effective group.
@@ -59,6 +63,8 @@ impl Environment {
             cwd: env::current_dir().unwrap_or_default(),
             ghost_dir: path_variable("GHOST_DIR"),
             in_hook: set("GHOST_HOOK"),
+            ssh: env::var_os("GHOST_SSH").filter(|value| !value.is_empty()),
+            ssh_command: env::var_os("GHOST_SSH_COMMAND").filter(|value| !value.is_empty()),
             plain: set("NO_COLOR") || env::var_os("TERM").is_some_and(|term| term == "dumb"),
             host: text_variable("GHOST_HOST")
                 .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()),

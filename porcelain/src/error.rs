@@ -6,6 +6,7 @@
 use std::io;
 
 use ghost_plumbing::Error;
+use ghost_plumbing::remote::wire::Code;
 use ghost_plumbing_commands::CommandError;
 
 /// Exit code: everything was done.
@@ -141,6 +142,7 @@ pub fn code(error: &Error) -> u8 {
     match error {
         Error::Interrupted => INTERRUPTED,
         Error::RefMoved { .. } => MOVED,
+        Error::Refused { code, .. } if *code == Code::Moved as u16 => MOVED,
         Error::Invalid { .. } => USAGE,
         error if error.is_damage() => DAMAGE,
         _ => FAILED,
@@ -188,6 +190,13 @@ fn hints(error: &Error) -> Vec<String> {
         Error::NotFound { .. } => "`ghost show-ref` lists the refs, `ghost log` the snapshots",
         Error::Invalid { what: "config key", .. } => "`ghost config dump` lists every key with its value",
         Error::Invalid { what: "revision", .. } => "`ghost help revisions` shows how snapshots are named",
+        Error::Disconnected { .. } => {
+            "look at what the far side said above; run it again: what came is kept and does not travel again"
+        }
+        Error::Protocol { what: "a greeting", .. } => {
+            "there must be ghost at the other end, and nothing that prints: try the command of ssh by hand"
+        }
+        Error::Refused { code, .. } if *code == Code::Moved as u16 => "somebody was faster: fetch, then try again",
         Error::UnsafeName { .. } => "nothing was written for it; whoever made this tree is not to be trusted",
         _ => return Vec::new(),
     };

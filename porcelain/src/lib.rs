@@ -25,6 +25,7 @@ pub mod history;
 pub mod hooks;
 pub mod idle;
 pub mod records;
+pub mod remote;
 pub mod rules;
 pub mod topics;
 pub mod tree_argument;
@@ -45,7 +46,9 @@ use crate::ui::journal::Journal;
 /// ended.
 const JOBS: &[&str] = &[
     "amend",
+    "clone",
     "condense",
+    "fetch",
     "forget",
     "gc",
     "import-desc",
@@ -53,6 +56,9 @@ const JOBS: &[&str] = &[
     "init",
     "mksnapshot",
     "mktree",
+    "pull",
+    "push",
+    "receive-pack",
     "reconstruct",
     "rewrite",
     "scan",

@@ -146,6 +146,7 @@ Variables:
   GHOST_CONFIG     the user's configuration file, instead of ~/.config/ghost/config
   XDG_CONFIG_HOME  where the folder ghost/ with the user's configuration is, instead of ~/.config
   GHOST_HOST, GHOST_USER   the machine and the user that new snapshots name
+  GHOST_SSH        the program that is called for ssh; GHOST_SSH_COMMAND, a command line for a shell instead
   GHOST_TIME       what the time is taken to be: RFC 3339, or seconds since 1970
   NO_COLOR         no colours, whatever its value
 

@@ -291,7 +291,7 @@ impl DataFile {
 
 impl Sealed {
     /// A frame of a file as it is stored, to be appended to another.
-    pub(super) fn of_file(file: &DataFile, head: &Head) -> Result<Self> {
+    pub(crate) fn of_file(file: &DataFile, head: &Head) -> Result<Self> {
         let mut stored = Vec::new();
         file.stored_checked(head, &mut stored)?;
         let table = head.encode_table();

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use super::data::format::{Codec, EXTENSION, FrameKind};
+use super::data::format::{Codec, EXTENSION, FrameKind, Row};
 use super::data::read::{DataFile, Head};
 use super::data::write::{Appender, Sealed};
 use super::delta::pending::Pending;
@@ -367,14 +367,33 @@ impl<'s> Writer<'s> {
                 return Ok(false);
             }
         }
-        let frame = Sealed::of_file(file, head)?;
-        let ids: Vec<ObjectId> = head.rows.iter().map(|row| row.id).collect();
-        for row in &head.rows {
+        self.append_sealed(&Sealed::of_file(file, head)?, &head.rows)
+    }
+
+    /// Appends a frame as it is, whose digest and rows are known to be right, if none of its objects is known here. Says
+    /// whether it did.
+    pub fn append_sealed(&self, frame: &Sealed, rows: &[Row]) -> Result<bool> {
+        for row in rows {
+            if self.knows(&row.id)? {
+                return Ok(false);
+            }
+        }
+        let ids: Vec<ObjectId> = rows.iter().map(|row| row.id).collect();
+        for row in rows {
             self.store.recent.claim(&row.id);
             self.counters.added(row.bytes as usize);
         }
-        self.append(&frame, &ids)?;
+        self.append(frame, &ids)?;
         Ok(true)
+    }
+
+    /// Adopts what an interrupted writer left behind the last commit record, and makes it durable.
+    pub fn take_over(&self) -> Result<()> {
+        if self.store.data_files().is_empty() {
+            return Ok(());
+        }
+        self.acquire(&mut self.appending.lock())?;
+        self.commit()
     }
 
     /// Writes a commit record when the one before is durable, and begins to sync.

@@ -170,7 +170,7 @@ fn unset(app: &mut App, user: bool, key: &str) -> Outcome {
 }
 
 /// Replaces a file by what `change` makes of its text, unless that leads to settings that do not fit each other.
-fn edit(app: &App, user: bool, change: impl FnOnce(&str) -> ghost_plumbing::Result<Option<String>>) -> Outcome {
+pub fn edit(app: &App, user: bool, change: impl FnOnce(&str) -> ghost_plumbing::Result<Option<String>>) -> Outcome {
     let path = if user {
         user_file(app)?
     } else {

@@ -15,7 +15,9 @@ pub mod process;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ghost_plumbing::object::ObjectId;
@@ -165,26 +167,58 @@ pub fn on_failure(app: &mut App, name: &str, code: u8, message: &str) {
     after(app, &repository, &call);
 }
 
-/// Runs a hook; none where there is none. The error says why it may not or cannot be run.
-fn run(app: &mut App, repository: &Repository, call: &Call) -> Result<Option<End>, String> {
+/// The program of a hook with all that it is told; none where there is none, or where hooks are passed over.
+fn program(repository: &Repository, uid: u32, call: &Call) -> Result<Option<Program>, String> {
     let settings = repository.settings();
-    if app.environment.in_hook || !settings.hooks_enabled {
+    let name = call.hook.name();
+    if !settings.hooks_enabled {
         return Ok(None);
     }
-    let name = call.hook.name();
-    let Some(path) = find::program(&repository.ghost_dir, name, app.environment.uid)? else {
+    let Some(path) = find::program(&repository.ghost_dir, name, uid)? else {
         return Ok(None);
     };
     let mut variables = call.variables.clone();
     variables.push(("GHOST_DIR", repository.ghost_dir.clone().into()));
     variables.push(("GHOST_HOOK", name.into()));
-    let program = Program {
+    Ok(Some(Program {
         path,
         folder: repository.ghost_dir.clone(),
         arguments: call.arguments.clone(),
         variables,
         input: call.input.clone(),
         time_max: (settings.hooks_timeout_seconds > 0).then(|| Duration::from_secs(settings.hooks_timeout_seconds)),
+    }))
+}
+
+/// Runs a hook of a server, whose clients see what it prints on standard error.
+///
+/// # Errors
+///
+/// Where it ends with another code than 0, takes too long, or may not be run.
+pub fn serving(repository: &Repository, uid: u32, interrupt: &AtomicBool, call: &Call) -> Result<(), String> {
+    let name = call.hook.name();
+    let Some(program) = program(repository, uid, call)? else {
+        return Ok(());
+    };
+    let end = process::run(&program, interrupt, &mut |line| {
+        // Nobody is left to tell where that fails.
+        let _ = writeln!(std::io::stderr(), "{name}: {}", show::bytes(line));
+    });
+    match end {
+        Ok(End::Code(0)) => Ok(()),
+        Ok(end) => Err(format!("the hook {name} {}", end.words())),
+        Err(error) => Err(format!("the hook {name} cannot be run: {error}")),
+    }
+}
+
+/// Runs a hook; none where there is none. The error says why it may not or cannot be run.
+fn run(app: &mut App, repository: &Repository, call: &Call) -> Result<Option<End>, String> {
+    if app.environment.in_hook {
+        return Ok(None);
+    }
+    let name = call.hook.name();
+    let Some(program) = program(repository, app.environment.uid, call)? else {
+        return Ok(None);
     };
     let (interrupt, quiet) = (app.interrupt.clone(), app.output.manner().quiet);
     let mut kept = VecDeque::new();

@@ -6,7 +6,7 @@
 //! Scenarios: what people do with `ghost`, from the outside, compared with tools that nobody here wrote.
 //!
 //! One binary, one module a family (t/README.md): `t0` basics, `t1` objects, `t2` store, `t3` walk, `t4` snapshot and
-//! reconstruct, `t7` porcelain, `t8` damage, `t9` formats.
+//! reconstruct, `t5` remotes, `t7` porcelain, `t8` damage, `t9` formats.
 
 #[macro_use]
 mod harness;
@@ -21,6 +21,8 @@ mod t4_bundles;
 mod t4_duplicates;
 mod t4_sources;
 mod t4_trees;
+mod t5_remotes;
+mod t5_ssh;
 mod t7_completions;
 mod t7_ghosts;
 mod t7_hooks;

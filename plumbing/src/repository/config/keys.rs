@@ -129,6 +129,10 @@ settings! {
     "core.author" core_author: String = String::new(), Kind::Text, Any;
     /// The machine that new records name; empty is the name of this machine.
     "core.host" core_host: String = String::new(), Kind::Text, Any;
+    /// The command line that is run for ssh, by a shell; empty is ssh. GHOST_SSH and GHOST_SSH_COMMAND go before it.
+    "core.sshCommand" core_ssh_command: String = String::new(), Kind::Text, Any;
+    /// What ghost is called on other machines; empty is ghost.
+    "core.remote-ghost" core_remote_ghost: String = String::new(), Kind::Text, Any;
 
     /// How files are cut: fastcdc by content, fixed every chunk.avg bytes.
     "chunk.method" chunk_method: ChunkMethod = ChunkMethod::FastCdc, Kind::Choice(ChunkMethod::NAMES), Any;

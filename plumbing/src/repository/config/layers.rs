@@ -84,6 +84,9 @@ impl Layer {
         let document = parse(path, &self.text)?;
         let mut found = Vec::new();
         for leaf in leaves(document.as_table()) {
+            if leaf.name.starts_with("remote.") {
+                continue;
+            }
             let origin = Origin::File {
                 path: path.clone(),
                 line: line_of(&self.text, leaf.at),
@@ -120,6 +123,71 @@ fn parse_setting(name: &str, text: &str) -> Result<(&'static Key, Value)> {
     let value = key.kind.parse_text(text);
     let value = value.map_err(|problem| Error::invalid("setting", format_args!("{name} = {text}"), problem))?;
     Ok((key, value))
+}
+
+/// The table of remotes: its keys are not fixed.
+const REMOTES: &str = "remote";
+const URL: &str = "url";
+
+impl Layer {
+    /// The remotes of this layer: name and URL.
+    pub(super) fn remotes(&self) -> Result<Vec<(String, String)>> {
+        let (path, document) = match &self.source {
+            Source::CommandLine => return Ok(Vec::new()),
+            Source::User(path) | Source::Repository(path) => (path, parse(path, &self.text)?),
+        };
+        let mut found = Vec::new();
+        for leaf in leaves(document.as_table()) {
+            let Some(rest) = leaf.name.strip_prefix("remote.") else {
+                continue;
+            };
+            let at = format!("at {}:{}", path.display(), line_of(&self.text, leaf.at));
+            let name = rest.strip_suffix(".url").filter(|name| check_remote(name).is_ok());
+            match (name, leaf.item.as_str()) {
+                (Some(name), Some(url)) => found.push((name.to_owned(), url.to_owned())),
+                _ => {
+                    let problem = format!("{at}: expected remote.NAME.url and a text");
+                    return Err(Error::invalid("setting", &leaf.name, problem));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Refuses what cannot be the name of a remote: it stands in names of refs and of settings.
+pub fn check_remote(name: &str) -> Result<()> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.is_empty() || name.len() > 64 || name.starts_with('-') || !name.bytes().all(fits) {
+        let problem = "expected at most 64 letters, digits, dashes and underscores, no dash in front";
+        return Err(Error::invalid("name of a remote", name, problem));
+    }
+    Ok(())
+}
+
+/// The text of a configuration file in which the remote `name` has this URL, or is not.
+pub fn set_remote(text: &str, name: &str, url: Option<&str>) -> Result<String> {
+    check_remote(name)?;
+    let mut document = parse(Path::new("config"), text)?.into_mut();
+    let no_table = || Error::invalid("configuration", REMOTES, "expected a table");
+    if !document.contains_key(REMOTES) {
+        let mut above = Table::new();
+        above.set_implicit(true);
+        document.insert(REMOTES, Item::Table(above));
+    }
+    let remotes = document
+        .get_mut(REMOTES)
+        .and_then(Item::as_table_like_mut)
+        .ok_or_else(no_table)?;
+    match url {
+        None => drop(remotes.remove(name)),
+        Some(url) => {
+            let remote = remotes.entry(name).or_insert_with(|| Item::Table(Table::new()));
+            let remote = remote.as_table_like_mut().ok_or_else(no_table)?;
+            remote.insert(URL, Item::Value(url.into()));
+        }
+    }
+    Ok(document.to_string())
 }
 
 /// The error of a key that is not known.

@@ -11,7 +11,7 @@ pub mod value;
 use std::collections::BTreeMap;
 
 pub use keys::{ChunkMethod, KEYS, Key, LogLevel, Settings, Trust, When};
-pub use layers::{Layer, Origin, get, set, unset};
+pub use layers::{Layer, Origin, check_remote, get, set, set_remote, unset};
 pub use value::{Kind, Scope, Value, bytes_text, parse_bytes};
 
 use crate::error::{Error, Result};
@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 pub struct Config {
     settings: Settings,
     origins: BTreeMap<&'static str, Origin>,
+    remotes: BTreeMap<String, String>,
 }
 
 impl Config {
@@ -28,6 +29,7 @@ impl Config {
     pub fn load(layers: &[Layer]) -> Result<Self> {
         let mut config = Self::default();
         for layer in layers {
+            config.remotes.extend(layer.remotes()?);
             for (key, value, origin) in layer.values()? {
                 if !config.settings.assign(key.name, &value) {
                     return Err(Error::invalid(
@@ -46,6 +48,11 @@ impl Config {
     /// The settings.
     pub fn typed(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Other repositories: their names and URLs.
+    pub fn remotes(&self) -> &BTreeMap<String, String> {
+        &self.remotes
     }
 
     /// Where the value of a key came from.

@@ -111,3 +111,33 @@ fn get_number(text: &str) -> Option<String> {
     let document = text.parse::<toml_edit::DocumentMut>().ok()?;
     document.get("zstd")?.get("level")?.as_integer().map(|n| n.to_string())
 }
+
+#[test]
+fn remotes_stand_beside_settings() {
+    let text = "# mine\n[core]\nline = \"work\"\n";
+    let text = set_remote(text, "origin", Some("loom:/srv/a")).unwrap();
+    let text = set_remote(&text, "usb", Some("/mnt/usb")).unwrap();
+    let config = Config::load(&[Layer::repository("/c", text.clone())]).unwrap();
+    assert_eq!(config.typed().core_line, "work");
+    let found: Vec<(&str, &str)> = config
+        .remotes()
+        .iter()
+        .map(|(name, url)| (name.as_str(), url.as_str()))
+        .collect();
+    assert_eq!(found, [("origin", "loom:/srv/a"), ("usb", "/mnt/usb")]);
+    let text = set_remote(&text, "usb", None).unwrap();
+    assert!(
+        text.starts_with("# mine\n") && text.contains("[remote.origin]") && !text.contains("usb"),
+        "{text}"
+    );
+    for name in ["", "-x", "a.b", "a/b", "a b"] {
+        assert!(set_remote("", name, Some("x")).is_err(), "{name:?}");
+    }
+    for text in [
+        "[remote.a]\nurl = 7\n",
+        "[remote.a]\nuri = \"x\"\n",
+        "[remote]\na = \"x\"\n",
+    ] {
+        assert!(Config::load(&[Layer::repository("/c", text)]).is_err(), "{text}");
+    }
+}

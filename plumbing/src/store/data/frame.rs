@@ -108,17 +108,33 @@ impl Frame {
         file.stored_checked(head, &mut self.stored)
     }
 
+    /// The rows of its table.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Decompresses a payload that was read from somewhere else, which errors call `path`.
+    pub fn decompress_from(&mut self, path: &Path, head: Head, stored: &[u8], bases: &dyn Bases) -> Result<()> {
+        self.stored.clear();
+        self.stored.extend_from_slice(stored);
+        self.decompress_at(path, head, bases)
+    }
+
     /// Decompresses what was read last.
     pub fn decompress_stored(&mut self, file: &DataFile, head: Head, bases: &dyn Bases) -> Result<()> {
+        self.decompress_at(&file.path, head, bases)
+    }
+
+    fn decompress_at(&mut self, path: &Path, head: Head, bases: &dyn Bases) -> Result<()> {
         self.clear();
         let mut stored = std::mem::take(&mut self.stored);
         let result = match head.header.codec {
-            Codec::Raw | Codec::Zstd => self.decompress(&file.path, &head, &mut stored),
-            Codec::Delta => self.decompress_parts(&file.path, &head, &stored, bases),
+            Codec::Raw | Codec::Zstd => self.decompress(path, &head, &mut stored),
+            Codec::Delta => self.decompress_parts(path, &head, &stored, bases),
         };
         self.stored = stored;
         result?;
-        self.path.clone_from(&file.path);
+        path.clone_into(&mut self.path);
         self.offset = head.offset;
         self.starts.clear();
         let mut start = 0;

@@ -1,0 +1,183 @@
+//! What one side sends to the other: new snapshots with all that they need, and nothing that is held.
+
+use hashbrown::{HashMap, HashSet};
+
+use super::check::Reachable;
+use super::difference::{Difference, New, new_snapshots};
+use super::pack::Plan;
+use super::pack::plan::Wanted;
+use crate::error::{Error, Result};
+use crate::object::{ObjectId, ObjectKind, ObjectSource, Snapshot};
+use crate::progress::Progress;
+use crate::refs::revision::read_snapshot;
+use crate::store::Store;
+
+/// What is asked for, and what is there.
+#[derive(Debug, Default)]
+pub struct Ask {
+    /// Snapshots.
+    pub snapshots: Vec<ObjectId>,
+    /// Trees, with all below.
+    pub trees: Vec<ObjectId>,
+    /// The trees of so many snapshots of each chain; older ones come without.
+    pub depth: Option<u64>,
+    /// Without the blocks of files.
+    pub without_blocks: bool,
+    /// Snapshots that the other side holds.
+    pub haves: Vec<ObjectId>,
+}
+
+/// What will be sent.
+#[derive(Debug, Default)]
+pub struct Offer {
+    /// Snapshots that are new to the other side, parents first.
+    pub new: Vec<New>,
+    /// The frames.
+    pub plan: Plan,
+}
+
+impl Ask {
+    /// Sorts what is asked for by what it is here; an id that is not here is an error.
+    pub fn add(&mut self, store: &Store, id: ObjectId) -> Result<()> {
+        let missing = Error::Missing {
+            id,
+            needed_as: "snapshot",
+        };
+        let bytes = store.get(&id)?.ok_or(missing)?;
+        match Snapshot::decode(&bytes) {
+            Ok(_) => self.snapshots.push(id),
+            Err(_) => self.trees.push(id),
+        }
+        Ok(())
+    }
+}
+
+/// Finds what the other side lacks. Fails where something is asked for that is not whole here.
+pub fn prepare(store: &Store, ask: &Ask, forgotten: &Reachable, progress: &Progress) -> Result<Offer> {
+    let mut haves = Vec::new();
+    for &id in &ask.haves {
+        // What the other side holds and this one does not know is of no use here.
+        if store.contains(&id)? && read_snapshot(store, &id).is_ok() {
+            haves.push(id);
+        }
+    }
+    let mut held = Reachable::of(haves.iter().copied());
+    let new = new_snapshots(
+        store,
+        &ask.snapshots,
+        ask.depth,
+        &mut |id| held.contains(store, id),
+        progress,
+    )?;
+    let mut collect = Collect {
+        wanted: Vec::new(),
+        may_lack: HashSet::new(),
+    };
+    let mut difference = Difference::new(store, !ask.without_blocks, progress);
+    let fallback = fallback(store, &haves, forgotten)?;
+    let mut trees: HashMap<ObjectId, ObjectId> = HashMap::new();
+    for new in &new {
+        collect.wanted.push((ObjectKind::Snapshot, new.id));
+        if new.is_bare || forgotten.is_forgotten(&new.id) {
+            continue;
+        }
+        let base = match new.snapshot.parents.first() {
+            Some(parent) if trees.contains_key(parent) => trees.get(parent).copied(),
+            Some(parent) if held.contains(store, parent)? && !forgotten.is_forgotten(parent) => {
+                whole_tree(store, parent)?
+            }
+            _ => fallback,
+        };
+        let tree = new.snapshot.tree;
+        let is_ghosts_only = new.snapshot.is_ghosts_only();
+        difference.tree(tree, base, &mut |kind, id, bytes| {
+            collect.take(kind, id, bytes, is_ghosts_only)
+        })?;
+        if !is_ghosts_only {
+            trees.insert(new.id, tree);
+        }
+    }
+    for &tree in &ask.trees {
+        difference.tree(tree, fallback, &mut |kind, id, bytes| {
+            collect.take(kind, id, bytes, false)
+        })?;
+    }
+    let plan = Plan::new(store, &collect.wanted, progress)?;
+    let lacking = plan.missing.iter().find(|(_, id)| !collect.may_lack.contains(id));
+    if let Some(&(kind, id)) = lacking {
+        let needed_as = kind.name();
+        return Err(Error::Missing { id, needed_as });
+    }
+    Ok(Offer { new, plan })
+}
+
+struct Collect {
+    wanted: Vec<Wanted>,
+    /// Blocks that are described only.
+    may_lack: HashSet<ObjectId>,
+}
+
+impl Collect {
+    fn take(&mut self, kind: ObjectKind, id: ObjectId, bytes: u64, is_ghosts_only: bool) -> Result<()> {
+        if kind == ObjectKind::Block && (is_ghosts_only || bytes == 0) {
+            self.may_lack.insert(id);
+        }
+        self.wanted.push((kind, id));
+        Ok(())
+    }
+}
+
+/// The tree of a snapshot that the other side holds with all its blocks.
+fn whole_tree(store: &Store, id: &ObjectId) -> Result<Option<ObjectId>> {
+    let snapshot = read_snapshot(store, id)?;
+    let is_here = store.contains(&snapshot.tree)?;
+    Ok((is_here && !snapshot.is_ghosts_only()).then_some(snapshot.tree))
+}
+
+/// A tree that the other side holds, for snapshots whose parents it does not.
+fn fallback(store: &Store, haves: &[ObjectId], forgotten: &Reachable) -> Result<Option<ObjectId>> {
+    for id in haves.iter().filter(|id| !forgotten.is_forgotten(id)) {
+        if let Some(tree) = whole_tree(store, id)? {
+            return Ok(Some(tree));
+        }
+    }
+    Ok(None)
+}
+
+/// Single objects, with all below them if `closure`; those that are not here are left out.
+pub fn prepare_objects(
+    store: &Store,
+    ids: &[ObjectId],
+    closure: bool,
+    without_blocks: bool,
+    progress: &Progress,
+) -> Result<Plan> {
+    let mut wanted: Vec<Wanted> = Vec::new();
+    let mut difference = Difference::new(store, !without_blocks, progress);
+    for &id in ids {
+        let kind = store.kind_of(&id)?.unwrap_or(ObjectKind::Block);
+        let mut take = |kind, id, _| {
+            wanted.push((kind, id));
+            Ok(())
+        };
+        match kind {
+            ObjectKind::Tree if closure => difference.tree(id, None, &mut take)?,
+            ObjectKind::Snapshot if closure => {
+                difference.object(kind, id, 0, &mut take)?;
+                difference.tree(read_snapshot(store, &id)?.tree, None, &mut take)?;
+            }
+            ObjectKind::Indirect if closure => {
+                let bytes = store.object(kind, &id)?;
+                let list = crate::object::Indirect::decode_any(&bytes)?;
+                difference.object(kind, id, 0, &mut take)?;
+                for part in &list.refs {
+                    difference.content(part, &mut take)?;
+                }
+            }
+            kind => {
+                difference.object(kind, id, 0, &mut take)?;
+            }
+        }
+    }
+    Plan::new(store, &wanted, progress)
+}

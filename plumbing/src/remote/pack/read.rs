@@ -1,0 +1,258 @@
+//! Reading a pack from a stream of somebody who is not trusted.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::PackCount;
+use crate::error::{Error, Result};
+use crate::object::HashAlgo;
+use crate::remote::wire::channel::from_stream;
+use crate::store::Frame;
+use crate::store::data::delta::NoBases;
+use crate::store::data::format::{
+    COMMIT_BYTES, Codec, Commit, Container, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind,
+    ROW_BYTES, Row, TRAILER_BYTES, frame_digest, trailer,
+};
+use crate::store::data::read::Head;
+use crate::store::data::write::Sealed;
+
+/// What a pack may be.
+#[derive(Clone, Copy, Debug)]
+pub struct PackLimits {
+    /// Objects in all.
+    pub objects: u64,
+    /// Bytes of the pack.
+    pub bytes: u64,
+}
+
+impl Default for PackLimits {
+    fn default() -> Self {
+        Self {
+            objects: 1 << 32,
+            bytes: 1 << 46,
+        }
+    }
+}
+
+/// A frame that arrived, checked.
+#[derive(Debug)]
+pub struct Arrived<'r> {
+    /// What it is for.
+    pub kind: FrameKind,
+    /// It, as it was stored.
+    pub sealed: &'r Sealed,
+    /// Its objects.
+    pub rows: &'r [Row],
+    /// Its objects with their bytes; their hashes were compared. Of frames without objects, their payload.
+    pub frame: &'r Frame,
+}
+
+/// Reads the bytes of a bundle from a stream.
+pub struct PackReader<R: Read> {
+    input: R,
+    path: PathBuf,
+    limits: PackLimits,
+    salt: u64,
+    /// The hash that the other side makes its ids with.
+    pub algo: HashAlgo,
+    offset: u64,
+    frames: u64,
+    headers: blake3::Hasher,
+    sealed: Sealed,
+    frame: Frame,
+    count: PackCount,
+}
+
+impl<R: Read> std::fmt::Debug for PackReader<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PackReader({} bytes)", self.offset)
+    }
+}
+
+impl<R: Read> PackReader<R> {
+    /// Reads the header. `name` is what errors call the stream.
+    pub fn begin(mut input: R, name: &Path, limits: PackLimits) -> Result<Self> {
+        let mut bytes = [0; FILE_HEADER_BYTES as usize];
+        fill(&mut input, &mut bytes, name, 0)?;
+        let header = FileHeader::decode_bundle(name, &bytes)?;
+        let Container::Bundle(algo) = header.container else {
+            return Err(Error::damaged(name, 0, "a pack", "a data file"));
+        };
+        Ok(Self {
+            input,
+            path: name.to_owned(),
+            limits,
+            salt: header.salt,
+            algo,
+            offset: FILE_HEADER_BYTES,
+            frames: 0,
+            headers: blake3::Hasher::new(),
+            sealed: Sealed::plain(Vec::new()),
+            frame: Frame::default(),
+            count: PackCount::default(),
+        })
+    }
+
+    /// Bytes that were read.
+    pub fn bytes(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next frame; none when the commit record was read and closes over all of them.
+    pub fn next_frame(&mut self) -> Result<Option<Arrived<'_>>> {
+        let head = self.head()?;
+        if head.header.kind == FrameKind::Commit {
+            self.check_commit(&head)?;
+            return Ok(None);
+        }
+        self.headers.update(&head.encoded);
+        self.frames += 1;
+        self.count.frames += 1;
+        self.count.objects += head.rows.len() as u64;
+        self.count.raw_bytes += u64::from(head.header.raw_bytes);
+        if self.count.objects > self.limits.objects || self.offset > self.limits.bytes {
+            let expected = format!(
+                "at most {} objects and {} bytes",
+                self.limits.objects, self.limits.bytes
+            );
+            return Err(Error::damaged(&self.path, self.offset, expected, "more"));
+        }
+        let kind = head.header.kind;
+        self.frame
+            .decompress_from(&self.path, head, &self.sealed.stored, &NoBases)?;
+        if !self.frame.all_match() {
+            let expected = "objects with the hashes in the table of their frame";
+            return Err(Error::damaged(&self.path, self.offset, expected, "another hash"));
+        }
+        Ok(Some(Arrived {
+            kind,
+            sealed: &self.sealed,
+            rows: self.frame.rows(),
+            frame: &self.frame,
+        }))
+    }
+
+    /// What was read, when the end was reached.
+    pub fn count(&self) -> PackCount {
+        PackCount {
+            bytes: self.offset,
+            ..self.count
+        }
+    }
+
+    /// Gives the stream back.
+    pub fn into_inner(self) -> R {
+        self.input
+    }
+
+    /// Reads a whole frame into the buffers; its header, table, digest and end are checked.
+    fn head(&mut self) -> Result<Head> {
+        let mut encoded = [0; FRAME_HEADER_BYTES];
+        fill(&mut self.input, &mut encoded, &self.path, self.offset)?;
+        let header = FrameHeader::decode(&encoded, self.salt).map_err(|found| self.damaged("a frame", found))?;
+        if !header.kind.is_in(Container::Bundle(self.algo)) {
+            return Err(self.damaged("a frame of a pack", header.kind as u8));
+        }
+        if header.codec == Codec::Delta {
+            return Err(self.damaged("a frame that stands for itself", "one that leans on others"));
+        }
+        self.sealed.table.resize(header.table_bytes(), 0);
+        let mut table = std::mem::take(&mut self.sealed.table);
+        fill(&mut self.input, &mut table, &self.path, self.offset)?;
+        let (check, found) = FrameHeader::checks(&encoded, &table, self.salt, self.offset);
+        if check != found {
+            return Err(self.damaged(format_args!("header check {check:016x}"), format_args!("{found:016x}")));
+        }
+        let rows: Option<Vec<Row>> = table.chunks_exact(ROW_BYTES).map(Row::decode).collect();
+        self.sealed.table = table;
+        let rows = rows.ok_or_else(|| self.damaged("rows of a frame's table", "other bytes"))?;
+        self.check_lengths(&header, &rows)?;
+        self.payload(&header)?;
+        let head = Head {
+            offset: self.offset,
+            header,
+            encoded,
+            rows,
+            parts: Vec::new(),
+            bases: Vec::new(),
+        };
+        self.offset = head.end();
+        Ok(head)
+    }
+
+    fn check_lengths(&self, header: &FrameHeader, rows: &[Row]) -> Result<()> {
+        let sum: u64 = rows.iter().map(|row| u64::from(row.bytes)).sum();
+        let expected = match header.kind {
+            FrameKind::Objects => sum,
+            FrameKind::Commit => COMMIT_BYTES as u64,
+            FrameKind::Roots | FrameKind::Descriptors => u64::from(header.raw_bytes),
+        };
+        if u64::from(header.raw_bytes) != expected || (header.kind != FrameKind::Objects && !rows.is_empty()) {
+            return Err(self.damaged(format_args!("a payload of {expected} bytes"), header.raw_bytes));
+        }
+        if header.codec == Codec::Raw && header.raw_bytes != header.stored_bytes {
+            return Err(self.damaged(format_args!("{} raw bytes", header.raw_bytes), header.stored_bytes));
+        }
+        Ok(())
+    }
+
+    /// Reads payload and end of a frame. Memory grows as bytes come, not as they are announced.
+    fn payload(&mut self, header: &FrameHeader) -> Result<()> {
+        self.sealed.stored.clear();
+        let wanted = u64::from(header.stored_bytes);
+        let found = (&mut self.input)
+            .take(wanted)
+            .read_to_end(&mut self.sealed.stored)
+            .map_err(from_stream)?;
+        if found as u64 != wanted {
+            return Err(self.damaged(
+                format_args!("a payload of {wanted} bytes"),
+                format_args!("{found} bytes"),
+            ));
+        }
+        let end = header.frame_bytes() as usize - FRAME_HEADER_BYTES - header.table_bytes() - found;
+        let mut tail = [0; 16 + TRAILER_BYTES];
+        fill(&mut self.input, &mut tail[..end], &self.path, self.offset)?;
+        let (zeros, last) = tail[..end].split_at(end - TRAILER_BYTES);
+        if zeros.iter().any(|&byte| byte != 0) || last != trailer(header.frame_bytes(), self.salt) {
+            return Err(self.damaged("zeros and the length of the frame", "other bytes"));
+        }
+        if frame_digest(&self.sealed.table, &self.sealed.stored) != header.digest {
+            return Err(self.damaged("a payload with the digest in its header", "other bytes"));
+        }
+        self.sealed.codec = header.codec;
+        self.sealed.raw_bytes = header.raw_bytes;
+        self.sealed.objects = header.objects;
+        self.sealed.digest = header.digest;
+        Ok(())
+    }
+
+    fn check_commit(&self, head: &Head) -> Result<()> {
+        let expected = Commit {
+            first: FILE_HEADER_BYTES,
+            frames: self.frames,
+            objects: self.count.objects,
+            digest: *self.headers.finalize().as_bytes(),
+        };
+        if head.header.codec != Codec::Raw || Commit::decode(&self.sealed.stored) != Some(expected) {
+            return Err(self.damaged("a commit record over all frames", "another"));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, expected: impl ToString, found: impl ToString) -> Error {
+        Error::damaged(&self.path, self.offset, expected, found)
+    }
+}
+
+fn fill(input: &mut impl Read, buffer: &mut [u8], path: &Path, offset: u64) -> Result<()> {
+    let wanted = buffer.len();
+    match input.read_exact(buffer) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            let found = "the end of the stream";
+            Err(Error::damaged(path, offset, format_args!("{wanted} more bytes"), found))
+        }
+        Err(error) => Err(from_stream(error)),
+    }
+}

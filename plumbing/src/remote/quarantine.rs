@@ -1,0 +1,326 @@
+//! What a transfer brought, until it is known to be whole.
+//!
+//! `.ghost/quarantine/KEY/` is a store of its own, with the data files and index segments of any store. KEY is the id of
+//! the repository at the other end, so that the next try, whatever it is about by then, finds what the last one left.
+//!
+//! 1. [`Quarantine::open`] locks it, which the kernel undoes when the process ends, and takes over whole frames.
+//! 2. [`Quarantine::receive`] appends what arrives, frame by frame, hashed and compared; every 64 MiB are durable.
+//! 3. The caller checks that it is connected ([`super::check`]).
+//! 4. [`Quarantine::adopt`] moves its data files into the store of the repository, and then their segments; or copies
+//!    the frames, where they are few, so that small pushes do not fill the folder with small files.
+//! 5. The caller changes refs.
+//!
+//! Invariants: no reader of the repository looks here; nothing is adopted that was not hashed; a crash at any point
+//! leaves objects that no ref names, here or in the store, and nothing else.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::pack::PackCount;
+use super::pack::read::{PackLimits, PackReader};
+use super::wire::Tally;
+use crate::bundle::Root;
+use crate::disk::{Disk, DiskFile, LockKind, OpenMode};
+use crate::error::{Error, Result};
+use crate::object::{ObjectId, ObjectKind, ObjectSource};
+use crate::progress::Progress;
+use crate::repository::Repository;
+use crate::store::data::delta::NoBases;
+use crate::store::data::format::{FILE_HEADER_BYTES, FrameKind};
+use crate::store::data::read::{DataFile, Head, hex};
+use crate::store::{Frame, Location, Store, Writer};
+
+/// The folder of all quarantines in a repository's.
+pub const FOLDER: &str = "quarantine";
+/// Most quarantines of one repository.
+const QUARANTINES_MAX: usize = 4096;
+/// A quarantine of so many bytes or more is moved, a smaller one is copied.
+const MOVE_BYTES: u64 = 32 << 20;
+
+/// A quarantine that this process works on.
+#[derive(Debug)]
+pub struct Quarantine {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    store: Store,
+    _lock: Arc<dyn DiskFile>,
+}
+
+/// What was received.
+#[derive(Clone, Debug, Default)]
+pub struct Received {
+    /// What came in the pack.
+    pub count: PackCount,
+    /// What the pack says that it holds.
+    pub roots: Vec<Root>,
+}
+
+impl Quarantine {
+    /// Opens the quarantine `key` of a repository; none where another process works on it.
+    pub fn open(repository: &Repository, key: &[u8; 16]) -> Result<Option<Self>> {
+        let disk = repository.disk.clone();
+        let all = repository.ghost_dir.join(FOLDER);
+        let folder = all.join(hex(key));
+        check_room(&*disk, &all, &folder)?;
+        for path in [
+            &all,
+            &folder,
+            &folder.join("data"),
+            &folder.join("index"),
+            &folder.join("locks"),
+        ] {
+            make_folder(&*disk, path)?;
+        }
+        let path = folder.join("lock");
+        let lock = disk.open(&path, OpenMode::Create).map_err(Error::io("open", &path))?;
+        if !lock.try_lock(LockKind::Exclusive).map_err(Error::io("lock", &path))? {
+            return Ok(None);
+        }
+        let store = Store::open(
+            disk.clone(),
+            &folder,
+            repository.format.uuid,
+            repository.format.hash,
+            repository.store.options().clone(),
+        )?;
+        store.writer()?.take_over()?;
+        Ok(Some(Self {
+            disk,
+            folder,
+            store,
+            _lock: lock,
+        }))
+    }
+
+    /// Whether an earlier transfer left something under this key.
+    pub fn is_there(repository: &Repository, key: &[u8; 16]) -> Result<bool> {
+        let folder = repository.ghost_dir.join(FOLDER).join(hex(key)).join("data");
+        match repository.disk.list(&folder) {
+            Ok(names) => Ok(!names.is_empty()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io("list", &folder)(error)),
+        }
+    }
+
+    /// What is in it.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Digests of its frames: what need not be sent again.
+    pub fn digests(&self) -> Result<Vec<[u8; 32]>> {
+        let mut digests = Vec::new();
+        self.each_frame(&mut |_, head| {
+            digests.push(head.header.digest);
+            Ok(())
+        })?;
+        Ok(digests)
+    }
+
+    fn each_frame(&self, visit: &mut Visit<'_>) -> Result<()> {
+        for (file, committed) in self.store.data_files() {
+            let mut offset = FILE_HEADER_BYTES;
+            while offset < committed {
+                let Some(head) = file.head(offset)? else { break };
+                offset = head.end();
+                if head.header.kind == FrameKind::Objects {
+                    visit(&file, &head)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in a pack. Whatever ends it early, what came is kept for the next try.
+    pub fn receive<R: Read>(
+        &self,
+        input: R,
+        name: &Path,
+        limits: PackLimits,
+        progress: &Progress,
+        tell: &mut dyn FnMut(&Tally) -> Result<()>,
+    ) -> Result<Received> {
+        let writer = self.store.writer()?;
+        let received = take_in(&writer, input, name, limits, progress, tell);
+        // The error that ended the transfer is the one to tell.
+        let committed = writer.commit();
+        let received = received?;
+        committed?;
+        Ok(received)
+    }
+
+    /// Makes all of it part of the repository's store: durable when this returns. Refs may name it then.
+    pub fn adopt(self, repository: &Repository) -> Result<()> {
+        let bytes: u64 = self.store.data_files().iter().map(|(_, committed)| *committed).sum();
+        if bytes < MOVE_BYTES {
+            self.copy_into(&repository.store)?;
+            return self.clear();
+        }
+        let Self {
+            disk, folder, store, ..
+        } = &self;
+        let (from, to) = (folder.join("data"), repository.ghost_dir.join("data"));
+        for (file, _) in store.data_files() {
+            let Some(name) = file.path.file_name() else { continue };
+            let target = to.join(name);
+            disk.rename_new(&file.path, &target)
+                .map_err(Error::io("adopt as", &target))?;
+        }
+        disk.sync_dir(&to).map_err(Error::io("sync", &to))?;
+        // From here on segments speak of files that are there. They are a cache: a loss costs a scan.
+        let (index, target) = (folder.join("index"), repository.ghost_dir.join("index"));
+        for name in disk.list(&index).map_err(Error::io("list", &index))? {
+            let _ = disk.rename_new(&index.join(&name), &target.join(&name));
+        }
+        for path in [&from, &index, &target] {
+            disk.sync_dir(path).map_err(Error::io("sync", path))?;
+        }
+        repository.store.refresh()
+    }
+
+    /// Forgets what is in it.
+    pub fn discard(self) -> Result<()> {
+        self.clear()
+    }
+
+    fn clear(self) -> Result<()> {
+        for folder in [self.folder.join("index"), self.folder.join("data")] {
+            for name in self.disk.list(&folder).map_err(Error::io("list", &folder))? {
+                let path = folder.join(name);
+                self.disk.remove(&path).map_err(Error::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_into(&self, to: &Store) -> Result<()> {
+        let writer = to.writer()?;
+        let mut packer = writer.packer();
+        let mut frame = Frame::default();
+        self.each_frame(&mut |file, head| {
+            if writer.copy_frame(file, head)? {
+                return Ok(());
+            }
+            frame.read_payload(file, head.clone(), &NoBases)?;
+            for (slot, row) in (0..).zip(&head.rows) {
+                packer.put_hashed(row.kind, row.id, frame.verified(slot, &row.id)?)?;
+            }
+            Ok(())
+        })?;
+        packer.flush()?;
+        drop(packer);
+        writer.commit()
+    }
+}
+
+type Visit<'v> = dyn FnMut(&DataFile, &Head) -> Result<()> + 'v;
+
+fn take_in<R: Read>(
+    writer: &Writer<'_>,
+    input: R,
+    name: &Path,
+    limits: PackLimits,
+    progress: &Progress,
+    tell: &mut dyn FnMut(&Tally) -> Result<()>,
+) -> Result<Received> {
+    let mut packer = writer.packer();
+    let mut roots = Vec::new();
+    let mut tally = Tally::default();
+    let mut reader = PackReader::begin(input, name, limits)?;
+    loop {
+        let before = reader.bytes();
+        let Some(arrived) = reader.next_frame()? else { break };
+        progress.check()?;
+        match arrived.kind {
+            FrameKind::Roots => roots = crate::bundle::format::decode(arrived.frame.payload())?,
+            FrameKind::Objects => {
+                if !writer.append_sealed(arrived.sealed, arrived.rows)? {
+                    for (slot, row) in (0..).zip(arrived.rows) {
+                        let bytes = arrived.frame.object(slot).map_or(&[][..], |(_, _, bytes)| bytes);
+                        packer.put_hashed(row.kind, row.id, bytes)?;
+                    }
+                }
+                tally.objects += arrived.rows.len() as u64;
+            }
+            FrameKind::Descriptors | FrameKind::Commit => {}
+        }
+        let bytes = reader.bytes() - before;
+        tally.bytes += bytes;
+        progress.add(0, bytes);
+        tell(&tally)?;
+    }
+    packer.flush()?;
+    let count = reader.count();
+    Ok(Received { count, roots })
+}
+
+/// The objects of a repository together with those in quarantine.
+#[derive(Debug)]
+pub struct Both<'a> {
+    /// The repository's.
+    pub main: &'a Store,
+    /// What arrived.
+    pub arrived: &'a Store,
+}
+
+impl Both<'_> {
+    /// Whether an object is in either. Before one is called missing, what other processes added is looked at.
+    pub fn has(&self, id: &ObjectId) -> Result<bool> {
+        Ok(self.place(id)?.is_some())
+    }
+
+    fn place(&self, id: &ObjectId) -> Result<Option<(&Store, Location)>> {
+        if let Some(found) = self.look(id)? {
+            return Ok(Some(found));
+        }
+        self.main.refresh()?;
+        self.look(id)
+    }
+
+    fn look(&self, id: &ObjectId) -> Result<Option<(&Store, Location)>> {
+        for store in [self.arrived, self.main] {
+            if let Some(at) = store.locate(id)? {
+                return Ok(Some((store, at)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl ObjectSource for Both<'_> {
+    fn object(&self, kind: ObjectKind, id: &ObjectId) -> Result<Vec<u8>> {
+        match self.place(id)? {
+            Some((store, at)) => {
+                let mut bytes = Vec::new();
+                store.near().read(at, id, &mut bytes)?;
+                Ok(bytes)
+            }
+            None => Err(Error::Missing {
+                id: *id,
+                needed_as: kind.name(),
+            }),
+        }
+    }
+}
+
+/// Peers choose their keys: they must not fill a folder with them.
+fn check_room(disk: &dyn Disk, all: &Path, folder: &Path) -> Result<()> {
+    let names = match disk.list(all) {
+        Ok(names) => names,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("list", all)(error)),
+    };
+    if names.len() < QUARANTINES_MAX || names.iter().any(|name| Some(name.as_os_str()) == folder.file_name()) {
+        return Ok(());
+    }
+    let problem = format!("expected at most {QUARANTINES_MAX}; remove those of transfers that nobody will finish");
+    Err(Error::invalid("number of quarantines", names.len(), problem))
+}
+
+fn make_folder(disk: &dyn Disk, path: &Path) -> Result<()> {
+    match disk.create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(Error::io("create", path)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,62 @@
+//! Answering who asks for snapshots or objects.
+
+use hashbrown::HashSet;
+
+use super::Session;
+use crate::error::Error;
+use crate::error::Result;
+use crate::remote::check::Reachable;
+use crate::remote::message::{FetchRequest, GetRequest, MESSAGE_MAX};
+use crate::remote::offer::{Ask, prepare, prepare_objects};
+use crate::remote::pack::{PackWriter, Plan};
+use crate::remote::wire::Channel;
+
+impl Session<'_> {
+    /// New snapshots with all that they need, as one pack.
+    pub(super) fn fetch(&self, channel: &Channel) -> Result<Vec<u8>> {
+        let request = FetchRequest::decode(&channel.receive_all(MESSAGE_MAX)?)?;
+        let store = &self.repository().store;
+        let mut ask = Ask {
+            depth: request.depth,
+            without_blocks: request.without_blocks,
+            haves: request.haves,
+            ..Ask::default()
+        };
+        for id in request.wants {
+            ask.add(store, id)?;
+        }
+        let forgotten = Reachable::of_refs(&self.repository().refs)?;
+        let offer = prepare(store, &ask, &forgotten, self.progress)?;
+        self.send(channel, &offer.plan, &request.held.into_iter().collect())
+    }
+
+    /// Objects by their ids, as one pack.
+    pub(super) fn get(&self, channel: &Channel) -> Result<Vec<u8>> {
+        let request = GetRequest::decode(&channel.receive_all(MESSAGE_MAX)?)?;
+        let store = &self.repository().store;
+        let plan = prepare_objects(
+            store,
+            &request.ids,
+            request.closure,
+            request.without_blocks,
+            self.progress,
+        )?;
+        self.send(channel, &plan, &HashSet::new())
+    }
+
+    fn send(&self, channel: &Channel, plan: &Plan, held: &HashSet<[u8; 32]>) -> Result<Vec<u8>> {
+        let repository = self.repository();
+        channel.tell(&plan.total)?;
+        let mut random = [0; 24];
+        repository
+            .disk
+            .random(&mut random)
+            .map_err(Error::io("get random bytes for", "a pack"))?;
+        let writer = PackWriter::begin(channel, repository.format.hash, random)?;
+        plan.send_all(&repository.store, writer, held, self.progress, &mut |tally| {
+            channel.tell(tally)
+        })?;
+        channel.end()?;
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,143 @@
+//! Transfers that break, and answers that are lost.
+
+use super::world::*;
+use crate::error::Error;
+use crate::remote::message::{self, PushHead, PushReply};
+use crate::remote::policy::Policy;
+
+/// Files of several frames: each block is a frame of its own where it is longer than the target.
+fn files() -> Vec<(String, Vec<u8>)> {
+    (0..6).map(|n| (format!("f{n}"), noise(n, 5 << 20))).collect()
+}
+
+fn borrowed(files: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
+    files
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect()
+}
+
+#[test]
+fn a_push_that_breaks_goes_on_where_it_stopped() {
+    let (local, remote) = (Side::new(1), Side::new(2));
+    let files = files();
+    let tip = local.commit(MAIN, &borrowed(&files));
+    let exports = exports(&remote, Policy::default());
+    let error = with_server_cut(&local, &exports, (18 << 20, u64::MAX), |client| {
+        push(client, &local, &[MAIN])
+    });
+    assert!(matches!(error, Err(Error::Disconnected { .. })), "{error:?}");
+    assert_eq!(remote.get(MAIN), None);
+    let pushed = with_server(&local, &exports, |client| push(client, &local, &[MAIN]).unwrap());
+    assert!(pushed.count.skipped >= 3, "{:?}", pushed.count);
+    assert!(pushed.count.bytes < 16 << 20, "{:?}", pushed.count);
+    assert_eq!(remote.get(MAIN), Some(tip));
+    remote.verify();
+}
+
+#[test]
+fn a_fetch_that_breaks_goes_on_where_it_stopped() {
+    let (local, remote) = (Side::new(1), Side::new(2));
+    let files = files();
+    let tip = remote.commit(MAIN, &borrowed(&files));
+    let exports = exports(&remote, Policy::default());
+    let error = with_server_cut(&local, &exports, (u64::MAX, 18 << 20), |client| {
+        fetch(client, &local).unwrap_err()
+    });
+    assert!(matches!(error, Error::Disconnected { .. }), "{error}");
+    assert!(local.refs().is_empty());
+    let fetched = with_server(&local, &exports, |client| fetch(client, &local).unwrap());
+    assert!(fetched.count.bytes < 16 << 20, "{:?}", fetched.count);
+    assert_eq!(local.get("refs/remotes/origin/main"), Some(tip));
+    local.verify();
+}
+
+#[test]
+fn either_side_may_end_at_any_byte() {
+    let (local, remote) = (Side::new(1), Side::new(2));
+    local.commit(MAIN, &[("a", b"1"), ("d/b", &noise(1, 3000))]);
+    remote.commit("refs/snapshots/theirs", &[("t", b"2"), ("u/v", &noise(2, 3000))]);
+    let exports = exports(&remote, Policy::default());
+    let mut is_done = false;
+    for step in 0..400u64 {
+        let before = (local.refs(), remote.refs());
+        // The further it gets the coarser the steps.
+        let cut = step * 13 + step * step / 20;
+        let pushed = with_server_cut(&local, &exports, (cut, u64::MAX), |client| {
+            push(client, &local, &[MAIN])
+        });
+        if pushed.is_err() {
+            assert!(
+                remote.refs() == before.1 || remote.get(MAIN) == local.get(MAIN),
+                "cut after {cut}"
+            );
+        }
+        let fetched = with_server_cut(&local, &exports, (u64::MAX, cut), |client| {
+            fetch(client, &local).map(drop)
+        });
+        if fetched.is_err() {
+            assert_eq!(local.refs(), before.0, "cut after {cut}");
+        }
+        if pushed.is_ok() && fetched.is_ok() {
+            is_done = true;
+            break;
+        }
+    }
+    assert!(is_done);
+    local.verify();
+    remote.verify();
+}
+
+#[test]
+fn a_push_whose_answer_was_lost_is_known_again() {
+    let (local, remote) = (Side::new(1), Side::new(2));
+    let tip = local.commit(MAIN, &[("a", b"1")]);
+    let exports = exports(&remote, Policy::default());
+    let stale = with_server(&local, &exports, |client| client.list().unwrap());
+    let first = with_server(&local, &exports, |client| {
+        push_to(client, &local, &stale, &[MAIN], false).unwrap()
+    });
+    // The client knows nothing of that: it pushes again by what it saw before.
+    let again = with_server(&local, &exports, |client| {
+        push_to(client, &local, &stale, &[MAIN], false).unwrap()
+    });
+    let (first, again) = (first.reply.unwrap(), again.reply.unwrap());
+    assert!(!first.is_repeated && again.is_repeated && first.sequence == again.sequence);
+    // When the line has moved on it is no repetition, and it does not go back.
+    let next = local.commit(MAIN, &[("a", b"2")]);
+    with_server(&local, &exports, |client| push(client, &local, &[MAIN]).unwrap());
+    local.set(MAIN, Some(tip));
+    let error = with_server(&local, &exports, |client| {
+        push_to(client, &local, &stale, &[MAIN], true).unwrap_err()
+    });
+    assert!(matches!(error, Error::Refused { code: 5, .. }), "{error}");
+    assert_eq!(remote.get(MAIN), Some(next));
+}
+
+#[test]
+fn a_push_is_finished_though_nobody_waits_for_the_answer() {
+    let (local, remote) = (Side::new(1), Side::new(2));
+    let tip = remote.commit(MAIN, &[("a", b"1")]);
+    let exports = exports(&remote, Policy::default());
+    let head = PushHead {
+        push_id: [9; 16],
+        who: who(),
+        message: String::new(),
+        changes: vec![message::PushChange {
+            name: "refs/tags/t".to_owned(),
+            expected: None,
+            new: Some(tip),
+            force: false,
+        }],
+        roots: Vec::new(),
+        has_pack: false,
+    };
+    let reply = with_server(&local, &exports, |client| {
+        let gone = client.connection.open(message::PUSH, b"").unwrap();
+        message::send(&gone, &head.encode()).unwrap();
+        // Its answer is read by somebody else.
+        let reply = gone.finish(&mut |_| ()).unwrap();
+        PushReply::decode(&reply.payload).unwrap()
+    });
+    assert_eq!((reply.is_repeated, remote.get("refs/tags/t")), (false, Some(tip)));
+}

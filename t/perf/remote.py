@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""Compares ghost with others over the real sshd on loopback: time, and bytes on the wire.
+
+usage: remote.py DIR [options]
+
+DIR is where `inputs.py kernel` put linux-old and linux-new. An sshd of its own is started on a free port; between ssh and it
+stands a relay that counts bytes, and with --latency MS holds each of them back so long in each direction. Steps:
+  local    the first snapshot into a repository of this machine (ghost alone: what `first` is compared with)
+  first    the whole of linux-old into an empty repository at the other end
+  nothing  the same again, with nothing new
+  update   the source is turned into linux-new; what is new goes to the other end
+  restore  the newest state from the other end into an empty folder; compared with the source afterwards
+  ssh      `ssh HOST true`: what every other step pays at least
+
+For git and ghost a step is the snapshot or commit here and the push; the push alone is measured, too (first-push,
+update-push), and so is ghost's pack: bytes on the wire over bytes of the new data as stored.
+
+Runs of the tools are interleaved. Writes NAME.json (every measurement, commands, versions, machine) and NAME.txt.
+"""
+import argparse, datetime, json, os, platform, select, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOOLS = ["ghost", "git", "rsync", "borg", "bupstash", "restic"]
+STEPS = ["first", "nothing", "update", "restore"]
+# first: of the local first snapshot; nothing: seconds beside ssh's own start; restore: of the local one; wire: of the
+# new data as stored; latency: of the update push without.
+TARGET = dict(first=1.2, nothing=0.05, restore=1.5, wire=1.03, latency=1.5, round_trips=3)
+
+
+class Relay(threading.Thread):
+    """Hands bytes on between a port and sshd, counts them, and holds them back for `delay` seconds."""
+
+    def __init__(self, target, delay):
+        super().__init__(daemon=True)
+        self.target, self.delay, self.up, self.down = target, delay, 0, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+
+    def run(self):
+        while True:
+            client, _ = self.listener.accept()
+            server = socket.create_connection(self.target)
+            for s in (client, server):
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for a, b, name in ((client, server, "up"), (server, client, "down")):
+                threading.Thread(target=self.pump, args=(a, b, name), daemon=True).start()
+
+    def pump(self, a, b, name):
+        waiting, ended = [], False
+        while waiting or not ended:
+            timeout = max(0, waiting[0][0] - time.monotonic()) if waiting else None
+            ready = [] if ended else select.select([a], [], [], timeout)[0]
+            if ended and waiting:
+                time.sleep(timeout)
+            if ready:
+                try:
+                    data = a.recv(1 << 18)
+                except OSError:
+                    data = b""
+                ended = not data
+                setattr(self, name, getattr(self, name) + len(data))
+                if data:
+                    waiting.append((time.monotonic() + self.delay, data))
+            try:
+                while waiting and waiting[0][0] <= time.monotonic():
+                    b.sendall(waiting.pop(0)[1])
+            except OSError:
+                ended, waiting = True, []
+        try:
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+class Sshd:
+    """An sshd of the current user, with keys of its own."""
+
+    def __init__(self, folder, path):
+        self.folder = folder
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{folder}/{key}"], check=True)
+        shutil.copy(f"{folder}/user.pub", f"{folder}/authorized")
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            self.port = s.getsockname()[1]
+        sftp = next((p for p in ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server") if os.path.exists(p)), "internal-sftp")
+        with open(f"{folder}/config", "w") as f:
+            f.write(f"ListenAddress 127.0.0.1:{self.port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
+                    f"PidFile none\nPasswordAuthentication no\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
+                    f"SetEnv PATH={path} BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes\nSubsystem sftp {sftp}\n")
+        os.makedirs("/run/sshd", exist_ok=True)
+        self.process = subprocess.Popen([shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e", "-f", f"{folder}/config"],
+                                        stderr=open(f"{folder}/log", "w"))
+        while "Server listening" not in open(f"{folder}/log").read():
+            if self.process.poll() is not None:
+                sys.exit("sshd ended: " + open(f"{folder}/log").read())
+            time.sleep(0.02)
+
+
+def arguments():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("dir")
+    ap.add_argument("--ghost", default="ghost", help="the binary to measure")
+    ap.add_argument("--tools", default=",".join(TOOLS))
+    ap.add_argument("--runs", type=int, default=3)
+    ap.add_argument("--latency", type=float, default=0, help="milliseconds that are added in each direction")
+    ap.add_argument("--name", help="of the result files (default: remote and the date)")
+    ap.add_argument("--out", default=os.path.join(HERE, "runs"))
+    ap.add_argument("--work", default="/tmp/ghost-remote-bench", help="an empty folder on the disk to measure")
+    a = ap.parse_args()
+    a.ghost = os.path.abspath(shutil.which(a.ghost) or a.ghost)
+    a.name = a.name or f"remote{f'-{a.latency:g}ms' if a.latency else ''}-{datetime.date.today()}"
+    return a
+
+
+def commands(tool, ghost, w, port):
+    """Each step of a tool as shell commands; a list is timed part by part: what is named, and what is `-` beside it."""
+    src, there, here, out = f"{w}/src", f"{w}/there", f"{w}/here", f"{w}/out"
+    host = f"ssh://127.0.0.1:{port}"
+    if tool == "ghost":
+        snap, push = f"{ghost} -q --repo {here} snapshot {src}", f"{ghost} -q --repo {here} push"
+        return dict(init=f"{ghost} init {here} && {ghost} init {there} && {ghost} --repo {here} remote add origin {host}{there}",
+                    first=[("snapshot", snap), ("push", push)], nothing=[("push", push)], update=[("snapshot", snap), ("push", push)],
+                    restore=[("clone", f"{ghost} -q clone {host}{there} {out}")])
+    if tool == "git":
+        git = f"git --git-dir={here} --work-tree={src}"
+        snap, push = f"{git} add -A . && {git} commit -q -m x", f"{git} push -q origin HEAD:main"
+        return dict(init=f"git init -q --bare {there} && git init -q --bare {here} && git --git-dir={here} config core.bare false && "
+                         f"git --git-dir={here} remote add origin {host}{there}",
+                    first=[("snapshot", f"cd {src} && {snap}"), ("push", push)], nothing=[("push", push)],
+                    update=[("snapshot", f"cd {src} && {snap}"), ("push", push)],
+                    restore=[("clone", f"git clone -q -b main {host}{there} {out}")])
+    if tool == "rsync":
+        rsync = 'rsync -a --delete -e "$SSH"'
+        put = f"{rsync} {src}/ 127.0.0.1:{there}/"
+        return dict(init="true", first=[("push", put)], nothing=[("push", put)], update=[("push", put)],
+                    restore=[("clone", f"{rsync} 127.0.0.1:{there}/ {out}/")])
+    if tool == "borg":
+        put = f"cd {src} && borg create -C zstd,3 ::{{now:%s.%f}} ."
+        return dict(init="borg init -e none", first=[("push", put)], nothing=[("push", put)], update=[("push", put)],
+                    restore=[("clone", f"mkdir -p {out} && cd {out} && borg extract ::$(borg list --last 1 --short)")],
+                    env=dict(BORG_REPO=f"{host}{there}", BORG_RSH="$SSH", BORG_BASE_DIR=f"{w}/borg"))
+    if tool == "bupstash":
+        put = f"bupstash put --no-progress -q name=t {src}"
+        find = "id=$(bupstash list --format=jsonl1 name=t | tail -1 | sed -E 's/.*\"id\":\"([0-9a-f]+)\".*/\\1/')"
+        return dict(init=f"bupstash new-key -o {w}/key && bupstash init", first=[("push", put)], nothing=[("push", put)],
+                    update=[("push", put)], restore=[("clone", f"mkdir -p {out} && bupstash restore -q --into {out} {find}")],
+                    env=dict(BUPSTASH_KEY=f"{w}/key", BUPSTASH_REPOSITORY=f"ssh://127.0.0.1{there}", BUPSTASH_SEND_LOG=f"{w}/log",
+                             BUPSTASH_QUERY_CACHE=f"{w}/query", BUPSTASH_REPOSITORY_COMMAND=f"$SSH 127.0.0.1 bupstash serve {there}"))
+    if tool == "restic":
+        put = f"cd {src} && restic backup -q ."
+        return dict(init="restic init -q", first=[("push", put)], nothing=[("push", put)], update=[("push", put)],
+                    restore=[("clone", f"restic restore -q latest --target {out}")],
+                    env=dict(RESTIC_REPOSITORY=f"sftp:127.0.0.1:{there}", RESTIC_PASSWORD="x", RESTIC_CACHE_DIR=f"{w}/cache",
+                             RESTIC_SFTP="$SSH"))
+
+
+def timed(command, env):
+    begun = time.monotonic()
+    done = subprocess.run(["bash", "-c", command], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    took = time.monotonic() - begun
+    if done.returncode:
+        raise RuntimeError(f"{command}: {done.stderr.strip().splitlines()[-1:] or done.returncode}")
+    return took
+
+
+def one_run(a, tool, sshd, relay, results):
+    w = os.path.join(a.work, tool)
+    shutil.rmtree(w, ignore_errors=True)
+    os.makedirs(w)
+    ssh = (f"ssh -F none -p {relay.port} -i {sshd.folder}/user -o IdentitiesOnly=yes -o UserKnownHostsFile={sshd.folder}/known "
+           "-o StrictHostKeyChecking=no -o LogLevel=ERROR -o BatchMode=yes")
+    env = dict(os.environ, HOME=w, SSH=ssh, GHOST_SSH_COMMAND=ssh, GIT_SSH_COMMAND=ssh, GIT_AUTHOR_NAME="x", GIT_AUTHOR_EMAIL="x@x",
+               GIT_COMMITTER_NAME="x", GIT_COMMITTER_EMAIL="x@x", BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK="yes",
+               PATH=os.path.dirname(a.ghost) + ":" + os.environ["PATH"])
+    steps = commands(tool, a.ghost, w, relay.port)
+    env.update({k: v.replace("$SSH", ssh) for k, v in steps.get("env", {}).items()})
+    if tool == "restic":
+        steps = {k: [(n, c.replace("restic ", "restic -o sftp.command=\"$SSH 127.0.0.1 -s sftp\" ", 1)) for n, c in v] if isinstance(v, list)
+                 else v for k, v in steps.items() if k != "env"}
+        steps["init"] = steps["init"].replace("restic ", "restic -o sftp.command=\"$SSH 127.0.0.1 -s sftp\" ", 1)
+    subprocess.run(["rsync", "-a", f"{a.dir}/linux-old/", f"{w}/src/"], check=True)
+    subprocess.run("find " + w + "/src -type f -exec cat {} + > /dev/null", shell=True, check=True)
+    timed(steps["init"], env)
+    if tool == "ghost":
+        record(results, tool, "ssh", "", timed(f"{ssh} 127.0.0.1 true", env), 0, 0)
+    for step in STEPS:
+        if step == "update":
+            subprocess.run(["rsync", "-a", "--delete", f"{a.dir}/linux-new/", f"{w}/src/"], check=True)
+        os.sync()
+        for part, command in steps[step]:
+            up, down = relay.up, relay.down
+            took = timed(command, env)
+            record(results, tool, step, part, took, relay.up - up, relay.down - down)
+            if tool == "ghost" and part == "snapshot" and step == "first":
+                record(results, tool, "local", "", took, 0, 0)
+        if tool == "ghost":
+            stored = sum(os.path.getsize(os.path.join(f"{w}/here/.ghost/data", n)) for n in os.listdir(f"{w}/here/.ghost/data"))
+            results.setdefault("stored", {}).setdefault(step, []).append(stored)
+    out = f"{w}/out"
+    diff = subprocess.run(["diff", "-rq", "--no-dereference", "-x", ".git", "-x", ".ghost", f"{w}/src", out], capture_output=True, text=True)
+    if diff.stdout:
+        raise RuntimeError(f"what {tool} restored differs: {diff.stdout.splitlines()[0]}")
+    shutil.rmtree(w, ignore_errors=True)
+
+
+def record(results, tool, step, part, seconds, up, down):
+    results["measurements"].append(dict(tool=tool, step=step, part=part, seconds=round(seconds, 4), up=up, down=down))
+
+
+def table(a, results):
+    def median(tool, step, part=None, key="seconds"):
+        runs = [m for m in results["measurements"] if m["tool"] == tool and m["step"] == step and part in (None, m["part"])]
+        if not runs:
+            return None
+        per = len(runs) // max(1, sum(1 for m in runs if m["part"] == runs[0]["part"]))
+        sums = [sum(m[key] for m in runs[i:i + per]) for i in range(0, len(runs), per)]
+        return statistics.median(sums)
+
+    lines = [f"remote, {a.latency:g} ms added in each direction, {a.runs} runs, medians", ""]
+    columns = [("first", None), ("first", "push"), ("nothing", None), ("update", None), ("update", "push"), ("restore", None)]
+    lines.append(f"{'':10}" + "".join(f"{s + ('-' + p if p else ''):>14}" for s, p in columns) + f"{'MiB up first':>14}{'update':>10}")
+    for tool in results["tools"]:
+        cells = [median(tool, s, p) for s, p in columns]
+        mib = [median(tool, s, "push", "up") for s in ("first", "update")]
+        lines.append(f"{tool:10}" + "".join(f"{c:14.2f}" if c is not None else f"{'-':>14}" for c in cells)
+                     + "".join(f"{m / 2**20:{n}.1f}" if m is not None else f"{'-':>{n}}" for m, n in zip(mib, (14, 10))))
+    ssh, local = median("ghost", "ssh"), median("ghost", "local")
+    if ssh and local:
+        stored = {s: statistics.median(v) for s, v in results["stored"].items()}
+        new = stored["update"] - stored["nothing"]
+        lines += ["", f"ssh alone {ssh:.3f} s; local first snapshot {local:.2f} s",
+                  f"first push / local first snapshot   {median('ghost', 'first', 'push') / local:.2f} (target {TARGET['first']})",
+                  f"push of nothing beside ssh          {median('ghost', 'nothing') - ssh:.3f} s (target {TARGET['nothing']})",
+                  f"wire / stored, first                {median('ghost', 'first', 'push', 'up') / stored['first']:.3f} (target {TARGET['wire']})",
+                  f"wire / stored, update               {median('ghost', 'update', 'push', 'up') / max(1, new):.3f} (target {TARGET['wire']})"]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    a = arguments()
+    os.makedirs(a.work, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="ghost-sshd-")
+    sshd = Sshd(folder, os.path.dirname(a.ghost) + ":" + os.environ["PATH"])
+    relay = Relay(("127.0.0.1", sshd.port), a.latency / 1000)
+    relay.start()
+    have = [t for t in a.tools.split(",") if t == "ghost" or shutil.which(t)]
+    results = dict(tools=have, missing=[t for t in a.tools.split(",") if t not in have], latency_ms=a.latency, measurements=[],
+                   machine=platform.platform(), cpus=os.cpu_count(), date=datetime.datetime.now().isoformat(timespec="seconds"),
+                   command=sys.argv, versions={})
+    try:
+        for run in range(a.runs):
+            for tool in have[run % len(have):] + have[:run % len(have)]:
+                try:
+                    one_run(a, tool, sshd, relay, results)
+                except (RuntimeError, OSError) as error:
+                    print(f"{tool}: {error}", file=sys.stderr)
+                    results.setdefault("failed", []).append([tool, run, str(error)])
+            with open(os.path.join(a.out, a.name + ".json"), "w") as f:
+                json.dump(results, f, indent=1)
+            with open(os.path.join(a.out, a.name + ".txt"), "w") as f:
+                f.write(table(a, results))
+        print(table(a, results))
+    finally:
+        sshd.process.send_signal(signal.SIGTERM)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
