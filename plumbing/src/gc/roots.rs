@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashSet;
+
 use super::mark::{Needs, Root};
 use crate::error::Result;
-use crate::object::{ObjectId, ObjectKind};
+use crate::object::{ContentRef, ObjectId, ObjectKind};
+use crate::refs::revision::read_snapshot;
 use crate::refs::{RefStore, Sequence};
 use crate::retention::{Ancestry, LiveSnapshot, Logged};
 use crate::store::Store;
+use crate::verify::recorded::{DAMAGED, LOST};
 
 /// Says what refs keep; asked again, it reads only what is new.
 #[derive(Debug, Default)]
@@ -24,9 +28,18 @@ impl Roots {
         let live = self.ancestry.live_roots(&values, &self.logged, store)?;
         let mut roots = Vec::new();
         let mut keep = |needs, kind, id| roots.push(Root { needs, kind, id });
+        let recorded: HashSet<&str> = values
+            .iter()
+            .filter_map(|(name, _)| name.strip_prefix(DAMAGED))
+            .collect();
         for snapshot in live.snapshots {
+            // What is recorded as lost is missed no more; what is left of it stays.
+            let needs = match recorded.contains(snapshot.id.hex().as_str()) {
+                true => Needs::Nothing,
+                false => contents_of(&snapshot),
+            };
             keep(Needs::All, ObjectKind::Snapshot, snapshot.id);
-            keep(contents_of(&snapshot), ObjectKind::Tree, snapshot.tree);
+            keep(needs, ObjectKind::Tree, snapshot.tree);
         }
         // So that those behind it are found.
         live.forgotten
@@ -39,11 +52,25 @@ impl Roots {
             keep(Needs::Nothing, ObjectKind::Snapshot, snapshot.id);
             keep(Needs::Nothing, ObjectKind::Tree, snapshot.tree);
         }
+        for (_, id) in values.iter().filter(|(name, _)| name.starts_with(DAMAGED)) {
+            if let Some((kind, id)) = list_of_losses(store, id)? {
+                keep(Needs::All, kind, id);
+            }
+        }
         live.logged_trees
             .into_iter()
             .for_each(|id| keep(Needs::Nothing, ObjectKind::Tree, id));
         Ok(roots)
     }
+}
+
+/// The list of what is lost, which a replacement names beside its tree.
+fn list_of_losses(store: &Store, replacement: &ObjectId) -> Result<Option<(ObjectKind, ObjectId)>> {
+    let snapshot = read_snapshot(store, replacement)?;
+    let list = snapshot.extra.iter().find(|(key, _)| key == LOST);
+    let text = list.and_then(|(_, value)| std::str::from_utf8(value).ok());
+    let content: Option<ContentRef> = text.and_then(|text| text.parse().ok());
+    Ok(content.and_then(|content| content.object()))
 }
 
 fn contents_of(snapshot: &LiveSnapshot) -> Needs {

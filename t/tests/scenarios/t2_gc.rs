@@ -9,7 +9,7 @@ fn two_lines() -> World {
     let world = World::with_repository();
     trees::small(&world.path("stays"));
     for n in 0..4_u64 {
-        world.write(format!("goes/f{n}"), noise(n + 1, 700_000));
+        world.write(format!("goes/f{n}"), noise(n + 10, 700_000));
     }
     world.write("stays/own", noise(77, 300_000));
     world.ghost(["snapshot", "stays", "--ref", "main"]).ok();
@@ -93,7 +93,7 @@ fn snapshots_restores_and_gc_at_once() {
     let mut children = Vec::new();
     for round in 0..4_u64 {
         world.write(format!("w{round}/f"), noise(round + 50, 400_000));
-        world.write(format!("w{round}/same"), noise(3, 700_000));
+        world.write(format!("w{round}/same"), noise(12, 700_000));
         let (tree, line) = (format!("w{round}"), format!("l{round}"));
         if round == 1 {
             world.ghost(["update-ref", "-d", "refs/snapshots/goes"]).ok();
@@ -176,4 +176,29 @@ fn settings_are_checked() {
         .ghost(["verify", "--data"])
         .ok()
         .says(&["No damage in 2 snapshots"]);
+}
+
+#[test]
+fn a_full_disk_can_be_pruned() {
+    need_root!();
+    let world = World::new();
+    world.write("keep/f", noise(1, 3_000_000));
+    world.write("drop/f", noise(2, 5_000_000));
+    let script = "mkdir small; mount -t tmpfs -o size=12m none small || exit 77
+        trap 'umount small' EXIT
+        ghost init small/r >&2; export GHOST_DIR=$PWD/small/r
+        ghost snapshot keep --ref keep >&2
+        ghost -c data.file-max=1MiB snapshot drop --ref drop >&2
+        ghost update-ref -d refs/snapshots/drop
+        dd if=/dev/zero of=small/fill bs=4096 >&2
+        ghost gc >&2; echo gc $?
+        test $(stat -f -c %a small) -gt 1000; echo room $?
+        ghost verify --data >&2; echo verified $?
+        test -e small/r/.ghost/reserve; echo reserve $?";
+    let done = world.shell(&format!("unshare -m bash -u <<'END'\n{script}\nEND")).run();
+    if done.code == Some(77) || done.stderr().contains("unshare:") {
+        return crate::harness::skip(module_path!(), "mounts");
+    }
+    assert_eq!(done.out(), "gc 0\nroom 0\nverified 0\nreserve 0\n", "{done}");
+    done.says(&["Freed 4.77 MiB in 3 data files"]);
 }

@@ -281,3 +281,52 @@ fn what_killed_processes_left_goes_when_gc_is_alone() {
         3
     );
 }
+
+#[test]
+fn what_is_recorded_as_lost_is_not_missed_and_its_record_stays() {
+    use crate::verify::recorded::{DAMAGED, LOST, list_value};
+    let disk: Arc<dyn Disk> = Arc::new(new_disk());
+    let known = two_lines(&disk);
+    let repository = open(&disk).unwrap();
+    let tip = repository.refs.get(MAIN).unwrap().unwrap();
+    let writer = repository.store.writer().unwrap();
+    let mut packer = writer.packer();
+    let gone = ObjectId::hash(repository.store.algo(), b"lost");
+    let node = Node::File {
+        content: ContentRef::Block { id: gone, bytes: 4 },
+        fullhash: None,
+    };
+    let mut builder = TreeBuilder::new();
+    let mut put = |kind, bytes: Vec<u8>| packer.put(kind, &bytes).map(|(id, _)| id);
+    builder.push(&entry("f", node), &mut put).unwrap();
+    let mut snapshot = Snapshot::decode(&repository.store.object(ObjectKind::Snapshot, &tip).unwrap()).unwrap();
+    (snapshot.tree, snapshot.parents) = (builder.finish(&mut put).unwrap(), Vec::new());
+    let (hurt, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode()).unwrap();
+    let (list, _) = packer.put(ObjectKind::Block, b"what is lost").unwrap();
+    snapshot.tree = put_tree(&mut packer, &Files::new(), None).unwrap();
+    snapshot.extra = vec![(LOST.to_owned(), list_value(&ContentRef::Block { id: list, bytes: 12 }))];
+    let (replacement, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode()).unwrap();
+    packer.flush().unwrap();
+    drop(packer);
+    writer.commit().unwrap();
+    drop(writer);
+    // As repair does it: what is hurt was named before it was hurt.
+    let changes = [set("refs/snapshots/hurt", Expected::Absent, Some(hurt))];
+    repository.refs.transaction(&changes, &who(), "").unwrap();
+    delete(&open(&disk).unwrap(), MAIN);
+    assert!(
+        collect(&open(&disk).unwrap(), Allowance::Share(0))
+            .unwrap_err()
+            .is_damage()
+    );
+    let change = set(&format!("{DAMAGED}{}", hurt.hex()), Expected::Absent, Some(replacement));
+    repository.refs.transaction(&[change], &who(), "").unwrap();
+    drop(repository);
+    let report = collect(&open(&disk).unwrap(), Allowance::Share(0)).unwrap();
+    assert!(report.condemned_files > 0, "{report:?}");
+    let repository = open(&disk).unwrap();
+    assert_eq!(repository.store.get(&list).unwrap().unwrap(), b"what is lost");
+    assert!(repository.store.contains(&hurt).unwrap() && !repository.store.contains(&tip).unwrap());
+    let other = repository.refs.get("refs/snapshots/other").unwrap().unwrap();
+    assert_eq!(restore(&repository, &other).unwrap(), known[&other]);
+}
