@@ -447,6 +447,15 @@ fn lists_of_losses_are_read_as_they_were_written() {
         },
     ];
     assert_eq!(decode(&encode(&all)).unwrap(), all);
+    let id = ObjectId::hash(HashAlgo::Sha256, b"abc");
+    let example = encode(&[Loss {
+        path: "a/b".into(),
+        kind: ObjectKind::Block,
+        id,
+    }]);
+    let page = include_str!("../../../object-format.md");
+    let example = String::from_utf8(example).unwrap();
+    assert!(page.contains(&format!("```text losses\n{example}```")), "{example}");
     assert!(decode(b"ghost lost 2\n").is_err());
     assert!(decode(b"ghost lost 1\nblock x\ta\n").is_err());
     assert_eq!(content.len(), 1);

@@ -184,3 +184,23 @@ proptest! {
         prop_assert_eq!(world.now(), if fits { world.bytes.clone() } else { before });
     }
 }
+
+#[test]
+fn the_worked_example_is_that_of_the_page() {
+    let page = include_str!("../../../../object-format.md");
+    let disk = World::new(3, 5).disk;
+    put(&disk, FILE, b"abc");
+    let (source, target) = (Path::new(FILE), Path::new(PARITY));
+    write(&*disk, (source, 3), target, UUID, 5, &Progress::default()).unwrap();
+    let bytes = crate::disk::read_file(&*disk, target, usize::MAX).unwrap();
+    let line = |chunk: &[u8]| {
+        chunk
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let hex: Vec<String> = bytes.chunks(16).map(line).collect();
+    let hex = hex.join("\n");
+    assert!(page.contains(&format!("```hex parity\n{hex}\n```")), "{hex}");
+}
