@@ -8,7 +8,7 @@ use bstr::BString;
 use parking_lot::Mutex;
 
 use super::before::{content_of, in_parent, tree_of};
-use super::directory::{Dir, Inner};
+use super::directory::{Dir, Gone, Inner};
 use super::links::Links;
 use super::queue::Queue;
 use super::scan::{Scan, run, with_threads};
@@ -197,6 +197,7 @@ impl<'a> Roots<'a> {
             secret,
             cache,
             links: Links::default(),
+            gone: Gone::default(),
             queue: Queue::default(),
             problems: Mutex::default(),
             root: Mutex::default(),

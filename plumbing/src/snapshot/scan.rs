@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bstr::BString;
 use parking_lot::Mutex;
 
-use super::directory::Dir;
+use super::directory::{Dir, Gone};
 use super::links::Links;
 use super::queue::Queue;
 use super::worker::Worker;
@@ -30,6 +30,8 @@ pub struct Scan<'s> {
     pub(super) cache: Option<StatCache>,
     pub(super) records: CacheWriter,
     pub(super) links: Links,
+    /// What is no longer where it was.
+    pub(super) gone: Gone,
     pub(super) queue: Queue,
     pub(super) problems: Mutex<Vec<Problem>>,
     pub(super) root: Mutex<Option<ObjectId>>,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::moved::GONE_MAX;
 use crate::object::{Entry, Node, ObjectId, ObjectSource, TreeNode};
 use crate::store::Store;
 use crate::walk::cache::Fingerprint;
@@ -18,6 +19,8 @@ pub struct Old {
     /// The leaf that was read last, and the topmost node.
     leaf_id: Option<ObjectId>,
     top: Option<ObjectId>,
+    /// Entries whose names were passed over since [`Old::gone`] gave the last.
+    gone: Vec<Entry>,
 }
 
 /// What the last tree says of a name.
@@ -37,6 +40,7 @@ impl Old {
             at: 0,
             leaf_id: None,
             top: Some(tree),
+            gone: Vec::new(),
         }
     }
 
@@ -50,6 +54,19 @@ impl Old {
         self.top
     }
 
+    /// Entries that are not among the names that were asked for since the last call, as far as they are remembered; with
+    /// `all`, those behind them too.
+    pub fn gone(&mut self, store: &Store, all: bool) -> Vec<Entry> {
+        while all && self.gone.len() < GONE_MAX {
+            if let Some(entry) = self.leaf.pop_front() {
+                self.gone.push(entry);
+            } else if !self.next_leaf(store) {
+                break;
+            }
+        }
+        std::mem::take(&mut self.gone)
+    }
+
     /// What was known of this name. Names must be asked for in order. Where the last tree cannot be read that is nothing,
     /// and what it named is read again.
     pub fn find(&mut self, store: &Store, name: &[u8], print: Fingerprint) -> Option<Known> {
@@ -61,6 +78,10 @@ impl Old {
                 let was = self.prints.get(self.at).copied().unwrap_or(Fingerprint::NEVER);
                 let entry = self.leaf.pop_front()?;
                 self.at += 1;
+                if entry.name.as_slice() < name && self.gone.len() < GONE_MAX {
+                    self.gone.push(entry);
+                    continue;
+                }
                 if entry.name.as_slice() == name {
                     return Some(match print.matches(was) {
                         true => Known::Same(entry),
@@ -68,14 +89,26 @@ impl Old {
                     });
                 }
             }
-            let id = self.pending.pop()?;
+            if !self.next_leaf(store) {
+                return None;
+            }
+        }
+    }
+
+    /// Reads on to the next leaf; `false` where there is none.
+    fn next_leaf(&mut self, store: &Store) -> bool {
+        while let Some(id) = self.pending.pop() {
             match store.tree_node(&id) {
-                Ok(TreeNode::Leaf(entries)) => (self.leaf, self.leaf_id) = (entries.into(), Some(id)),
+                Ok(TreeNode::Leaf(entries)) => {
+                    (self.leaf, self.leaf_id) = (entries.into(), Some(id));
+                    return true;
+                }
                 Ok(TreeNode::Inner { children, .. }) => {
                     self.pending.extend(children.iter().rev().map(|child| child.id))
                 }
                 Err(_) => *self = Self::default(),
             }
         }
+        false
     }
 }

@@ -10,6 +10,7 @@
 
 mod build;
 mod last;
+mod moved;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 
 use self::build::Build;
 use self::last::{Known, Old};
+pub use self::moved::Gone;
 use super::links::{Group, Key};
 use super::queue::Task;
 use super::worker::Worker;
@@ -312,11 +314,27 @@ impl Worker<'_, '_> {
                 found,
             });
         }
+        let is_last = to == inner.kept.len();
+        let gone = inner.old.gone(self.scan.store, is_last);
+        self.guess_before(&names, &mut window, gone);
         inner.window = window;
         dir.waiting.store(1, Ordering::Release);
         drop(inner);
         self.enter(dir, children, &files)?;
         self.release(dir.clone())
+    }
+
+    /// Looks for what names that are new may have been before, among what is gone.
+    fn guess_before(&self, names: &Names, window: &mut [Item], gone: Vec<Entry>) {
+        for item in window {
+            if !matches!(item.found, Found::Open) || item.before.is_some() || !self.packer.takes_bases() {
+                continue;
+            }
+            let (name, kind, bytes) = (names.get(item.name as usize), item.stat.kind, item.stat.size);
+            let before = moved::renamed(&gone, name, kind, bytes).or_else(|| self.scan.gone.find(name, kind, bytes));
+            item.before = before.map(Box::new);
+        }
+        self.scan.gone.add(gone);
     }
 
     /// Adds the tasks of a window; few files are read at once.

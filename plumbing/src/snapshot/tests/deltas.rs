@@ -143,3 +143,36 @@ fn nodes_of_a_long_directory_are_compared_with_those_that_they_replace() {
     assert!(get(&second.counters.delta_objects) >= 3, "{:?}", second.counters);
     assert!(get(&second.counters.stored_bytes) < 4000, "{:?}", second.counters);
 }
+
+#[test]
+fn what_was_renamed_or_moved_and_changed_is_found_again() {
+    let world = World::new();
+    for name in ["a-folder", "old-name", "z-folder"] {
+        fs::create_dir_all(world.path(name)).unwrap();
+    }
+    fs::write(world.path("a-folder/moves-away.txt"), text(50_000..50_700)).unwrap();
+    fs::write(world.path("a-folder/draft-1.txt"), text(1000..1700)).unwrap();
+    for n in 0..5 {
+        fs::write(world.path(&format!("old-name/f{n}")), text(n * 3000..n * 3000 + 700)).unwrap();
+    }
+    let first = take_whole(&world, None);
+    fs::rename(world.path("old-name"), world.path("old-name-2")).unwrap();
+    fs::rename(world.path("a-folder/draft-1.txt"), world.path("a-folder/draft-2.txt")).unwrap();
+    fs::rename(
+        world.path("a-folder/moves-away.txt"),
+        world.path("z-folder/moves-away.txt"),
+    )
+    .unwrap();
+    fs::write(world.path("a-folder/draft-2.txt"), text(1001..1700)).unwrap();
+    fs::write(world.path("z-folder/moves-away.txt"), text(50_001..50_700)).unwrap();
+    for n in 0..5 {
+        fs::write(
+            world.path(&format!("old-name-2/f{n}")),
+            text(n * 3000 + 1..n * 3000 + 700),
+        )
+        .unwrap();
+    }
+    let second = take_whole(&world, Some(first.id));
+    assert!(get(&second.counters.delta_objects) >= 7, "{:?}", second.counters);
+    assert!(get(&second.counters.stored_bytes) < 6000, "{:?}", second.counters);
+}
