@@ -1,9 +1,10 @@
 #!/bin/bash
-# Makes the repositories of the format that this version of ghost writes: t/golden/make.sh VERSION
+# Makes the repositories of the format that this version of ghost writes: t/golden/make.sh VERSION[-FEATURE]
+# 1: without deltas. 1-delta: with contents and trees that are stored as differences, and chains of them.
 # Run it once, before the release of a format; what it made is then never changed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-version=${1:?usage: make.sh FORMAT-VERSION}
+version=${1:?usage: make.sh VERSION[-FEATURE]}
 ghost=${GHOST:-$here/../../target/debug/ghost}
 export LC_ALL=C TZ=UTC HOME=/nonexistent GHOST_HOST=host GHOST_USER=user GHOST_TIME=2026-01-02T03:04:05Z
 export PATH="$(dirname "$ghost"):$PATH"
@@ -41,6 +42,12 @@ fill() {
     setfattr -n user.note -v value tree/hello tree/src
 }
 
+# A file that changes a little from snapshot to snapshot.
+long() {
+    seq -f 'line %.0f of a file that changes a little' 3000 | sed "$1" >tree/src/long
+    touch -d "2026-01-0$2 00:00:00" tree/src/long tree/src
+}
+
 make_one() {
     local hash=$1 dir=$here/v$version/$1
     local work
@@ -52,6 +59,7 @@ make_one() {
     ghost config set chunk.avg 4KiB
     ghost config set chunk.max 16KiB
     fill
+    [ "$version" = 1 ] && ghost config set delta.enabled false || long '' 1
     find tree -depth -exec touch -h -d '2026-01-01 00:00:00.5' {} + 2>/dev/null
     touch -d '1965-04-03 02:01:00.123456789' tree/src/byte
     touch -d '2100-01-01 00:00:00.000000001' tree/nothing
@@ -59,12 +67,19 @@ make_one() {
     printf 'hello again\n' >tree/src/new
     rm tree/src/zeros
     touch -d '2026-01-02 00:00:00' tree/src/new tree/src
+    if [ "$version" != 1 ]; then
+        for change in 1 2; do
+            long "s/line $((change * 700)) /this one, $change, /" 2
+            ghost snapshot tree -m "between the states, $change"
+        done
+        long 's/line 2500 /the last, /; 100d' 3
+    fi
     ghost snapshot tree -m 'the second state'
     mkdir -p "$dir"
     ghost rev-list --objects --all >"$dir/ids"
     "$here/describe.sh" tree >"$dir/expected"
     # Caches name devices and inodes of this machine.
-    rm -rf .ghost/cache/*
+    rm -rf .ghost/cache/* .ghost/log
     cp -r .ghost "$dir/.ghost"
     rm -rf "$work"
 }

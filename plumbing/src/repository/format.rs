@@ -34,8 +34,11 @@ pub const FORMAT_BYTES_MAX: usize = 64 << 10;
 const MAGIC: &str = "ghost repository";
 /// The version that this program writes.
 const VERSION: &str = "1";
-/// Every version that this program reads; of each, repositories are kept under `t/golden/`.
-pub const VERSIONS: [&str; 1] = [VERSION];
+/// Every version that this program reads.
+const VERSIONS: [&str; 1] = [VERSION];
+/// Every version that was released, alone and with each feature that changes what is stored; of all, repositories are kept
+/// under `t/golden/`.
+pub const RELEASED: [&str; 2] = ["1", "1-delta"];
 const KEYS: [&str; 7] = [
     "uuid",
     "hash",

@@ -30,7 +30,7 @@ pub use self::closure::Closure;
 pub use self::commit::Leans;
 pub use self::config::{Config, Layer, Settings};
 pub use self::discover::{discover, locate};
-pub use self::format::{Format, VERSIONS as FORMAT_VERSIONS, parse_uuid, uuid_text};
+pub use self::format::{Format, RELEASED as FORMATS_RELEASED, parse_uuid, uuid_text};
 pub use self::init::{InitOptions, Initialised, init};
 use crate::disk::{Disk, read_file};
 use crate::error::{Error, Result};

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ghost_plumbing::repository::FORMAT_VERSIONS;
+use ghost_plumbing::repository::FORMATS_RELEASED;
 use ghost_plumbing::store::data::format::BUNDLE_VERSION;
 
 use crate::harness::{World, oracle};
@@ -27,7 +27,7 @@ fn repositories(version: &str) -> Vec<PathBuf> {
 
 #[test]
 fn every_released_format_is_kept_and_nothing_else() {
-    for version in FORMAT_VERSIONS {
+    for version in FORMATS_RELEASED {
         assert!(
             !repositories(version).is_empty(),
             "no repository of format {version} under t/golden"
@@ -38,14 +38,14 @@ fn every_released_format_is_kept_and_nothing_else() {
     let kept = kept.count();
     assert_eq!(
         kept,
-        FORMAT_VERSIONS.len(),
+        FORMATS_RELEASED.len(),
         "a format is no longer read, or one was not released"
     );
 }
 
 #[test]
 fn every_released_format_is_read() {
-    for folder in FORMAT_VERSIONS.into_iter().flat_map(repositories) {
+    for folder in FORMATS_RELEASED.into_iter().flat_map(repositories) {
         let world = World::new();
         oracle::copy_folder(&folder, &world.path("golden"));
         // Git keeps no empty folders, and whoever cloned owns the rest.
@@ -85,7 +85,7 @@ fn every_released_format_is_read() {
 
 #[test]
 fn objects_of_golden_repositories_keep_their_ids() {
-    for folder in FORMAT_VERSIONS.into_iter().flat_map(repositories) {
+    for folder in FORMATS_RELEASED.into_iter().flat_map(repositories) {
         let world = World::new();
         oracle::copy_folder(&folder, &world.path("golden"));
         let ids = fs::read_to_string(folder.join("ids")).unwrap();
