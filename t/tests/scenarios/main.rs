@@ -18,6 +18,7 @@ mod t2_store;
 mod t3_walk;
 mod t4_answers;
 mod t4_bundles;
+mod t4_deltas;
 mod t4_duplicates;
 mod t4_sources;
 mod t4_trees;

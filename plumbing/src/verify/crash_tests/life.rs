@@ -58,11 +58,16 @@ impl Source {
         fs::write(folder.join("folder/changes"), format!("state {n} ").repeat(100)).unwrap();
         fs::write(folder.join(format!("folder/new-{n}")), n.to_le_bytes()).unwrap();
         fs::write(folder.join("stays"), "stays").unwrap();
+        // Stored as the difference from what it was.
+        let lines = (0..100u32).map(|i| format!("{:08x}\n", i.wrapping_mul(2_654_435_761)));
+        let text: String = lines.chain(Some(n.to_string())).collect();
+        fs::write(folder.join("grows"), text).unwrap();
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(BEGIN);
         for name in [
             "stays",
             "noise",
             "folder/changes",
+            "grows",
             &format!("folder/new-{n}"),
             "folder",
             ".",
