@@ -1,5 +1,5 @@
-//! Memos: what live looks found of a folder's files, packed, so that a million of them are kept and read again for about
-//! what copying their bytes costs (object-format.md, "Catalogue", Memos).
+//! Memos: what live looks found of a folder's files, packed, so that to keep and to read them costs little beside looking at
+//! the files (object-format.md, "Catalogue", Memos).
 //!
 //! 1. A job that hashes files for another reason than to describe them hands in packed entries by folder
 //!    ([`Catalogue::note`]): a blob a folder, no row and no index entry a file.
