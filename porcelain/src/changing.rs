@@ -10,7 +10,8 @@ use ghost_plumbing::store::Writer;
 use ghost_plumbing::{Error, Result};
 
 use crate::app::App;
-use crate::ui::show;
+use crate::error::{Failure, Outcome};
+use crate::ui::show::{self, short_id};
 
 /// How often others may move a line while a command tries to change it.
 pub const TRIES_MAX: usize = 100;
@@ -24,6 +25,20 @@ pub fn commit(app: &App, repository: &Repository, changes: &[RefChange], message
         time: app.environment.now(),
     };
     repository.commit(changes, &who, message, Leans::Anything)
+}
+
+/// The words for an attempt to bring back what is no longer stored.
+pub fn brought_back<T>(result: Result<T>) -> Outcome<T> {
+    result.map_err(|error| match error {
+        Error::Incomplete { target, .. } => {
+            let message = format!(
+                "{} cannot be brought back: a gc has freed what it held; nothing was changed",
+                short_id(&target)
+            );
+            Failure::other(message, "a bundle, another repository or its source may still have it")
+        }
+        error => error.into(),
+    })
 }
 
 /// Runs a job that stores objects, and makes them durable.

@@ -88,8 +88,8 @@ impl Repository {
         let values: BTreeMap<String, ObjectId> = self.refs.list("refs/")?.into_iter().collect();
         // A line that moved meanwhile is told as such, and not by what its old value leads to.
         compare(&values, changes)?;
-        let live = Live::new(self, values);
-        let gains = live.gains(changes);
+        let mut live = Live::new(self, values);
+        let gains = live.gains(changes)?;
         if gains.is_empty() {
             return Ok(());
         }
@@ -120,6 +120,8 @@ struct Live<'r> {
     repository: &'r Repository,
     values: BTreeMap<String, ObjectId>,
     forgotten: Forgotten,
+    /// What is forgotten when the change is made.
+    forgotten_after: Forgotten,
     tips: HashSet<ObjectId>,
     /// All snapshots that refs lead to, once they were needed, and those that this change adds.
     ancestors: Option<HashSet<ObjectId>>,
@@ -129,14 +131,11 @@ struct Live<'r> {
 
 impl<'r> Live<'r> {
     fn new(repository: &'r Repository, values: BTreeMap<String, ObjectId>) -> Self {
-        let tips = values
-            .iter()
-            .filter(|(name, _)| !name.starts_with(FORGOTTEN))
-            .map(|(_, id)| *id)
-            .collect();
+        let tips = tips(&values).into_iter().collect();
         Self {
             repository,
             forgotten: forgotten(&values),
+            forgotten_after: Forgotten::default(),
             values,
             tips,
             ancestors: None,
@@ -145,7 +144,7 @@ impl<'r> Live<'r> {
         }
     }
 
-    fn gains(&self, changes: &[RefChange]) -> Vec<Gain> {
+    fn gains(&mut self, changes: &[RefChange]) -> Result<Vec<Gain>> {
         let mut after = self.values.clone();
         for change in changes {
             match change.new {
@@ -153,27 +152,34 @@ impl<'r> Live<'r> {
                 None => after.remove(&change.name),
             };
         }
-        let forgotten_after = forgotten(&after);
+        self.forgotten_after = forgotten(&after);
+        // All that refs lead to after the change, once it is asked for.
+        let mut behind: Option<HashSet<ObjectId>> = None;
         let mut gains = Vec::new();
         for change in changes {
             let before = self.values.get(&change.name).copied();
             let is_mark = change.name.starts_with(FORGOTTEN);
             let id = match (is_mark, change.new) {
                 (false, Some(id)) => id,
-                // What is no longer forgotten is live again.
-                (true, None) => match before {
-                    Some(id) => id,
-                    None => continue,
-                },
+                // What is no longer forgotten is live again, if anything leads to it: others may have taken its place.
+                (true, None) => {
+                    if behind.is_none() {
+                        behind = Some(self.behind(tips(&after))?);
+                    }
+                    match before.filter(|id| behind.as_ref().is_some_and(|behind| behind.contains(id))) {
+                        Some(id) => id,
+                        None => continue,
+                    }
+                }
                 _ => continue,
             };
             gains.push(Gain {
                 id,
-                in_full: !forgotten_after.contains(&id),
+                in_full: !self.forgotten_after.contains(&id),
                 before: before.filter(|_| !is_mark),
             });
         }
-        gains
+        Ok(gains)
     }
 
     fn check(&mut self, closure: &mut Closure<'_, '_>, gain: Gain) -> Result<()> {
@@ -194,7 +200,7 @@ impl<'r> Live<'r> {
                 continue;
             }
             let snapshot = closure.snapshot(id)?;
-            let in_full = in_full && (id == gain.id || !self.forgotten.contains(&id));
+            let in_full = in_full && (id == gain.id || !self.forgotten_after.contains(&id));
             if in_full {
                 let base = self.base(
                     snapshot
@@ -218,18 +224,22 @@ impl<'r> Live<'r> {
             return Ok(true);
         }
         if self.ancestors.is_none() {
-            let mut found = HashSet::new();
-            let mut pending: Vec<ObjectId> = self.tips.iter().copied().collect();
-            while let Some(id) = pending.pop() {
-                if found.insert(id)
-                    && let Some(snapshot) = self.read(id)?
-                {
-                    pending.extend(snapshot.parents.iter().copied());
-                }
-            }
-            self.ancestors = Some(found);
+            self.ancestors = Some(self.behind(self.tips.iter().copied().collect())?);
         }
         Ok(self.ancestors.as_ref().is_some_and(|found| found.contains(id)))
+    }
+
+    /// Snapshots and all that are before them.
+    fn behind(&mut self, mut pending: Vec<ObjectId>) -> Result<HashSet<ObjectId>> {
+        let mut found = HashSet::new();
+        while let Some(id) = pending.pop() {
+            if found.insert(id)
+                && let Some(snapshot) = self.read(id)?
+            {
+                pending.extend(snapshot.parents.iter().copied());
+            }
+        }
+        Ok(found)
     }
 
     /// A tree that is whole with all bytes, of a snapshot or tree that a ref names.
@@ -256,6 +266,12 @@ impl<'r> Live<'r> {
         }
         Ok(self.snapshots.get(&id))
     }
+}
+
+/// What refs name, but for the marks of forgotten snapshots.
+fn tips(values: &BTreeMap<String, ObjectId>) -> Vec<ObjectId> {
+    let named = values.iter().filter(|(name, _)| !name.starts_with(FORGOTTEN));
+    named.map(|(_, id)| *id).collect()
 }
 
 fn forgotten(values: &BTreeMap<String, ObjectId>) -> Forgotten {

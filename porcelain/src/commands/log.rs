@@ -55,9 +55,10 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let names = history::refs_by_id(&repository)?;
     let tips = tips(app, &repository, arguments)?;
     if tips.is_empty() && !app.output.json() {
-        return Ok(app
-            .output
-            .say("There is no snapshot yet; `ghost snapshot DIR` takes one.")?);
+        return Ok(app.output.say(match repository.refs.forgotten()?.is_empty() {
+            true => "There is no snapshot yet; `ghost snapshot DIR` takes one.",
+            false => "All snapshots of this line are forgotten; `ghost log --all` shows them.",
+        })?);
     }
     let limit = arguments.max_count.unwrap_or(u64::MAX);
     let mut paths: Vec<BString> = arguments.paths.iter().map(trimmed).collect();

@@ -76,7 +76,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
             sequence.map(|number| number.0),
         ),
         Err(Error::RefMoved { name, expected, found }) => Err(moved(app, &undone.records, &name, &expected, &found)),
-        Err(error) => Err(error.into()),
+        Err(error) => changing::brought_back(Err(error)),
     }
 }
 

@@ -209,6 +209,12 @@ fn checks_and_failures_have_hooks_too() {
         .ghost(["tag", "v1", "nothing"])
         .code(1)
         .says(&["on-failure: failed: tag 1", "on-failure: no revision"]);
+    hook(&world, "pre-prune", "echo not today; exit 1");
+    world
+        .ghost(["gc"])
+        .code(1)
+        .says(&["pre-prune: not today", "on-failure: failed: gc 1"]);
+    world.ghost(["gc", "--dry-run"]).run().hides(&["not today"]);
     // What only reads fails without it.
     world.ghost(["show", "nothing"]).code(1).hides(&["on-failure"]);
 }

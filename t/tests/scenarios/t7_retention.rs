@@ -266,7 +266,7 @@ fn snapshots_are_forgotten_by_name() {
         .ghost(["show", "@"])
         .code(1)
         .says(&["snapshot left on line", "ghost log --all"]);
-    world.ghost(["log"]).ok().says(&["There is no snapshot yet"]);
+    world.ghost(["log"]).ok().says(&["are forgotten; `ghost log --all`"]);
     // What no line leads to cannot be forgotten, and no tag takes what is forgotten.
     world
         .ghost(["tag", "v1", &ids[0]])
@@ -566,4 +566,65 @@ fn a_backup_in_ci_restores_what_it_keeps() {
     }
     crate::harness::set_mode(&world.path("dump.sql"), 0);
     run("4").code(3);
+}
+
+#[test]
+fn what_a_gc_freed_cannot_be_brought_back_and_all_else_goes_on() {
+    let world = World::with_repository();
+    world.write("tree/always", noise(1, 50_000));
+    let ids: Vec<String> = (1..=4)
+        .map(|day| {
+            world.write("tree/big", noise(day, 400_000));
+            snapshot_at(&world, &format!("2025-11-{day:02}T12:00:00Z"), &[])
+        })
+        .collect();
+    let stored = || crate::harness::oracle::data_bytes(&world.path(".ghost"));
+    let before = stored();
+    world.ghost(["forget", "--keep-last", "2"]).ok();
+    assert_eq!(stored(), before, "forgetting frees nothing");
+    world.ghost(["gc", "--max-unused", "0%"]).ok();
+    assert!(stored() < before - 700_000, "{} of {before}", stored());
+    // What is left is whole; what went says so.
+    world
+        .ghost(["verify", "--data"])
+        .ok()
+        .says(&["No damage in 2 snapshots"]);
+    let refused = ["freed", "ghost log --all"];
+    world
+        .ghost(["forget", "--restore", &ids[0]])
+        .code(1)
+        .says(&refused[..1]);
+    world.ghost(["undo"]).code(1).says(&refused[..1]);
+    world.ghost(["log"]).ok().hides(&[&ids[0]]);
+    world.ghost(["log", "--all"]).ok().says(&["(forgotten)", &ids[0]]);
+    world.ghost(["show", &ids[0]]).ok().says(&["It is forgotten"]);
+    world.ghost(["find", "big"]).ok();
+    world.ghost(["stats"]).ok();
+    assert_eq!(listed(&world, &["--all"]).len(), 4);
+    world.ghost(["rev-list", "--all", "--objects"]).ok();
+    // History is changed all the same: forgotten snapshots stay forgotten, and are made anew without their trees.
+    world.ghost(["amend", &ids[2], "-m", "third"]).ok();
+    world.ghost(["amend", &ids[0], "-m", "first"]).ok();
+    world
+        .ghost(["rewrite", "--exclude", "always"])
+        .ok()
+        .says(&["2 snapshots changed"]);
+    assert_eq!(listed(&world, &["--all"]).len(), 4);
+    assert_eq!(listed(&world, &["main"]).len(), 2);
+    // What an amendment left behind goes with the next gc, and with it the way back.
+    world.ghost(["undo"]).ok();
+    world.ghost(["gc", "--max-unused", "0%"]).ok();
+    world.ghost(["undo"]).code(1);
+    world.ghost(["verify", "--data"]).ok();
+    // A state that was forgotten and freed is stored again as a new one.
+    world.write("tree/big", noise(1, 400_000));
+    let again = snapshot_at(&world, "2025-12-01T12:00:00Z", &[]);
+    assert_eq!(
+        world.ghost(["cat", &format!("{again}:big")]).ok().stdout,
+        noise(1, 400_000)
+    );
+    world
+        .ghost(["verify", "--data"])
+        .ok()
+        .says(&["No damage in 3 snapshots"]);
 }

@@ -73,7 +73,8 @@ pub fn restore(app: &mut App, repository: &Repository, arguments: &Arguments) ->
         for changes in plan.changes(&values) {
             // Lines may move: what is brought back does not depend on them.
             let marks: Vec<_> = changes.into_iter().filter(|change| change.new.is_none()).collect();
-            told.sequence = Some(changing::commit(app, repository, &marks, "forget --restore")?.0);
+            let done = changing::commit(app, repository, &marks, "forget --restore");
+            told.sequence = Some(changing::brought_back(done)?.0);
         }
     }
     for id in &plan.restore {
