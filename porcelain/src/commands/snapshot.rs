@@ -17,11 +17,11 @@ use clap::ValueHint;
 use ghost_plumbing::object::{Metadata, ObjectId, ObjectKind, Snapshot};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::{Expected, RefChange, Who, line_ref};
-use ghost_plumbing::repository::config::{ChunkMethod, Settings, Trust};
+use ghost_plumbing::repository::config::{Settings, Trust};
 use ghost_plumbing::repository::{Leans, Repository};
 use ghost_plumbing::snapshot::{self, About, Keep, Outcome as Taken, Place, Request, is_same};
 use ghost_plumbing::walk::{RuleOptions, Rules};
-use ghost_plumbing::{Error, Result, chunk};
+use ghost_plumbing::{Error, Result};
 
 use crate::app::App;
 use crate::commands::{gfs, init};
@@ -227,7 +227,7 @@ pub fn request_by(app: &App, settings: &Settings, rules: RuleOptions) -> Request
         dry_run: false,
         keep: Keep::Everything,
         threads: app.threads(settings),
-        chunk: chunk_params(settings),
+        chunk: settings.chunk_params(),
         xattrs: settings.snapshot_xattrs,
         birth_time: settings.snapshot_birth_time,
         began: app.environment.clock(),
@@ -280,20 +280,6 @@ pub fn place(repository: &Repository) -> Place<'_> {
         ghost_dir: Some(repository.ghost_dir.clone()),
         uuid: repository.format.uuid,
         store: &repository.store,
-    }
-}
-
-/// How contents are cut; the bounds of the settings fit these types.
-pub fn chunk_params(settings: &Settings) -> chunk::Params {
-    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    chunk::Params {
-        method: match settings.chunk_method {
-            ChunkMethod::FastCdc => chunk::Method::FastCdc,
-            ChunkMethod::Fixed => chunk::Method::Fixed,
-        },
-        min: bytes(settings.chunk_min_bytes),
-        avg: bytes(settings.chunk_avg_bytes),
-        max: bytes(settings.chunk_max_bytes),
     }
 }
 

@@ -31,6 +31,7 @@ mod t7_log;
 mod t7_porcelain;
 mod t7_readme;
 mod t7_retention;
+mod t7_rewrite;
 mod t7_roots;
 mod t7_signals;
 mod t8_damage;

@@ -56,7 +56,10 @@ fn a_forgotten_snapshot_comes_back_until_gc() {
     world.ghost(["verify"]).ok();
     world.ghost(["forget", "goes"]).ok();
     world.ghost(["gc"]).ok().says(&["Freed"]);
-    world.ghost(["undo"]).code(1).says(&["is not whole", "gc removed it"]);
+    world
+        .ghost(["undo"])
+        .code(1)
+        .says(&["cannot be brought back", "a gc has freed"]);
     check_main(&world);
     world.ghost(["log", "--all", "--ref", "goes"]).run();
 }

@@ -37,7 +37,6 @@ use crate::bundles;
 use crate::commands::diff;
 use crate::commands::diff::print::{Format, Printer};
 use crate::commands::diff::sides::{End, Pair, Sides};
-use crate::commands::snapshot::chunk_params;
 use crate::error::{DAMAGE, Failure, Outcome, PARTIAL};
 use crate::ui::show;
 
@@ -188,7 +187,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
             trees,
             known: &wish.places,
             take: take(arguments),
-            chunk: chunk_params(repository.settings()),
+            chunk: repository.settings().chunk_params(),
             unstored: wish.unstored,
             explain: arguments.explain,
             tell: &|told| teller.tell(told),
