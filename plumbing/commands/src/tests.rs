@@ -178,6 +178,9 @@ fn snapshots_are_made_named_and_listed() {
 #[test]
 fn refs_change_by_compare_and_swap() {
     let shell = Shell::new();
+    for content in ["abc", ""] {
+        shell.line("hash-object -w --stdin", content);
+    }
     let tree = shell.line("mktree --missing", lines());
     let [one, two] = ["@100", "@200"].map(|time| shell.line(&format!("mksnapshot {tree} --time {time}"), ""));
     let (result, out) = shell.try_run(["show-ref"], b"");

@@ -1,7 +1,7 @@
 //! What is kept, and what may go.
 //!
 //! - [`policy`]: the rules that somebody gave
-//! - [`decide`]: a list of snapshots and a policy -> what becomes of each, and why; pure
+//! - [`mod@decide`]: a list of snapshots and a policy -> what becomes of each, and why; pure
 //! - [`plan`]: the snapshots of a repository, with the lines that they are on and what protects them; the changes of refs
 //!   that carry decisions out
 //! - [`roots`]: what a collection must leave

@@ -336,7 +336,7 @@ fn is_of_index(error: &Error) -> bool {
 }
 
 fn finish(report: &mut Report, learnt: &mut Learnt, request: &Request, reached: Reached) {
-    report.snapshots = request.targets.len() as u64;
+    report.snapshots = request.targets.iter().filter(|target| target.needs_tree).count() as u64;
     let read: HashSet<usize> = learnt.read.iter().map(|(number, _)| *number).collect();
     let left = (0..).zip(&learnt.frames).filter(|(number, _)| !read.contains(number));
     report.left_bytes = left.map(|(_, frame)| frame.bytes()).sum();

@@ -27,7 +27,7 @@ use crate::remote::url::Url;
 /// newest snapshot of it. A clone that was interrupted goes on when it is run again.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Where the other repository is: [USER@]HOST:PATH, ssh://…, a folder, unix:SOCKET, ext::COMMAND
+    /// Where the other repository is: HOST:PATH, USER@HOST:PATH, ssh://…, a folder, unix:SOCKET, ext::COMMAND
     #[arg(value_name = "URL")]
     pub url: OsString,
     /// The folder to make [default: the last part of the URL]

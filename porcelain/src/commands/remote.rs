@@ -38,7 +38,7 @@ pub enum Action {
     Add {
         /// Its name: letters, digits, dashes, underscores
         name: String,
-        /// Where it is: [USER@]HOST:PATH, ssh://…, a folder, unix:SOCKET, ext::COMMAND
+        /// Where it is: HOST:PATH, USER@HOST:PATH, ssh://…, a folder, unix:SOCKET, ext::COMMAND
         url: String,
     },
     /// Name all of them

@@ -39,7 +39,7 @@ pub struct Arguments {
     /// The tag [default: list all]
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
-    /// What it names: a snapshot or a tree; with -d, more tags [default: @]
+    /// What it names: a snapshot or a tree; with -d, more tags. The newest snapshot (`@`) if left out
     #[arg(value_name = "REV")]
     pub revisions: Vec<OsString>,
 }

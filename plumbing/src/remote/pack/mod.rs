@@ -5,7 +5,7 @@
 //! stored.
 //!
 //! - [`plan`]: which frames hold the objects that are wanted, and which of these go as they are
-//! - [`write`]: header, frames, commit record to a stream
+//! - [`mod@write`]: header, frames, commit record to a stream
 //! - [`read`]: the same from a stream, every byte checked, every object hashed
 //!
 //! Invariants: a reader hands on a frame only when its digest and the hash of each of its objects were right; it ends

@@ -1,6 +1,6 @@
 //! The wire: two programs that talk over any pair of byte streams (object-format.md, "Wire protocol").
 //!
-//! - [`format`]: greetings and frames, pure bytes <-> values
+//! - [`mod@format`]: greetings and frames, pure bytes <-> values
 //! - [`failure`]: errors and progress as they are told
 //! - [`connection`]: many channels over one pair of streams, with flow control and a heart; [`shared`] is what its
 //!   threads share

@@ -130,7 +130,7 @@ impl State {
     }
 }
 
-/// What was seen when, by the clock of who calls [`Connection::tick`].
+/// What was seen when, by the clock of who calls `Connection::tick`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heart {
     pub(super) frames: u64,

@@ -47,13 +47,18 @@ impl Bases for Unit<'_> {
 }
 
 impl Store {
-    /// The objects of a delta frame of data file `file`; none of other frames.
+    /// The objects of a delta frame of data file `file`; none of other frames. Where a chain of bases is broken, its end
+    /// is the object itself.
     pub fn leaning(&self, file: u32, head: &Head) -> Result<Vec<Leaning>> {
         let mut out = Vec::with_capacity(head.parts.len());
         for (slot, part) in (0..).zip(&head.parts) {
             let frame = head.offset;
             let at = Location { file, frame, slot };
-            let root = self.root_of(at)?;
+            let root = match self.root_of(at) {
+                // It cannot be read, and those beside it perhaps can: each is to be tried.
+                Err(error) if error.is_damage() => at,
+                root => root?,
+            };
             out.push(Leaning {
                 root: (root.file, root.frame),
                 depth: part.depth,

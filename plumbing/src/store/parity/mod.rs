@@ -4,9 +4,9 @@
 //! as many damaged shards of a stripe, of data and of recovery together, can be computed again. The hash of every shard
 //! says which are damaged.
 //!
-//! 1. [`write`] covers a file from its beginning to an offset up to which it never changes.
+//! 1. [`mod@write`] covers a file from its beginning to an offset up to which it never changes.
 //! 2. [`examine`] reads a file and says which of its shards are damaged, and whether they can be computed.
-//! 3. [`heal`] writes what can be computed back to where it belongs. Each shard is compared with its hash before it is
+//! 3. [`mod@heal`] writes what can be computed back to where it belongs. Each shard is compared with its hash before it is
 //!    written, and the whole file afterwards.
 //!
 //! Invariants:
