@@ -41,13 +41,16 @@ impl Channel {
         Ok(())
     }
 
-    /// Sends no more data.
+    /// Sends no more data. Where the answer is there already, the other side wants no end, and may even have hung up.
     pub fn end(&self) -> Result<()> {
         let mut state = self.shared.lock();
         let Some(line) = state.lines.get_mut(&self.id) else {
             return Err(cancelled());
         };
-        if std::mem::replace(&mut line.has_ended, true) {
+        if let Some(Err(failure)) = &line.answer {
+            return Err(failure.clone().into_error());
+        }
+        if std::mem::replace(&mut line.has_ended, true) || line.answer.is_some() {
             return Ok(());
         }
         let frame = Frame::new(FrameType::End, self.id, Vec::new());

@@ -225,6 +225,35 @@ fn a_failure_reaches_who_still_sends() {
 }
 
 #[test]
+fn an_answer_counts_though_the_far_side_has_hung_up_before_all_was_said() {
+    for is_granted in [true, false] {
+        let (client, server) = pair(65_536);
+        let channels = [client.open(1, b"").unwrap(), client.open(2, b"").unwrap()];
+        for _ in &channels {
+            let channel = server.accept().unwrap().unwrap().channel;
+            match is_granted {
+                true => channel.reply(b"done".to_vec()).unwrap(),
+                false => channel.fail(&Error::invalid("thing", "x", "never")),
+            }
+        }
+        drop(server);
+        assert!(client.accept().unwrap().is_none(), "it has hung up");
+        for channel in channels {
+            let ended = channel.send(b"the rest").and_then(|()| channel.end());
+            assert_eq!(ended.is_ok(), is_granted, "{ended:?}");
+            match channel.finish(&mut |_| ()) {
+                Ok(reply) => assert!(is_granted && reply.payload == b"done"),
+                Err(error) => assert!(
+                    !is_granted && matches!(error, Error::Refused { code: 8, .. }),
+                    "{error}"
+                ),
+            }
+        }
+        assert!(client.open(3, b"").is_err());
+    }
+}
+
+#[test]
 fn the_end_of_the_far_side_wakes_everybody() {
     let (client, server) = pair(65_536);
     std::thread::scope(|threads| {
