@@ -118,6 +118,16 @@ impl Quarantine {
         Ok(digests)
     }
 
+    /// How many objects it holds.
+    pub fn objects(&self) -> Result<u64> {
+        let mut objects = 0;
+        self.each_frame(&mut |_, head| {
+            objects += head.rows.len() as u64;
+            Ok(())
+        })?;
+        Ok(objects)
+    }
+
     fn each_frame(&self, visit: &mut Visit<'_>) -> Result<()> {
         for (file, committed) in self.store.data_files() {
             let mut offset = FILE_HEADER_BYTES;

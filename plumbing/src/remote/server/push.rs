@@ -106,7 +106,7 @@ impl Session<'_> {
         for change in &changes {
             self.exports.update(&self.export, change)?;
         }
-        let objects = quarantine.digests()?.len() as u64;
+        let objects = quarantine.objects()?;
         quarantine.adopt(repository)?;
         let sequence = self.commit(head, &changes)?;
         self.exports.post_receive(&self.export, &changes);
