@@ -42,7 +42,8 @@ pub struct Fetch {
     pub delete: Vec<String>,
     /// The trees of so many snapshots of each chain; older ones come as forgotten.
     pub depth: Option<u64>,
-    /// Without the blocks of files.
+    /// Without the blocks of files. What a ref names must be whole, so that only snapshots of ghosts can be named by
+    /// `mappings` then: others come by their `ids`, without a ref, and a ref to one fails with [`Error::Incomplete`].
     pub without_blocks: bool,
     /// For the ref log.
     pub who: Who,

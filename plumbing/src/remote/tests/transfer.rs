@@ -3,6 +3,7 @@
 use super::world::*;
 use crate::error::Error;
 use crate::object::{ObjectKind, ObjectSource};
+use crate::remote::client::Fetch;
 use crate::remote::message::{GetRequest, Have};
 use crate::remote::policy::Policy;
 use crate::store::data::format::FrameKind;
@@ -133,17 +134,34 @@ fn snapshots_of_ghosts_and_blocks_that_are_not_wanted() {
         push(client, &local, &["refs/snapshots/full"]).unwrap()
     });
     remote.verify();
+    // A ref follows a snapshot of ghosts without its blocks, and no other: what a ref names is whole.
     let third = Side::new(3);
     with_server(&third, &exports, |client| {
-        fetch_by(client, &third, |fetch| fetch.without_blocks = true).unwrap()
+        let error = fetch_by(client, &third, |fetch| fetch.without_blocks = true).unwrap_err();
+        assert!(
+            matches!(error, Error::Incomplete { target, .. } if target == full),
+            "{error}"
+        );
+        assert!(third.refs().is_empty());
     });
-    let repository = third.open();
+    let fourth = Side::new(4);
+    with_server(&fourth, &exports, |client| {
+        let by_id = |fetch: &mut Fetch| {
+            fetch.without_blocks = true;
+            fetch.mappings.retain(|mapping| mapping.theirs == MAIN);
+            fetch.ids.push(full);
+        };
+        fetch_by(client, &fourth, by_id).unwrap();
+    });
+    assert_eq!(fourth.refs(), [("refs/remotes/origin/main".to_owned(), id)]);
+    fourth.verify();
+    let repository = fourth.open();
     assert!(repository.store.contains(&full).unwrap());
     let block = crate::object::ObjectId::hash(crate::object::HashAlgo::Sha256, b"stored");
     assert!(!repository.store.contains(&block).unwrap());
     // It comes when it is asked for, with its hash checked.
     let mut got = Vec::new();
-    with_server(&third, &exports, |client| {
+    with_server(&fourth, &exports, |client| {
         let request = GetRequest {
             ids: vec![block],
             ..GetRequest::default()
