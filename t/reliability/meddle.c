@@ -149,6 +149,19 @@ struct plan {
     FILE *list;
 };
 
+/* Lets a call write half of its bytes. A call leaves the register with the length as it was, and programs rely on it. */
+static void write_half(pid_t pid, struct user_regs_struct regs) {
+    unsigned long long length = regs.rdx;
+    int status;
+    regs.rdx /= 2;
+    ptrace(PTRACE_SETREGS, pid, 0, &regs);
+    ptrace(PTRACE_SYSCALL, pid, 0, 0);
+    if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status) || ptrace(PTRACE_GETREGS, pid, 0, &regs))
+        return; /* It was killed meanwhile. */
+    regs.rdx = length;
+    ptrace(PTRACE_SETREGS, pid, 0, &regs);
+}
+
 /* Called where a thread is about to make a call of the list. */
 static void look(pid_t pid, pid_t main_pid, long *count, const struct plan *plan) {
     struct user_regs_struct regs;
@@ -166,8 +179,7 @@ static void look(pid_t pid, pid_t main_pid, long *count, const struct plan *plan
         kill(main_pid, SIGKILL);
     } else if (plan->is_short) {
         if (strstr(name, "write") && !strstr(name, "writev") && regs.rdx > 1) {
-            regs.rdx /= 2;
-            ptrace(PTRACE_SETREGS, pid, 0, &regs);
+            write_half(pid, regs);
         }
     } else if (plan->error) {
         regs.orig_rax = -1;
