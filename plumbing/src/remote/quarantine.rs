@@ -149,7 +149,7 @@ impl Quarantine {
         name: &Path,
         limits: PackLimits,
         progress: &Progress,
-        tell: &mut dyn FnMut(&Tally) -> Result<()>,
+        tell: &mut dyn FnMut(&Tally),
     ) -> Result<Received> {
         let writer = self.store.writer()?;
         let received = take_in(&writer, input, name, limits, progress, tell);
@@ -232,7 +232,7 @@ fn take_in<R: Read>(
     name: &Path,
     limits: PackLimits,
     progress: &Progress,
-    tell: &mut dyn FnMut(&Tally) -> Result<()>,
+    tell: &mut dyn FnMut(&Tally),
 ) -> Result<Received> {
     let mut packer = writer.packer();
     let mut roots = Vec::new();
@@ -258,7 +258,7 @@ fn take_in<R: Read>(
         let bytes = reader.bytes() - before;
         tally.bytes += bytes;
         progress.add(0, bytes);
-        tell(&tally)?;
+        tell(&tally);
     }
     packer.flush()?;
     let count = reader.count();

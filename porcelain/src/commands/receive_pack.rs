@@ -58,7 +58,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let monitor = app.monitor(&progress, &repository.config)?;
     let name = Path::new("standard input");
     let limits = PackLimits::default();
-    let received = quarantine.receive(std::io::stdin().lock(), name, limits, &progress, &mut |_| Ok(()))?;
+    let received = quarantine.receive(std::io::stdin().lock(), name, limits, &progress, &mut |_| ())?;
     let mut tips = Tips {
         without_blocks: arguments.no_data,
         ..Tips::default()

@@ -32,8 +32,8 @@ use crate::ui::show;
 const WINDOW_BYTES: u64 = 16 << 20;
 /// How often the clock is looked at.
 const HEARTBEAT: Duration = Duration::from_millis(100);
-/// How long a program may take to end when its input has.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a program may take to end when its input has: it may still make durable what it was sent.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest line of the far side's standard error that is shown, in bytes.
 const LINE_BYTES_MAX: u64 = 4096;
 

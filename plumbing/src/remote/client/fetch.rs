@@ -132,7 +132,6 @@ impl Client<'_> {
                 is_total_known = true;
                 self.progress.set_totals(0, tally.bytes_total);
             }
-            Ok(())
         })?;
         self.finish(channel)?;
         let both = Both {

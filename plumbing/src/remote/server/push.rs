@@ -66,7 +66,10 @@ impl Session<'_> {
         if head.has_pack {
             let limits = self.export.limits;
             let name = Path::new("the pack of the client");
-            quarantine.receive(channel, name, limits, self.progress, &mut |tally| channel.tell(tally))?;
+            quarantine.receive(channel, name, limits, self.progress, &mut |tally| {
+                // A client that hears no more may have sent more: all that came is kept for its next try.
+                let _ = channel.tell(tally);
+            })?;
         }
         self.finish(channel, &head, quarantine)
     }
