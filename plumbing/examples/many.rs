@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ghost_plumbing::disk::real::RealDisk;
-use ghost_plumbing::object::{ContentRef, Entry, Metadata, Node, ObjectId, ObjectKind, Snapshot, Totals, TreeBuilder};
+use ghost_plumbing::object::{ContentRef, Entry, Metadata, Node, ObjectId, ObjectKind, Snapshot, TreeBuilder};
 use ghost_plumbing::refs::{Expected, RefChange, Who};
 use ghost_plumbing::repository::{Leans, OpenOptions, Repository};
 use ghost_plumbing::store::Packer;
@@ -71,20 +71,7 @@ fn fill(repository: &Repository, objects: u64) -> Result<()> {
         level = above;
     }
     let top = level.first().copied();
-    let snapshot = Snapshot {
-        tree: top.ok_or_else(|| Error::invalid("count", objects, "at least one"))?,
-        parents: Vec::new(),
-        time: Timestamp::default(),
-        offset_minutes: 0,
-        host: String::new(),
-        author: String::new(),
-        message: String::new(),
-        tags: Vec::new(),
-        roots: Vec::new(),
-        rules: Vec::new(),
-        totals: Totals::default(),
-        extra: Vec::new(),
-    };
+    let snapshot = Snapshot::bare(top.ok_or_else(|| Error::invalid("count", objects, "at least one"))?);
     let (id, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode())?;
     packer.flush()?;
     drop(packer);

@@ -17,27 +17,11 @@ mod targets;
 
 use std::path::Path;
 
+use ghost_plumbing::disk::simulated::Dice;
 use targets::{BYTES_PER_BYTE, TARGETS, seeds};
 
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;
-
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.roll() % limit.max(1) as u64) as usize
-    }
-}
 
 /// Numbers at which things change.
 const NUMBERS: [u64; 12] = [
@@ -57,31 +41,31 @@ const NUMBERS: [u64; 12] = [
 
 /// Changes some bytes: bits, numbers, pieces moved, doubled, cut out, put in from another seed.
 fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
-    for _ in 0..=dice.below(4) {
+    for _ in 0..=dice.index(4) {
         // Headers stand in front: half of the changes are there.
-        let near = if dice.below(2) == 0 { 160 } else { usize::MAX };
-        let at = dice.below(bytes.len().min(near));
-        let length = dice.below(64.min(bytes.len() - at + 1));
-        match dice.below(8) {
-            0 | 1 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
+        let near = if dice.index(2) == 0 { 160 } else { usize::MAX };
+        let at = dice.index(bytes.len().min(near));
+        let length = dice.index(64.min(bytes.len() - at + 1));
+        match dice.index(8) {
+            0 | 1 if at < bytes.len() => bytes[at] ^= 1 << dice.index(8),
             2 if at < bytes.len() => bytes[at] = dice.roll() as u8,
             3 => {
-                let number = NUMBERS[dice.below(NUMBERS.len())].to_le_bytes();
-                let width = [1, 2, 4, 8][dice.below(4)].min(bytes.len() - at);
+                let number = NUMBERS[dice.index(NUMBERS.len())].to_le_bytes();
+                let width = [1, 2, 4, 8][dice.index(4)].min(bytes.len() - at);
                 bytes[at..at + width].copy_from_slice(&number[..width]);
             }
             4 => drop(bytes.drain(at..at + length)),
             5 => {
                 let piece = bytes[at..at + length].to_vec();
-                let to = dice.below(bytes.len());
+                let to = dice.index(bytes.len());
                 bytes.splice(to..to, piece);
             }
             6 => {
-                let from = dice.below(other.len());
+                let from = dice.index(other.len());
                 let piece = other[from..other.len().min(from + 64)].to_vec();
                 bytes.splice(at..at, piece);
             }
-            _ => bytes.truncate(bytes.len() - dice.below(bytes.len().min(200))),
+            _ => bytes.truncate(bytes.len() - dice.index(bytes.len().min(200))),
         }
     }
 }
@@ -101,9 +85,9 @@ fn no_bytes_make_a_reader_panic_or_take_too_much_memory() {
         for (at, seed) in own.iter().enumerate() {
             (target.run)(seed);
             for round in 0..rounds {
-                let mut dice = Dice(round << 16 | at as u64);
+                let mut dice = Dice::new(round << 16 | at as u64);
                 let mut bytes = (*seed).clone();
-                mutate(&mut bytes, own[dice.below(own.len())], &mut dice);
+                mutate(&mut bytes, own[dice.index(own.len())], &mut dice);
                 // A panic prints this test's name; the input is the one of these two numbers.
                 let run = || std::panic::catch_unwind(|| (target.run)(&bytes));
                 let (result, held) = memory::measured(run);

@@ -71,6 +71,24 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// A snapshot of a tree of which nothing else is known, taken at the beginning of 1970.
+    pub fn bare(tree: ObjectId) -> Self {
+        Self {
+            tree,
+            parents: Vec::new(),
+            time: Timestamp::default(),
+            offset_minutes: 0,
+            host: String::new(),
+            author: String::new(),
+            message: String::new(),
+            tags: Vec::new(),
+            roots: Vec::new(),
+            rules: Vec::new(),
+            totals: Totals::default(),
+            extra: Vec::new(),
+        }
+    }
+
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);

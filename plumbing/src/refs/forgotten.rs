@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
     use crate::error::Error;
-    use crate::object::{HashAlgo, ObjectKind, Totals};
+    use crate::object::{HashAlgo, ObjectKind};
     use crate::time::Timestamp;
 
     /// Snapshots in a map.
@@ -131,18 +131,9 @@ mod tests {
     impl Objects {
         fn snapshot(&mut self, number: i64, parents: &[ObjectId]) -> ObjectId {
             let snapshot = Snapshot {
-                tree: ObjectId::hash(HashAlgo::Sha256, b""),
                 parents: parents.to_vec(),
                 time: Timestamp::new(number, 0),
-                offset_minutes: 0,
-                host: String::new(),
-                author: String::new(),
-                message: String::new(),
-                tags: Vec::new(),
-                roots: Vec::new(),
-                rules: Vec::new(),
-                totals: Totals::default(),
-                extra: Vec::new(),
+                ..Snapshot::bare(ObjectId::hash(HashAlgo::Sha256, b""))
             };
             let bytes = snapshot.encode();
             let id = ObjectId::hash(HashAlgo::Sha256, &bytes);

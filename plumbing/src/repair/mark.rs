@@ -12,14 +12,13 @@ use std::collections::BTreeMap;
 use bstr::{BString, ByteSlice as _};
 
 use crate::error::{Error, Result};
-use crate::object::{Entry, Node, ObjectId, ObjectKind, ObjectSource as _, Snapshot, Totals, TreeBuilder, TreeNode};
+use crate::object::{Entry, Node, ObjectId, ObjectKind, ObjectSource as _, Snapshot, TreeBuilder, TreeNode};
 use crate::progress::Progress;
 use crate::refs::revision::read_snapshot;
 use crate::refs::{Expected, RefChange, Who};
 use crate::repository::Repository;
 use crate::snapshot::content::store_reader;
 use crate::store::{Packer, Store};
-use crate::time::Timestamp;
 use crate::verify::recorded::{DAMAGED, LOST, Loss, REPAIRED_FROM, encode, list_value, ref_of};
 use crate::verify::{Hurt, Report as Checked};
 
@@ -155,18 +154,8 @@ fn replacement(store: &Store, repository: &Repository, packer: &mut Packer<'_>, 
 /// A snapshot of which nothing is known but its tree.
 fn bare(tree: ObjectId, marked: &Marked) -> Snapshot {
     Snapshot {
-        tree,
-        parents: Vec::new(),
-        time: Timestamp::default(),
-        offset_minutes: 0,
-        host: String::new(),
-        author: String::new(),
         message: format!("what is left of {}", marked.damaged),
-        tags: Vec::new(),
-        roots: Vec::new(),
-        rules: Vec::new(),
-        totals: Totals::default(),
-        extra: Vec::new(),
+        ..Snapshot::bare(tree)
     }
 }
 

@@ -9,7 +9,7 @@ use bstr::BString;
 use super::*;
 use crate::disk::memory::MemoryDisk;
 use crate::disk::{Disk, OpenMode};
-use crate::object::{ContentRef, Entry, HashAlgo, Metadata, Node, ObjectId, ObjectKind, Snapshot, Totals, TreeBuilder};
+use crate::object::{ContentRef, Entry, HashAlgo, Metadata, Node, ObjectId, ObjectKind, Snapshot, TreeBuilder};
 use crate::refs::{Expected, RefChange};
 use crate::repository::{InitOptions, OpenOptions, init};
 use crate::snapshot::content::store_many;
@@ -75,20 +75,7 @@ fn world() -> World {
     }
     let tree = top.finish(&mut |kind, bytes| Ok(packer.put(kind, &bytes)?.0)).unwrap();
     packer.flush().unwrap();
-    let snapshot = Snapshot {
-        tree,
-        parents: Vec::new(),
-        time: Timestamp::default(),
-        offset_minutes: 0,
-        host: String::new(),
-        author: String::new(),
-        message: String::new(),
-        tags: Vec::new(),
-        roots: Vec::new(),
-        rules: Vec::new(),
-        totals: Totals::default(),
-        extra: Vec::new(),
-    };
+    let snapshot = Snapshot::bare(tree);
     let (id, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode()).unwrap();
     packer.flush().unwrap();
     drop(packer);

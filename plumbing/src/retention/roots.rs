@@ -212,8 +212,8 @@ mod tests {
     use super::*;
     use crate::disk::Disk;
     use crate::disk::memory::MemoryDisk;
+    use crate::object::Snapshot;
     use crate::object::tree::EMPTY;
-    use crate::object::{Snapshot, Totals};
     use crate::refs::{Expected, RefChange, Who, forgotten_ref};
     use crate::repository::{InitOptions, OpenOptions, Repository, init};
 
@@ -236,18 +236,9 @@ mod tests {
 
     fn snapshot(repository: &Repository, number: i64, tree: ObjectId, parents: &[ObjectId]) -> ObjectId {
         let snapshot = Snapshot {
-            tree,
             parents: parents.to_vec(),
             time: Timestamp::new(number, 0),
-            offset_minutes: 0,
-            host: String::new(),
-            author: String::new(),
-            message: String::new(),
-            tags: Vec::new(),
-            roots: Vec::new(),
-            rules: Vec::new(),
-            totals: Totals::default(),
-            extra: Vec::new(),
+            ..Snapshot::bare(tree)
         };
         put(repository, ObjectKind::Snapshot, &snapshot.encode())
     }

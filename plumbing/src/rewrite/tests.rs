@@ -64,21 +64,17 @@ impl Objects {
 
     fn snapshot(&self, number: i64, tree: ObjectId, parents: &[ObjectId]) -> ObjectId {
         let snapshot = Snapshot {
-            tree,
             parents: parents.to_vec(),
             time: Timestamp::new(number, 0),
-            offset_minutes: 0,
             host: "host".to_owned(),
-            author: String::new(),
             message: number.to_string(),
             tags: vec!["a".to_owned()],
             roots: vec![Root {
                 path: "/root".into(),
                 meta: Some(Metadata::default()),
             }],
-            rules: Vec::new(),
             totals: self.count(tree),
-            extra: Vec::new(),
+            ..Snapshot::bare(tree)
         };
         self.put(ObjectKind::Snapshot, snapshot.encode()).unwrap()
     }

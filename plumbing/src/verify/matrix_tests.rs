@@ -10,9 +10,7 @@ use std::sync::Arc;
 use super::*;
 use crate::disk::memory::MemoryDisk;
 use crate::disk::{Disk, OpenMode, read_file};
-use crate::object::{
-    ContentRef, Entry, Indirect, Metadata, Node, ObjectSource as _, Snapshot, Totals, TreeBuilder, TreeNode,
-};
+use crate::object::{ContentRef, Entry, Indirect, Metadata, Node, ObjectSource as _, Snapshot, TreeBuilder, TreeNode};
 use crate::refs::revision::read_snapshot;
 use crate::refs::{Expected, RefChange, Who};
 use crate::repository::{InitOptions, OpenOptions, Repository, init};
@@ -90,21 +88,15 @@ fn take(disk: &Arc<MemoryDisk>, state: u64, parent: Option<ObjectId>) -> ObjectI
     for (name, node) in top {
         push(&mut builder, &mut packer, &name, node);
     }
+    let tree = builder
+        .finish(&mut |kind, bytes| Ok(packer.put(kind, &bytes)?.0))
+        .unwrap();
     let snapshot = Snapshot {
-        tree: builder
-            .finish(&mut |kind, bytes| Ok(packer.put(kind, &bytes)?.0))
-            .unwrap(),
         parents: parent.into_iter().collect(),
         time: Timestamp::new(state as i64, 0),
-        offset_minutes: 0,
         host: "loom".into(),
         author: "ann".into(),
-        message: String::new(),
-        tags: Vec::new(),
-        roots: Vec::new(),
-        rules: Vec::new(),
-        totals: Totals::default(),
-        extra: Vec::new(),
+        ..Snapshot::bare(tree)
     };
     let (id, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode()).unwrap();
     packer.flush().unwrap();

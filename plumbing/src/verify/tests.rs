@@ -7,7 +7,7 @@ use super::*;
 use crate::disk::memory::MemoryDisk;
 use crate::disk::{Disk, OpenMode};
 use crate::object::{
-    ContentRef, Entry, HashAlgo, Metadata, Node, ObjectKind, ObjectSource as _, Snapshot, Totals, TreeBuilder,
+    ContentRef, Entry, HashAlgo, Metadata, Node, ObjectKind, ObjectSource as _, Snapshot, TreeBuilder,
 };
 use crate::store::Options;
 use crate::time::Timestamp;
@@ -51,20 +51,7 @@ fn repository() -> (Arc<MemoryDisk>, ObjectId) {
     let tree = builder
         .finish(&mut |kind, bytes| packer.put(kind, &bytes).map(|(id, _)| id))
         .unwrap();
-    let snapshot = Snapshot {
-        tree,
-        parents: Vec::new(),
-        time: Timestamp::default(),
-        offset_minutes: 0,
-        host: String::new(),
-        author: String::new(),
-        message: String::new(),
-        tags: Vec::new(),
-        roots: Vec::new(),
-        rules: Vec::new(),
-        totals: Totals::default(),
-        extra: Vec::new(),
-    };
+    let snapshot = Snapshot::bare(tree);
     let (id, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode()).unwrap();
     packer.flush().unwrap();
     drop(packer);

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Base, Journal, Op};
+use super::{Base, Dice, Journal, Op};
 use crate::disk::Disk;
 use crate::disk::memory::MemoryDisk;
 
@@ -52,24 +52,6 @@ pub struct Crash {
     pub tail: Tail,
     /// Decides what is lost.
     pub seed: u64,
-}
-
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// True in `eighths` of eight cases.
-    fn is(&mut self, eighths: u64) -> bool {
-        self.roll() % 8 < eighths
-    }
 }
 
 /// A file: what is durable, and what is not yet.
@@ -172,7 +154,7 @@ impl<'j> Moment<'j> {
     /// The disk as it may be found after a crash at this moment; [`Crash::after`] is not looked at.
     pub fn image(&self, crash: &Crash) -> MemoryDisk {
         let mut names = self.names.clone();
-        let mut dice = Dice(crash.seed);
+        let mut dice = Dice::new(crash.seed);
         let mut bytes = BTreeMap::new();
         for (number, inode) in &self.inodes {
             bytes.insert(*number, inode.found(crash, &mut dice));

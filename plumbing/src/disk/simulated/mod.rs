@@ -11,6 +11,7 @@
 //! a failure.
 
 mod crash;
+mod dice;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use crash::{Crash, Fate, Moment, Tail};
+pub use dice::Dice;
 
 use super::memory::MemoryDisk;
 use super::{Disk, DiskFile, LockKind, Mapped, OpenMode};

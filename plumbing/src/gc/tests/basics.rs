@@ -5,7 +5,7 @@ use crate::disk::OpenMode;
 
 /// Two lines of some snapshots each, with what they hold.
 fn two_lines(disk: &Arc<dyn Disk>) -> BTreeMap<ObjectId, Files> {
-    let (mut known, mut dice) = (BTreeMap::new(), Dice(1));
+    let (mut known, mut dice) = (BTreeMap::new(), Dice::new(1));
     for line in [MAIN, "refs/snapshots/other"] {
         let mut files = Files::new();
         for n in 0..6 {
@@ -236,7 +236,7 @@ fn one_gc_at_a_time_and_a_dead_one_is_in_nobodys_way() {
 #[test]
 fn copies_of_one_object_become_one() {
     let disk: Arc<dyn Disk> = Arc::new(new_disk());
-    let files = Files::from([(("d".to_owned(), "f".to_owned()), Dice(3).bytes(900))]);
+    let files = Files::from([(("d".to_owned(), "f".to_owned()), Dice::new(3).bytes(900))]);
     // Two writers that do not know of each other.
     let (one, two) = (open(&disk).unwrap(), open(&disk).unwrap());
     let (first, second) = (one.store.writer().unwrap(), two.store.writer().unwrap());

@@ -8,7 +8,7 @@ use crate::disk::simulated::{Crash, Fate, Fault, Injection, Journal, SimulatedDi
 fn worn() -> (MemoryDisk, BTreeMap<ObjectId, Files>) {
     let memory = new_disk();
     let disk: Arc<dyn Disk> = Arc::new(memory.clone());
-    let (mut known, mut dice) = (BTreeMap::new(), Dice(7));
+    let (mut known, mut dice) = (BTreeMap::new(), Dice::new(7));
     let mut files = [Files::new(), Files::new()];
     for n in 0..8 {
         for (line, files) in [MAIN, "refs/snapshots/other"].into_iter().zip(&mut files) {
@@ -28,7 +28,7 @@ fn life() -> (Journal, BTreeMap<ObjectId, Files>) {
     let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
     let report = collect(&open(&disk).unwrap(), Allowance::Share(0)).unwrap();
     assert!(report.condemned_files > 3 && report.copied_bytes > 0, "{report:?}");
-    let files = Files::from([(("d".to_owned(), "new".to_owned()), Dice(9).bytes(500))]);
+    let files = Files::from([(("d".to_owned(), "new".to_owned()), Dice::new(9).bytes(500))]);
     let id = take(&open(&disk).unwrap(), "refs/snapshots/other", &files, "after").unwrap();
     known.insert(id, files);
     (simulated.journal(), known)

@@ -10,7 +10,7 @@ fn count() -> u64 {
 #[test]
 fn any_history_restores() {
     for seed in 0..count() {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let disk: Arc<dyn Disk> = Arc::new(new_disk());
         let mut known = BTreeMap::new();
         let mut lines: BTreeMap<String, Files> = BTreeMap::new();

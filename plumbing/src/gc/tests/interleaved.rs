@@ -15,14 +15,14 @@ fn seeds() -> u64 {
 
 /// Takes snapshots on a line of its own, of contents that others have had; now and then deletes the line.
 fn writer(disk: Arc<dyn Disk>, known: Known, seed: u64) {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     // Few different states, so that what is put was there before and may just be going.
     let line = format!("refs/snapshots/l{}", seed % 2);
     for round in 0..5 {
         let repository = open(&disk).unwrap();
         for step in 0..1 + dice.below(2) {
             let mut files = Files::new();
-            let mut state = Dice(dice.below(4));
+            let mut state = Dice::new(dice.below(4));
             (0..3).for_each(|_| change(&mut files, &mut state));
             if let Some(bytes) = files.values_mut().next().filter(|bytes| !bytes.is_empty()) {
                 bytes[0] = dice.roll() as u8;
@@ -49,7 +49,7 @@ fn writer(disk: Arc<dyn Disk>, known: Known, seed: u64) {
 
 /// Names what other processes stored, as `update-ref` does: trees that may have gone.
 fn pipeline(disk: Arc<dyn Disk>, known: Known, seed: u64) {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     for _ in 0..5 {
         let ids: Vec<ObjectId> = known.lock().keys().copied().collect();
         if ids.is_empty() {
@@ -69,7 +69,7 @@ fn pipeline(disk: Arc<dyn Disk>, known: Known, seed: u64) {
 }
 
 fn collector(disk: Arc<dyn Disk>, seed: u64) {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     for _ in 0..4 {
         let unused_max = Allowance::Share(dice.below(2) as u32 * 2000);
         match collect(&open(&disk).unwrap(), unused_max) {

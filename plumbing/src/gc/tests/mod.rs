@@ -13,8 +13,9 @@ use std::sync::Arc;
 use super::*;
 use crate::disk::Disk;
 use crate::disk::memory::MemoryDisk;
+use crate::disk::simulated::Dice;
 use crate::object::tree::Entries;
-use crate::object::{ContentRef, Entry, Metadata, Node, ObjectKind, ObjectSource as _, Snapshot, Totals, TreeBuilder};
+use crate::object::{ContentRef, Entry, Metadata, Node, ObjectKind, ObjectSource as _, Snapshot, TreeBuilder};
 use crate::refs::{Expected, RefChange, Who};
 use crate::repository::{InitOptions, Leans, OpenOptions, init};
 use crate::store::{Class, Options as StoreOptions, Packer, Store, Writer};
@@ -24,28 +25,6 @@ use crate::time::Timestamp;
 type Files = BTreeMap<(String, String), Vec<u8>>;
 
 const MAIN: &str = "refs/snapshots/main";
-
-/// SplitMix64.
-#[derive(Clone, Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.roll() % bound
-    }
-
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| (self.roll() >> 56) as u8).collect()
-    }
-}
 
 /// Puts some files in, changes some, takes some out.
 fn change(files: &mut Files, dice: &mut Dice) {
@@ -183,18 +162,9 @@ fn put_like(
     let mut packer = writer.packer();
     let tree = put_tree(&mut packer, files, like)?;
     let snapshot = Snapshot {
-        tree,
         parents,
-        time: Timestamp::default(),
-        offset_minutes: 0,
-        host: String::new(),
-        author: String::new(),
         message: message.to_owned(),
-        tags: Vec::new(),
-        roots: Vec::new(),
-        rules: Vec::new(),
-        totals: Totals::default(),
-        extra: Vec::new(),
+        ..Snapshot::bare(tree)
     };
     let (id, _) = packer.put(ObjectKind::Snapshot, &snapshot.encode())?;
     packer.flush()?;

@@ -35,7 +35,7 @@ struct State {
 impl Scheduler {
     pub(super) fn new(seed: u64) -> Arc<Self> {
         let state = State {
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             running: None,
             alive: Vec::new(),
             begun: false,

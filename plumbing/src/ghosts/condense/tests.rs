@@ -136,21 +136,13 @@ fn contents(shelf: &Shelf, tree: ObjectId, folder: &str, out: &mut BTreeSet<(Str
 
 fn snapshot(tree: ObjectId, host: &str, time: i64) -> Snapshot {
     Snapshot {
-        tree,
-        parents: Vec::new(),
         time: Timestamp::new(time, 0),
-        offset_minutes: 0,
         host: host.to_owned(),
-        author: String::new(),
-        message: String::new(),
-        tags: Vec::new(),
         roots: vec![Root {
             path: "/top".into(),
             meta: Some(Metadata::default()),
         }],
-        rules: Vec::new(),
-        totals: Totals::default(),
-        extra: Vec::new(),
+        ..Snapshot::bare(tree)
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use super::*;
 use crate::ghosts::scan::{self, scan};
 use crate::ghosts::{Catalogue, Ghost, Ghosts};
-use crate::object::{Root, Snapshot, Totals};
+use crate::object::{Root, Snapshot};
 use crate::walk::{RuleOptions, Rules};
 
 struct Random(u64);
@@ -134,21 +134,13 @@ fn said(ghost: &Ghost) -> Said {
 /// What a snapshot of a tree tells of its files.
 fn told(bench: &Bench, tree: ObjectId) -> Vec<Said> {
     let snapshot = Snapshot {
-        tree,
-        parents: Vec::new(),
         time: Timestamp::new(1_000, 0),
-        offset_minutes: 0,
         host: "loom".into(),
-        author: String::new(),
-        message: String::new(),
-        tags: Vec::new(),
         roots: vec![Root {
             path: "/top".into(),
             meta: Some(meta(0o755)),
         }],
-        rules: Vec::new(),
-        totals: Totals::default(),
-        extra: Vec::new(),
+        ..Snapshot::bare(tree)
     };
     let mut ghosts = Ghosts::default();
     let progress = Progress::default();

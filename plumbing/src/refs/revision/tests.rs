@@ -81,18 +81,10 @@ impl Fixture {
 
     fn snapshot(&mut self, tree: ObjectId, parents: Vec<ObjectId>, message: &str) -> ObjectId {
         let snapshot = Snapshot {
-            tree,
             parents,
-            time: Timestamp::default(),
-            offset_minutes: 0,
-            host: String::new(),
-            author: String::new(),
             message: message.into(),
-            tags: Vec::new(),
-            roots: Vec::new(),
-            rules: Vec::new(),
             totals: crate::object::Totals::default(),
-            extra: Vec::new(),
+            ..Snapshot::bare(tree)
         };
         self.put(ObjectKind::Snapshot, snapshot.encode())
     }

@@ -148,18 +148,11 @@ impl Side {
 
 pub fn snapshot(tree: ObjectId, parents: &[ObjectId], ghosts: bool) -> Snapshot {
     let mut snapshot = Snapshot {
-        tree,
         parents: parents.to_vec(),
         time: Timestamp::new(1_700_000_000 + parents.len() as i64, 0),
-        offset_minutes: 0,
         host: "loom".to_owned(),
         author: "ann".to_owned(),
-        message: String::new(),
-        tags: Vec::new(),
-        roots: Vec::new(),
-        rules: Vec::new(),
-        totals: Default::default(),
-        extra: Vec::new(),
+        ..Snapshot::bare(tree)
     };
     snapshot.set_ghosts_only(ghosts);
     snapshot

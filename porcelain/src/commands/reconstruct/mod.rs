@@ -213,9 +213,14 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     };
     done.tell(app)?;
     tell_lost(app, &wish.lost);
+    verdict(&report, &wish.lost)
+}
+
+/// How the command ends.
+fn verdict(report: &reconstruct::Report, lost: &[BString]) -> Outcome {
     match report.problems.iter().any(|problem| problem.error.is_damage()) {
         true => Err(Failure::Code(DAMAGE)),
-        false if report.is_complete() && wish.lost.is_empty() => Ok(()),
+        false if report.is_complete() && lost.is_empty() => Ok(()),
         false => Err(Failure::Code(PARTIAL)),
     }
 }

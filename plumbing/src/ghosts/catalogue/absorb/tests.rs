@@ -88,18 +88,10 @@ impl World {
             meta: Some(Metadata::default()),
         };
         let snapshot = Snapshot {
-            tree,
-            parents: Vec::new(),
             time: time(seconds),
-            offset_minutes: 0,
             host: "h".to_owned(),
-            author: String::new(),
-            message: String::new(),
-            tags: Vec::new(),
             roots: vec![root],
-            rules: Vec::new(),
-            totals: Totals::default(),
-            extra: Vec::new(),
+            ..Snapshot::bare(tree)
         };
         let id = hash(&seconds.to_string());
         *self.shelf.reads.lock() = 0;
@@ -234,18 +226,9 @@ fn a_lost_tree_is_an_error_and_the_snapshot_is_tried_again() {
     let mut world = World::new();
     let tree = world.shelf.tree(&[("gone", Node::Directory { tree: hash("gone") })]);
     let snapshot = Snapshot {
-        tree,
-        parents: Vec::new(),
         time: time(10),
-        offset_minutes: 0,
         host: "h".to_owned(),
-        author: String::new(),
-        message: String::new(),
-        tags: Vec::new(),
-        roots: Vec::new(),
-        rules: Vec::new(),
-        totals: Totals::default(),
-        extra: Vec::new(),
+        ..Snapshot::bare(tree)
     };
     let result = world
         .catalogue
