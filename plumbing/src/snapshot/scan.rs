@@ -137,6 +137,9 @@ pub(super) fn with_threads<'s, 'w, T>(
         }
         scan.queue.done();
         let mut result = first.run();
+        // The others do the same with what they have: none should be left with all that waits.
+        let flushed = first.packer.flush();
+        result = result.and(flushed);
         for handle in handles {
             let other = handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             result = cause(result, other);

@@ -10,6 +10,8 @@ use zstd::zstd_safe::{self, CCtx, CParameter};
 
 use super::data::format::{Codec, Row};
 use super::data::write::Sealed;
+use super::delta::pending::Waiting;
+use super::delta::settle::Group as DeltaGroup;
 use super::writer::{Counters, Writer};
 use super::{Added, Options, Store};
 use crate::error::{Error, Result};
@@ -51,6 +53,8 @@ struct Group {
 pub struct Packer<'w> {
     writer: &'w Writer<'w>,
     groups: [Group; CLASSES],
+    /// Delta frames on their way: of what describes, and of contents, which are read at different times.
+    pub(super) deltas: [DeltaGroup; 2],
     stored: Vec<u8>,
     zstd: CCtx<'static>,
 }
@@ -70,6 +74,7 @@ impl<'w> Packer<'w> {
         Self {
             writer,
             groups: Default::default(),
+            deltas: Default::default(),
             stored: Vec::new(),
             zstd: CCtx::create(),
         }
@@ -148,10 +153,24 @@ impl<'w> Packer<'w> {
         } else {
             class
         };
-        if bases.is_empty() || !self.writer.compares(bytes.len()) {
+        let plan = match bases.is_empty() || !self.writer.compares(bytes.len()) {
+            true => None,
+            false => self.plan(&id, bases)?,
+        };
+        let Some(plan) = plan else {
             self.group(class, kind, id, bytes)?;
-        } else if let Some(list) = self.writer.let_wait((class, kind, id), bytes, bases) {
-            self.settle(&list)?;
+            return Ok(Added::New);
+        };
+        let raw = bytes.to_vec();
+        self.writer.let_wait(Waiting {
+            id,
+            kind,
+            class,
+            raw,
+            plan,
+        });
+        while let Some(unit) = self.writer.take_excess() {
+            self.settle(unit)?;
         }
         Ok(Added::New)
     }
@@ -191,9 +210,10 @@ impl<'w> Packer<'w> {
 
     /// Hands what waits and what is grouped to the appender.
     pub fn flush(&mut self) -> Result<()> {
-        if let Some(list) = self.writer.take_waiting() {
-            self.settle(&list)?;
+        while let Some(unit) = self.writer.take_waiting() {
+            self.settle(unit)?;
         }
+        self.seal_deltas()?;
         for class in [Class::Small, Class::Large, Class::Huge, Class::Dense, Class::Meta] {
             if !self.groups[class as usize].ids.is_empty() {
                 self.seal(class)?;

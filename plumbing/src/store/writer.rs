@@ -16,9 +16,9 @@ use parking_lot::Mutex;
 use super::data::format::{Codec, EXTENSION, FrameKind, Row};
 use super::data::read::{DataFile, Head};
 use super::data::write::{Appender, Sealed};
-use super::delta::pending::Pending;
+use super::delta::pending::{Pending, Unit, Waiting};
 use super::generation::keep_reserve;
-use super::pack::{Class, Packer, seal_record};
+use super::pack::{Packer, seal_record};
 use super::recent::State;
 use super::{Layout, Location, Store};
 use crate::disk::DiskFile;
@@ -199,23 +199,19 @@ impl<'s> Writer<'s> {
         bytes >= DELTA_BYTES_MIN && !self.is_dry && self.store.allows_deltas()
     }
 
-    /// Lets an object wait until there are more like it; gives all that wait when they are enough.
-    pub(super) fn let_wait(
-        &self,
-        object: (Class, ObjectKind, ObjectId),
-        bytes: &[u8],
-        bases: &[ObjectId],
-    ) -> Option<Pending> {
-        let mut waiting = self.waiting.lock();
-        waiting
-            .push(object, bytes, bases)
-            .then(|| std::mem::take(&mut *waiting))
+    /// Lets an object wait until there are more of its root.
+    pub(super) fn let_wait(&self, object: Waiting) {
+        self.waiting.lock().push(object);
     }
 
-    /// Gives all that wait.
-    pub(super) fn take_waiting(&self) -> Option<Pending> {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        (!waiting.is_empty()).then_some(waiting)
+    /// Gives a unit, where more waits than should.
+    pub(super) fn take_excess(&self) -> Option<Unit> {
+        self.waiting.lock().take_excess()
+    }
+
+    /// Gives a unit of what waits.
+    pub(super) fn take_waiting(&self) -> Option<Unit> {
+        self.waiting.lock().take()
     }
 
     /// Notes that what is written leans on an object that is there.

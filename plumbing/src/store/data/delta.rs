@@ -26,6 +26,9 @@ const DICTIONARY_MAGIC: &[u8; 4] = b"\x37\xa4\x30\xec";
 /// Prefixes of this many bytes and more are searched by long-distance matching: the tables of low levels forget them.
 const LONG_PREFIX_BYTES: usize = 512 << 10;
 
+/// What zstd returns where the output does not fit: `ZSTD_error_dstSize_tooSmall`, which is stable, as an error.
+const NO_ROOM: usize = 70_usize.wrapping_neg();
+
 /// Where the bases of objects come from.
 pub trait Bases {
     /// Appends the bytes of the object that `base` names to `out`. They are not hashed.
@@ -90,11 +93,22 @@ impl Decoder {
         self.links = self.links.saturating_sub(1);
     }
 
-    /// Decompresses to `out`, no further than its capacity.
-    pub fn decompress(&mut self, out: &mut Vec<u8>, stored: &[u8]) -> Result<usize, String> {
+    /// Decompresses to `out`, which must be long enough for all of it. Gives the length.
+    pub fn decompress(&mut self, out: &mut [u8], stored: &[u8]) -> Result<usize, String> {
         let context = self.zstd.get_or_insert_with(DCtx::create);
         let done = context.decompress(out, stored);
         done.map_err(|code| format!("zstd: {}", get_error_name(code)))
+    }
+
+    /// Fills `out` with the front of what is stored, but for the last bytes, fewer than a block of zstd has. That these are
+    /// right is not said: whoever uses them compares a hash.
+    pub fn decompress_front(&mut self, out: &mut [u8], stored: &[u8]) -> Result<(), String> {
+        let context = self.zstd.get_or_insert_with(DCtx::create);
+        match context.decompress(out, stored) {
+            // Blocks are decompressed one after the other, until there is no room for the next.
+            Ok(_) | Err(NO_ROOM) => Ok(()),
+            Err(code) => Err(format!("zstd: {}", get_error_name(code))),
+        }
     }
 
     fn with_prefix(&mut self, out: &mut [u8], stored: &[u8], prefix: &[u8]) -> Result<usize, String> {

@@ -1,8 +1,9 @@
 //! Objects that are compressed against others of the store: where their bases come from.
 //!
 //! - here: reading them
+//! - [`plan`]: choosing among bases
 //! - [`pending`]: what waits to be compressed
-//! - [`settle`]: choosing among bases, compressing, and what does not pay
+//! - [`settle`]: compressing, and what does not pay
 //! - [`sweep`]: checking many
 //!
 //! To read an object of a delta frame:
@@ -17,6 +18,7 @@
 //! [`data::delta`](super::data::delta) bounds time and memory, whatever the tables say.
 
 pub(super) mod pending;
+mod plan;
 pub(super) mod settle;
 mod sweep;
 #[cfg(test)]
@@ -32,6 +34,7 @@ use parking_lot::{Mutex, RwLock};
 pub use self::sweep::Leaning;
 use super::data::delta::{Bases, Decoder, Piece};
 use super::data::format::{Codec, FRAME_HEADER_BYTES, Row};
+use super::data::frame::Scratch;
 use super::data::read::{DataFile, Head};
 use super::{Frame, Location, Store};
 use crate::error::{Error, Result};
@@ -52,7 +55,8 @@ pub(super) struct Deltas {
     begun: AtomicBool,
     /// Frames that were found to be no delta frames.
     plain: Mutex<HashSet<(u32, u64)>>,
-    decoders: Mutex<Vec<Decoder>>,
+    /// What threads that read use in turn.
+    scratches: Mutex<Vec<Scratch>>,
 }
 
 impl fmt::Debug for Deltas {
@@ -64,7 +68,7 @@ impl fmt::Debug for Deltas {
 /// A frame in memory.
 #[derive(Debug)]
 pub(super) enum Loaded {
-    /// Decompressed.
+    /// Decompressed, at least in part.
     Whole(Frame),
     /// A delta frame as it is stored.
     Parts(Parts),
@@ -81,10 +85,18 @@ pub(super) struct Parts {
 }
 
 impl Loaded {
+    /// Whether it is there as a whole, or at least as far as the object `last`.
+    fn reaches(&self, last: Option<u16>) -> bool {
+        match self {
+            Self::Whole(frame) => frame.reaches(last),
+            Self::Parts(_) => true,
+        }
+    }
+
     /// Memory that it takes in bytes.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Whole(frame) => frame.raw_bytes(),
+            Self::Whole(frame) => frame.memory_bytes(),
             Self::Parts(parts) => parts.stored.len() + parts.head.header.table_bytes(),
         }
     }
@@ -138,21 +150,26 @@ impl<'a> Near<'a> {
     /// Puts the bytes of the object at `at`, whose id must be `id`, in place of those of `out`; their hash is compared.
     pub fn read(&self, at: Location, id: &ObjectId, out: &mut Vec<u8>) -> Result<()> {
         out.clear();
-        let mut decoder = self.store.deltas.decoders.lock().pop().unwrap_or_default();
-        decoder.begin();
-        let done = self.append_at(at, id, out, self, &mut decoder);
-        self.store.deltas.decoders.lock().push(decoder);
-        done?;
+        self.store.with_scratch(|scratch| {
+            scratch.decoder.begin();
+            self.append_at(at, id, out, self, &mut scratch.decoder)
+        })?;
         self.store.check_hash(at, id, out)
     }
 
     /// Appends the bytes of the object at `at`, not hashed; an error if `object` is among those that it is made from.
     fn append_without(&self, at: Location, row: &Row, object: &ObjectId, out: &mut Vec<u8>) -> Result<()> {
-        let mut decoder = self.store.deltas.decoders.lock().pop().unwrap_or_default();
-        decoder.begin_without(*object);
-        let done = self.append_at(at, &row.id, out, self, &mut decoder);
-        self.store.deltas.decoders.lock().push(decoder);
-        done
+        self.store.with_scratch(|scratch| {
+            scratch.decoder.begin_without(*object);
+            self.append_at(at, &row.id, out, self, &mut scratch.decoder)
+        })
+    }
+
+    /// The bytes of the object at `at`, not hashed, if it is in the frame at hand.
+    fn at_hand(&self, at: Location, id: &ObjectId) -> Option<&'a [u8]> {
+        let (_, frame) = self.frame.filter(|(key, _)| *key == (at.file, at.frame))?;
+        let (_, found, bytes) = frame.object(at.slot)?;
+        (found == *id).then_some(bytes)
     }
 
     /// Appends the bytes of an object that others are made from; its own bases come from `bases`.
@@ -174,6 +191,7 @@ impl<'a> Near<'a> {
     ) -> Result<()> {
         if let Some((key, frame)) = self.frame
             && key == (at.file, at.frame)
+            && frame.reaches(Some(at.slot))
         {
             return self.store.append_of(frame, at, id, out);
         }
@@ -279,17 +297,44 @@ impl Store {
 
     /// The frame at `at` from the cache or from its data file.
     fn load(&self, at: Location) -> Result<Arc<Loaded>> {
+        self.load_front(at, None)
+    }
+
+    /// The same, where nothing behind the object `last` is needed, if there is one.
+    fn load_front(&self, at: Location, last: Option<u16>) -> Result<Arc<Loaded>> {
         let key = (at.file, at.frame);
-        if let Some(loaded) = self.frames.get(key) {
+        if let Some(loaded) = self.frames.get(key)
+            && loaded.reaches(last)
+        {
             return Ok(loaded);
         }
         let (file, head) = self.head(at)?;
         if head.header.codec == Codec::Delta {
             return self.keep(key, Loaded::Parts(Parts::read(file, head)?));
         }
-        let mut frame = Frame::default();
-        frame.read_payload(&file, head, &self.near())?;
+        let mut frame = self
+            .frames
+            .make_room(head.header.raw_bytes as usize)
+            .unwrap_or_default();
+        self.with_scratch(|scratch| {
+            // Frames that are kept do not need their own.
+            frame.swap_scratch(scratch);
+            let read = match last {
+                Some(last) => frame.read_front(&file, head, last, &self.near()),
+                None => frame.read_payload(&file, head, &self.near()),
+            };
+            frame.swap_scratch(scratch);
+            read
+        })?;
         self.keep(key, Loaded::Whole(frame))
+    }
+
+    /// Lends what decompressing takes.
+    fn with_scratch<T>(&self, act: impl FnOnce(&mut Scratch) -> T) -> T {
+        let mut scratch = self.deltas.scratches.lock().pop().unwrap_or_default();
+        let done = act(&mut scratch);
+        self.deltas.scratches.lock().push(scratch);
+        done
     }
 
     fn keep(&self, key: (u32, u64), loaded: Loaded) -> Result<Arc<Loaded>> {
