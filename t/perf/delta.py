@@ -8,7 +8,8 @@ usage: delta.py kernel   DIR [options]   a source tree and a later patch release
 
 DIR is where inputs.py put its input. Each tool takes a snapshot of every version in turn, in one repository; then it restores the
 newest and the oldest, which are compared with what they were taken of, and checks every byte. `ghost whole` is ghost with
-delta.enabled=false: what deltas cost when they are read is told against it. Options are those of bench.py, as far as they
+delta.enabled=false: what deltas cost when they are read is told against it; `ghost delta.depth=4` and the like, in --tools, is ghost
+with that setting. Options are those of bench.py, as far as they
 are listed here; filesystems, warm caches and measuring are its own.
 
 Writes NAME.json (every measurement) and NAME.txt (medians, sums, what became of each target) to the runs folder.
@@ -21,6 +22,7 @@ from bench import mib, say, shell
 STEPS = 10
 ROWS, ROW_BYTES, DAYS = 400_000, 200, 10
 PEERS = dict(kernel="rustic,restic,borg,bupstash,git", releases="rustic,restic,borg,bupstash,git", image="rustic,restic,borg,bupstash", dumps="rustic,restic,borg,bupstash,git")
+PEAK_MIB = 120
 # MiB added in all: a limit, or a share of the best peer's. Times: a share of the best peer's, or of ghost's without deltas.
 TARGET = dict(
     kernel=dict(added_mib=6, update=0.3, reading=1.25),
@@ -189,9 +191,12 @@ class Delta(bench.Bench):
         self.a, self.w, self.env = a, a.work, bench.environment(a.work)
         self.src, self.repo, self.out = f"{a.work}/src", f"{a.work}/repo", f"{a.work}/out"
         known = bench.tools(a.ghost, a.work)
-        known["ghost whole"] = bench.tools(f"{a.ghost} -c delta.enabled=false", a.work)["ghost"]
-        known["ghost whole"].binary = a.ghost
         asked = [t for t in a.tools.split(",") if t]
+        for t in asked:
+            if t.startswith("ghost "):
+                setting = "delta.enabled=false" if t == "ghost whole" else t.removeprefix("ghost ")
+                known[t] = bench.tools(f"{a.ghost} -c {setting}", a.work)["ghost"]
+                known[t].binary = a.ghost
         for t in asked:
             if t not in known:
                 sys.exit(f"delta.py: no tool {t!r}; there are {', '.join(known)}")
@@ -263,6 +268,7 @@ def table(head, res):
         "MiB added": lambda m: m["sizes"][-1] - m["sizes"][0],
         "update s": lambda m: statistics.median(u["wall"] for u in m["updates"]),
         "upd. cpu": lambda m: statistics.median(u["cpu"] for u in m["updates"]),
+        "upd. MiB": lambda m: max(u["rss"] for u in m["updates"]),
         "newest s": lambda m: m["newest"]["wall"],
         "newest cpu": lambda m: m["newest"]["cpu"],
         "oldest s": lambda m: m["oldest"]["wall"],
@@ -283,8 +289,9 @@ def table(head, res):
         o.append(f"not installed, so left out: {', '.join(head['skipped'])}")
     if head["note"]:
         o.append(f"note: {head['note']}")
-    o += [f"{head['steps']} updates after the first; medians of {max(len(r) for r in have.values())} runs", "", f"{'':12}" + "".join(f"{c:>11}" for c in columns)]
-    o += [f"{t:12}" + "".join(cell(t, f) for f in columns.values()) for t in have]
+    wide = max(12, *(len(t) + 1 for t in have))
+    o += [f"{head['steps']} updates after the first; medians of {max(len(r) for r in have.values())} runs", "", " " * wide + "".join(f"{c:>11}" for c in columns)]
+    o += [f"{t:{wide}}" + "".join(cell(t, f) for f in columns.values()) for t in have]
     wrong = [f"{t}: what was restored differs" for t, r in have.items() for m in r for s in ("newest", "oldest") if m.get(s, {}).get("differs")]
     wrong += [f"{t}: {x}" for t, r in have.items() for m in r for x in ("first", "newest", "check") if not m.get(x, {"ok": True})["ok"]]
     o += targets(head["mode"], have, columns, med) + wrong
@@ -303,6 +310,7 @@ def targets(mode, have, columns, med):
         say_one("MiB added, of the best peer's", med("ghost", added) / min(med(t, added) for t in peers), target["added"])
     if "update" in target and peers:
         say_one("time of an update, of the best peer's", med("ghost", columns["update s"]) / min(med(t, columns["update s"]) for t in peers), target["update"])
+    say_one("peak MiB", med("ghost", columns["peak MiB"]), PEAK_MIB)
     if "ghost whole" in have:
         for what in ("newest s", "newest cpu", "oldest s", "check s", "check cpu"):
             say_one(f"{what}, of that without deltas", med("ghost", columns[what]) / med("ghost whole", columns[what]), target["reading"])
