@@ -93,6 +93,10 @@ pub trait Disk: Send + Sync + Debug {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Fills `bytes` with random ones.
     fn random(&self, bytes: &mut [u8]) -> io::Result<()>;
+    /// Whether a file is written only by who made it, since there are no locks that others would keep.
+    fn is_plain(&self) -> bool {
+        false
+    }
 }
 
 /// Reads a whole file of at most `max` bytes.

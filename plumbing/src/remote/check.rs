@@ -49,6 +49,11 @@ impl Reachable {
         self.forgotten.contains(id)
     }
 
+    /// The snapshots whose trees may be gone.
+    pub fn forgotten(&self) -> impl Iterator<Item = &ObjectId> {
+        self.forgotten.iter()
+    }
+
     /// Notes that the trees of these may be gone.
     pub fn forget(&mut self, ids: impl IntoIterator<Item = ObjectId>) {
         self.forgotten.extend(ids);

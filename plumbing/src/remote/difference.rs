@@ -142,6 +142,16 @@ impl<'a> Difference<'a> {
         self.held.insert(id);
     }
 
+    /// Whether the other side is known to have an object.
+    pub fn holds(&self, id: &ObjectId) -> bool {
+        self.held.contains(id)
+    }
+
+    /// Notes what the tree `older`, which the other side has, names and the tree `newer` does not.
+    pub fn hold_changes(&mut self, older: ObjectId, newer: ObjectId) -> Result<()> {
+        self.compare(older, newer, &mut Vec::new())
+    }
+
     /// Whether an object was told.
     pub fn has_told(&self, id: &ObjectId) -> bool {
         self.told.contains(id)

@@ -52,6 +52,8 @@ pub struct Listing {
     pub is_append_only: bool,
     /// It only lets read.
     pub is_read_only: bool,
+    /// It takes and sends delta frames, and may be told which snapshots are held without their trees.
+    pub knows_deltas: bool,
     /// The number of the last record of its ref log.
     pub sequence: u64,
     /// The line that `@` means there, as a full name.
@@ -64,6 +66,7 @@ pub struct Listing {
 
 const APPEND_ONLY: u64 = 1;
 const READ_ONLY: u64 = 2;
+const KNOWS_DELTAS: u64 = 4;
 
 impl Listing {
     /// The value of a ref.
@@ -76,8 +79,14 @@ impl Listing {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = self.uuid.to_vec();
         out.push(self.hash as u8);
-        let flags = if self.is_append_only { APPEND_ONLY } else { 0 } | if self.is_read_only { READ_ONLY } else { 0 };
-        put_varint(&mut out, flags);
+        put_flags(
+            &mut out,
+            &[
+                (self.is_append_only, APPEND_ONLY),
+                (self.is_read_only, READ_ONLY),
+                (self.knows_deltas, KNOWS_DELTAS),
+            ],
+        );
         put_varint(&mut out, self.sequence);
         put_bytes(&mut out, self.line.as_bytes());
         put_varint(&mut out, self.refs.len() as u64);
@@ -115,6 +124,7 @@ impl Listing {
             hash,
             is_append_only: flags & APPEND_ONLY != 0,
             is_read_only: flags & READ_ONLY != 0,
+            knows_deltas: flags & KNOWS_DELTAS != 0,
             sequence,
             line,
             refs,
@@ -128,39 +138,62 @@ impl Listing {
 pub struct FetchRequest {
     /// Without the blocks of files.
     pub without_blocks: bool,
+    /// Delta frames may come: it has the blocks of all that it holds.
+    pub deltas: bool,
     /// The trees of so many snapshots of each chain; older ones come without.
     pub depth: Option<u64>,
     /// Snapshots and trees that it wants.
     pub wants: Vec<ObjectId>,
-    /// Snapshots that it holds whole, with all behind them.
+    /// Snapshots that it holds whole, with all behind them but for those of `bare`.
     pub haves: Vec<ObjectId>,
     /// Digests of frames that it has from an earlier try.
     pub held: Vec<[u8; 32]>,
+    /// Snapshots behind those held whose trees it does not have.
+    pub bare: Vec<ObjectId>,
 }
+
+const WITHOUT_BLOCKS: u64 = 1;
+const DELTAS: u64 = 2;
+const HAS_BARE: u64 = 4;
 
 impl FetchRequest {
     /// The bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        put_varint(&mut out, u64::from(self.without_blocks));
+        put_flags(
+            &mut out,
+            &[
+                (self.without_blocks, WITHOUT_BLOCKS),
+                (self.deltas, DELTAS),
+                (!self.bare.is_empty(), HAS_BARE),
+            ],
+        );
         put_varint(&mut out, self.depth.unwrap_or(0));
         put_ids(&mut out, &self.wants);
         put_ids(&mut out, &self.haves);
         put_digests(&mut out, &self.held);
+        if !self.bare.is_empty() {
+            put_ids(&mut out, &self.bare);
+        }
         out
     }
 
     /// Reads the bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new("request for snapshots", bytes);
-        let flags = reader.varint_max("flags", 1)?;
+        let flags = reader.varint_max("flags", WITHOUT_BLOCKS | DELTAS | HAS_BARE)?;
         let depth = reader.varint()?;
         let request = Self {
-            without_blocks: flags == 1,
+            without_blocks: flags & WITHOUT_BLOCKS != 0,
+            deltas: flags & DELTAS != 0,
             depth: (depth > 0).then_some(depth),
             wants: take_ids(&mut reader)?,
             haves: take_ids(&mut reader)?,
             held: take_digests(&mut reader)?,
+            bare: match flags & HAS_BARE {
+                0 => Vec::new(),
+                _ => take_ids(&mut reader)?,
+            },
         };
         reader.end()?;
         Ok(request)
@@ -403,6 +436,11 @@ pub fn decode_ids(bytes: &[u8]) -> Result<Vec<ObjectId>> {
 pub fn send(channel: &Channel, bytes: &[u8]) -> Result<()> {
     channel.send(bytes)?;
     channel.end()
+}
+
+fn put_flags(out: &mut Vec<u8>, flags: &[(bool, u64)]) {
+    let set = flags.iter().filter(|(is_set, _)| *is_set);
+    put_varint(out, set.map(|(_, flag)| flag).sum());
 }
 
 fn put_ids(out: &mut Vec<u8>, ids: &[ObjectId]) {

@@ -17,6 +17,7 @@
 //! - What arrived before a transfer broke is kept under the id of the other repository and is not sent again.
 //! - Nothing that the other side says takes more memory than a limit, and every wait ends.
 
+mod bases;
 pub mod check;
 pub mod client;
 pub mod difference;
@@ -25,6 +26,7 @@ pub mod offer;
 pub mod pack;
 pub mod policy;
 pub mod quarantine;
+pub mod receive;
 pub mod server;
 pub mod wire;
 

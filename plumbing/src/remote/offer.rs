@@ -2,10 +2,11 @@
 
 use hashbrown::{HashMap, HashSet};
 
+use super::bases::{HeldBases, whole_tree};
 use super::check::Reachable;
 use super::difference::{Difference, New, new_snapshots};
 use super::pack::Plan;
-use super::pack::plan::Wanted;
+use super::pack::plan::{Deltas, Wanted};
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, ObjectKind, ObjectSource, Snapshot};
 use crate::progress::Progress;
@@ -25,6 +26,8 @@ pub struct Ask {
     pub without_blocks: bool,
     /// Snapshots that the other side holds.
     pub haves: Vec<ObjectId>,
+    /// The other side takes delta frames, and has the blocks of what it holds.
+    pub deltas: bool,
 }
 
 /// What will be sent.
@@ -52,7 +55,8 @@ impl Ask {
     }
 }
 
-/// Finds what the other side lacks. Fails where something is asked for that is not whole here.
+/// Finds what the other side lacks. Fails where something is asked for that is not whole here. `forgotten` says of which
+/// snapshots the trees may be gone, here or there.
 pub fn prepare(store: &Store, ask: &Ask, forgotten: &Reachable, progress: &Progress) -> Result<Offer> {
     let mut haves = Vec::new();
     for &id in &ask.haves {
@@ -76,6 +80,7 @@ pub fn prepare(store: &Store, ask: &Ask, forgotten: &Reachable, progress: &Progr
     let mut difference = Difference::new(store, !ask.without_blocks, progress);
     let fallback = fallback(store, &haves, forgotten)?;
     let mut trees: HashMap<ObjectId, ObjectId> = HashMap::new();
+    let mut edge: Vec<ObjectId> = Vec::new();
     for new in &new {
         collect.wanted.push((ObjectKind::Snapshot, new.id));
         if new.is_bare || forgotten.is_forgotten(&new.id) {
@@ -84,6 +89,9 @@ pub fn prepare(store: &Store, ask: &Ask, forgotten: &Reachable, progress: &Progr
         let base = match new.snapshot.parents.first() {
             Some(parent) if trees.contains_key(parent) => trees.get(parent).copied(),
             Some(parent) if held.contains(store, parent)? && !forgotten.is_forgotten(parent) => {
+                if !edge.contains(parent) {
+                    edge.push(*parent);
+                }
                 whole_tree(store, parent)?
             }
             _ => fallback,
@@ -102,13 +110,32 @@ pub fn prepare(store: &Store, ask: &Ask, forgotten: &Reachable, progress: &Progr
             collect.take(kind, id, bytes, false)
         })?;
     }
-    let plan = Plan::new(store, &collect.wanted, progress)?;
-    let lacking = plan.missing.iter().find(|(_, id)| !collect.may_lack.contains(id));
-    if let Some(&(kind, id)) = lacking {
+    if edge.is_empty() {
+        edge.clone_from(&haves);
+    }
+    let bases = HeldBases {
+        store,
+        progress,
+        difference: &mut difference,
+        edge,
+        forgotten,
+    };
+    let plan = plan(bases, &collect.wanted, ask.deltas)?;
+    if let Some(&(kind, id)) = plan.missing.iter().find(|(_, id)| !collect.may_lack.contains(id)) {
         let needed_as = kind.name();
         return Err(Error::Missing { id, needed_as });
     }
     Ok(Offer { new, plan })
+}
+
+fn plan(mut bases: HeldBases<'_, '_>, wanted: &[Wanted], deltas: bool) -> Result<Plan> {
+    let (store, progress) = (bases.store, bases.progress);
+    let mut held_bases = |lacking: &mut HashSet<ObjectId>| bases.take_out(lacking);
+    let deltas = match deltas {
+        true => Deltas::AsTheyAre(&mut held_bases),
+        false => Deltas::Decoded,
+    };
+    Plan::new(store, wanted, deltas, progress)
 }
 
 struct Collect {
@@ -125,13 +152,6 @@ impl Collect {
         self.wanted.push((kind, id));
         Ok(())
     }
-}
-
-/// The tree of a snapshot that the other side holds with all its blocks.
-fn whole_tree(store: &Store, id: &ObjectId) -> Result<Option<ObjectId>> {
-    let snapshot = read_snapshot(store, id)?;
-    let is_here = store.contains(&snapshot.tree)?;
-    Ok((is_here && !snapshot.is_ghosts_only()).then_some(snapshot.tree))
 }
 
 /// A tree that the other side holds, for snapshots whose parents it does not.
@@ -179,5 +199,5 @@ pub fn prepare_objects(
             }
         }
     }
-    Plan::new(store, &wanted, progress)
+    Plan::new(store, &wanted, Deltas::Decoded, progress)
 }

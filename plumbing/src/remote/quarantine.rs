@@ -4,10 +4,12 @@
 //! the repository at the other end, so that the next try, whatever it is about by then, finds what the last one left.
 //!
 //! 1. [`Quarantine::open`] locks it, which the kernel undoes when the process ends, and takes over whole frames.
-//! 2. [`Quarantine::receive`] appends what arrives, frame by frame, hashed and compared; every 64 MiB are durable.
+//! 2. [`Quarantine::receive`] appends what arrives, frame by frame, hashed and compared ([`super::receive`]); every 64 MiB
+//!    are durable. Delta frames may lean on what is in the repository.
 //! 3. The caller checks that it is connected ([`super::check`]).
 //! 4. [`Quarantine::adopt`] moves its data files into the store of the repository, and then their segments; or copies
-//!    the frames, where they are few, so that small pushes do not fill the folder with small files.
+//!    the frames, where they are few, so that small pushes do not fill the folder with small files; but in a plain folder,
+//!    where nobody adds to the file of another.
 //! 5. The caller changes refs.
 //!
 //! Invariants: no reader of the repository looks here; nothing is adopted that was not hashed; a crash at any point
@@ -17,19 +19,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::pack::PackCount;
-use super::pack::read::{PackLimits, PackReader};
-use super::wire::Tally;
-use crate::bundle::Root;
+use super::pack::read::PackLimits;
+pub use super::receive::Received;
+use super::receive::{Watch, take_in};
 use crate::disk::{Disk, DiskFile, LockKind, OpenMode};
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, ObjectKind, ObjectSource};
 use crate::progress::Progress;
 use crate::repository::Repository;
-use crate::store::data::delta::NoBases;
-use crate::store::data::format::{FILE_HEADER_BYTES, FrameKind};
+use crate::store::data::format::{Codec, FILE_HEADER_BYTES, FrameKind};
 use crate::store::data::read::{DataFile, Head, hex};
-use crate::store::{Frame, Location, Store, Writer};
+use crate::store::{Frame, Location, Store};
 
 /// The folder of all quarantines in a repository's.
 pub const FOLDER: &str = "quarantine";
@@ -44,16 +44,8 @@ pub struct Quarantine {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     store: Store,
+    takes_deltas: bool,
     _lock: Arc<dyn DiskFile>,
-}
-
-/// What was received.
-#[derive(Clone, Debug, Default)]
-pub struct Received {
-    /// What came in the pack.
-    pub count: PackCount,
-    /// What the pack says that it holds.
-    pub roots: Vec<Root>,
 }
 
 impl Quarantine {
@@ -77,15 +69,16 @@ impl Quarantine {
         if !lock.try_lock(LockKind::Exclusive).map_err(Error::io("lock", &path))? {
             return Ok(None);
         }
-        let store = Store::open(
-            disk.clone(),
-            &folder,
-            repository.format.uuid,
-            repository.format.hash,
-            repository.store.options().clone(),
-        )?;
+        let open = |folder: &Path| {
+            let (uuid, algo) = (repository.format.uuid, repository.format.hash);
+            Store::open(disk.clone(), folder, uuid, algo, repository.store.options().clone())
+        };
+        let store = open(&folder)?;
+        // What came before settings changed may still lean on the repository.
+        store.lean_on(Arc::new(open(&repository.ghost_dir)?));
         store.writer()?.take_over()?;
         Ok(Some(Self {
+            takes_deltas: repository.store.allows_deltas(),
             disk,
             folder,
             store,
@@ -128,6 +121,15 @@ impl Quarantine {
         Ok(objects)
     }
 
+    fn has_deltas(&self) -> Result<bool> {
+        let mut found = false;
+        self.each_frame(&mut |_, head| {
+            found |= head.header.codec == Codec::Delta;
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     fn each_frame(&self, visit: &mut Visit<'_>) -> Result<()> {
         for (file, committed) in self.store.data_files() {
             let mut offset = FILE_HEADER_BYTES;
@@ -149,10 +151,10 @@ impl Quarantine {
         name: &Path,
         limits: PackLimits,
         progress: &Progress,
-        tell: &mut dyn FnMut(&Tally),
+        watch: &mut Watch<'_>,
     ) -> Result<Received> {
         let writer = self.store.writer()?;
-        let received = take_in(&writer, input, name, limits, progress, tell);
+        let received = take_in(&writer, self.takes_deltas, (input, name), limits, progress, watch);
         // The error that ended the transfer is the one to tell.
         let committed = writer.commit();
         let received = received?;
@@ -163,13 +165,16 @@ impl Quarantine {
     /// Makes all of it part of the repository's store: durable when this returns. Refs may name it then.
     pub fn adopt(self, repository: &Repository) -> Result<()> {
         let bytes: u64 = self.store.data_files().iter().map(|(_, committed)| *committed).sum();
-        if bytes < MOVE_BYTES {
+        if bytes < MOVE_BYTES && !self.disk.is_plain() {
             self.copy_into(&repository.store)?;
             return self.clear();
         }
         let Self {
             disk, folder, store, ..
         } = &self;
+        if self.has_deltas()? {
+            repository.store.begin_deltas()?;
+        }
         let (from, to) = (folder.join("data"), repository.ghost_dir.join("data"));
         for (file, _) in store.data_files() {
             let Some(name) = file.path.file_name() else { continue };
@@ -212,7 +217,7 @@ impl Quarantine {
             if writer.copy_frame(file, head)? {
                 return Ok(());
             }
-            frame.read_payload(file, head.clone(), &NoBases)?;
+            frame.read_payload(file, head.clone(), &self.store.near())?;
             for (slot, row) in (0..).zip(&head.rows) {
                 packer.put_hashed(row.kind, row.id, frame.verified(slot, &row.id)?)?;
             }
@@ -225,45 +230,6 @@ impl Quarantine {
 }
 
 type Visit<'v> = dyn FnMut(&DataFile, &Head) -> Result<()> + 'v;
-
-fn take_in<R: Read>(
-    writer: &Writer<'_>,
-    input: R,
-    name: &Path,
-    limits: PackLimits,
-    progress: &Progress,
-    tell: &mut dyn FnMut(&Tally),
-) -> Result<Received> {
-    let mut packer = writer.packer();
-    let mut roots = Vec::new();
-    let mut tally = Tally::default();
-    let mut reader = PackReader::begin(input, name, limits)?;
-    loop {
-        let before = reader.bytes();
-        let Some(arrived) = reader.next_frame()? else { break };
-        progress.check()?;
-        match arrived.kind {
-            FrameKind::Roots => roots = crate::bundle::format::decode(arrived.frame.payload())?,
-            FrameKind::Objects => {
-                if !writer.append_sealed(arrived.sealed, arrived.rows)? {
-                    for (slot, row) in (0..).zip(arrived.rows) {
-                        let bytes = arrived.frame.object(slot).map_or(&[][..], |(_, _, bytes)| bytes);
-                        packer.put_hashed(row.kind, row.id, bytes)?;
-                    }
-                }
-                tally.objects += arrived.rows.len() as u64;
-            }
-            FrameKind::Descriptors | FrameKind::Commit => {}
-        }
-        let bytes = reader.bytes() - before;
-        tally.bytes += bytes;
-        progress.add(0, bytes);
-        tell(&tally);
-    }
-    packer.flush()?;
-    let count = reader.count();
-    Ok(Received { count, roots })
-}
 
 /// The objects of a repository together with those in quarantine.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! Two repositories in memory that talk over pipes.
 
+mod deltas;
 mod hostile;
 mod resume;
 mod rules;
 mod transfer;
-mod world;
+pub(super) mod world;

@@ -67,8 +67,12 @@ impl Store {
         Ok(all_there)
     }
 
-    /// Data files that may have room, the longest first, with the offset up to which segments vouch for them.
+    /// Data files that may have room, the longest first, with the offset up to which segments vouch for them. Where there are
+    /// no locks a file is of who made it.
     pub(super) fn files_with_room(&self) -> Result<Vec<(PathBuf, u64)>> {
+        if self.disk.is_plain() {
+            return Ok(Vec::new());
+        }
         let state = self.state.read();
         let mut found = Vec::new();
         for (number, known) in (0..).zip(&state.files) {

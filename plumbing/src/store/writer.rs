@@ -385,7 +385,7 @@ impl<'s> Writer<'s> {
 
     /// Adopts what an interrupted writer left behind the last commit record, and makes it durable.
     pub fn take_over(&self) -> Result<()> {
-        if self.store.data_files().is_empty() {
+        if self.store.data_files().is_empty() || self.store.disk.is_plain() {
             return Ok(());
         }
         self.acquire(&mut self.appending.lock())?;

@@ -78,6 +78,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         delete: Vec::new(),
         depth: arguments.depth,
         without_blocks: false,
+        deltas: true,
         who: who(app, &repository),
         message: format!("clone of {}", remote.text),
     };

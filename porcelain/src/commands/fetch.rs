@@ -208,6 +208,7 @@ pub fn fetch(
         delete,
         depth: order.depth,
         without_blocks: false,
+        deltas: true,
         who: order.who.clone(),
         message: format!("fetch from {}", remote.shown()),
     };

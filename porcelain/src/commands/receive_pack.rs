@@ -6,7 +6,6 @@ use std::sync::Arc;
 use ghost_plumbing::object::ObjectKind;
 use ghost_plumbing::refs::{Expected, RefChange, line_ref};
 use ghost_plumbing::remote::check::{Reachable, Tips, check};
-use ghost_plumbing::remote::pack::read::PackLimits;
 use ghost_plumbing::remote::quarantine::{Both, Quarantine};
 use ghost_plumbing::repository::Leans;
 use serde::Serialize;
@@ -14,6 +13,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::commands::fetch::{RateArguments, who};
 use crate::error::{Failure, Outcome};
+use crate::remote::session::limits;
 
 /// What packs from standard input are kept under until they are adopted.
 const KEY: [u8; 16] = *b"receive-pack\0\0\0\0";
@@ -57,7 +57,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     };
     let monitor = app.monitor(&progress, &repository.config)?;
     let name = Path::new("standard input");
-    let limits = PackLimits::default();
+    let limits = limits();
     let received = quarantine.receive(std::io::stdin().lock(), name, limits, &progress, &mut |_| ())?;
     let mut tips = Tips {
         without_blocks: arguments.no_data,

@@ -124,7 +124,7 @@ impl Exports for Served {
             name: String::from_utf8_lossy(name).into_owned(),
             repository,
             policy: self.policy,
-            limits: Default::default(),
+            limits: super::session::limits(),
         }))
     }
 

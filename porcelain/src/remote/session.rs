@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::remote::client::Client;
 use ghost_plumbing::remote::message::{KEY, REPOSITORY};
+use ghost_plumbing::remote::pack::read::PackLimits;
 use ghost_plumbing::remote::policy::Policy;
 use ghost_plumbing::remote::server::serve;
 use ghost_plumbing::remote::wire::{Connection, Greeting, Limits, Role};
@@ -34,12 +35,24 @@ const WINDOW_BYTES: u64 = 16 << 20;
 const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long a program may take to end when its input has: it may still make durable what it was sent.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Threads that check what one pack brings: a stream does not feed more.
+const THREADS_MAX: usize = 8;
 /// Longest line of the far side's standard error that is shown, in bytes.
 const LINE_BYTES_MAX: u64 = 4096;
 
 /// What this program says of itself.
 pub fn greeting() -> Greeting {
     Greeting::new(concat!("ghost ", env!("CARGO_PKG_VERSION")), WINDOW_BYTES)
+}
+
+/// What a pack may be; it is checked on all processors.
+pub fn limits() -> PackLimits {
+    PackLimits {
+        threads: std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(THREADS_MAX),
+        ..PackLimits::default()
+    }
 }
 
 /// How remotes are reached.
@@ -236,7 +249,10 @@ impl Session {
     /// Asks over it.
     pub fn client<'s>(&'s self, progress: &'s Progress) -> Result<Client<'s>> {
         match &self.connection {
-            Some(connection) => Ok(Client::new(connection, progress)),
+            Some(connection) => Ok(Client {
+                limits: limits(),
+                ..Client::new(connection, progress)
+            }),
             None => Err(lost("the session has ended")),
         }
     }

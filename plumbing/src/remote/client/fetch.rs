@@ -12,7 +12,6 @@ use crate::refs::{Expected, FORGOTTEN, Forgotten, RefChange, Sequence, Who, forg
 use crate::remote::check::{Reachable, Tips, check};
 use crate::remote::message::{self, FetchRequest, Listing};
 use crate::remote::pack::PackCount;
-use crate::remote::pack::read::PackLimits;
 use crate::remote::quarantine::{Both, Quarantine};
 use crate::remote::wire::Code;
 use crate::repository::{Leans, Repository};
@@ -45,6 +44,8 @@ pub struct Fetch {
     /// Without the blocks of files. What a ref names must be whole, so that only snapshots of ghosts can be named by
     /// `mappings` then: others come by their `ids`, without a ref, and a ref to one fails with [`Error::Incomplete`].
     pub without_blocks: bool,
+    /// Objects may come as differences from what is here: all blocks of what refs name are.
+    pub deltas: bool,
     /// For the ref log.
     pub who: Who,
     /// For the ref log.
@@ -116,8 +117,12 @@ impl Client<'_> {
             text: "another fetch from the same repository is under way".to_owned(),
             detail: String::new(),
         })?;
+        let deltas = fetch.deltas && !fetch.without_blocks && repository.store.allows_deltas();
+        let bare = held.forgotten().take(message::IDS_MAX).copied();
         let request = FetchRequest {
             without_blocks: fetch.without_blocks,
+            deltas: deltas && listing.knows_deltas,
+            bare: bare.filter(|_| listing.knows_deltas).collect(),
             depth: fetch.depth,
             haves: haves(repository, held)?,
             held: quarantine.digests()?,
@@ -127,7 +132,7 @@ impl Client<'_> {
         message::send(&channel, &request.encode())?;
         let name = Path::new("the pack of the server");
         let mut is_total_known = false;
-        let received = quarantine.receive(&channel, name, PackLimits::default(), self.progress, &mut |_| {
+        let received = quarantine.receive(&channel, name, self.limits, self.progress, &mut |_| {
             if !is_total_known && let Some(tally) = channel.tally() {
                 is_total_known = true;
                 self.progress.set_totals(0, tally.bytes_total);

@@ -33,12 +33,18 @@ pub struct Client<'c> {
     pub connection: &'c Connection,
     /// Counts what goes through; may be told to stop, and to go slowly.
     pub progress: &'c Progress,
+    /// What one pack may be.
+    pub limits: PackLimits,
 }
 
 impl<'c> Client<'c> {
     /// Asks over this connection.
     pub fn new(connection: &'c Connection, progress: &'c Progress) -> Self {
-        Self { connection, progress }
+        Self {
+            connection,
+            progress,
+            limits: PackLimits::default(),
+        }
     }
 
     /// The refs of the other side.
@@ -75,11 +81,7 @@ impl<'c> Client<'c> {
     pub fn get(&self, request: &GetRequest, take: &mut Take<'_>) -> Result<()> {
         let channel = self.connection.open(message::GET, &[])?;
         message::send(&channel, &request.encode())?;
-        let mut reader = PackReader::begin(
-            &channel,
-            std::path::Path::new("the pack of the server"),
-            PackLimits::default(),
-        )?;
+        let mut reader = PackReader::begin(&channel, std::path::Path::new("the pack of the server"), self.limits)?;
         loop {
             let before = reader.bytes();
             let Some(arrived) = reader.next_frame()? else { break };

@@ -60,7 +60,7 @@ impl Client<'_> {
             });
         }
         let forgotten = Reachable::of_refs(&repository.refs)?;
-        let offer = self.offer(repository, listing, push, &changes, &forgotten)?;
+        let offer = self.offer(repository, listing, push, &changes)?;
         for new in offer.new.iter().filter(|new| forgotten.is_forgotten(&new.id)) {
             let name = forgotten_ref(&new.id);
             changes.push(PushChange {
@@ -96,22 +96,18 @@ impl Client<'_> {
     }
 
     /// What the other side lacks.
-    fn offer(
-        &self,
-        repository: &Repository,
-        listing: &Listing,
-        push: &Push,
-        changes: &[PushChange],
-        forgotten: &Reachable,
-    ) -> Result<Offer> {
+    fn offer(&self, repository: &Repository, listing: &Listing, push: &Push, changes: &[PushChange]) -> Result<Offer> {
         let store = &repository.store;
         let hidden = forgotten_there(listing);
+        let mut forgotten = Reachable::of_refs(&repository.refs)?;
+        forgotten.forget(hidden.iter().copied());
         let theirs = listing
             .refs
             .iter()
             .filter(|(name, id)| !name.starts_with(FORGOTTEN) && !hidden.contains(id));
         let mut ask = Ask {
             haves: theirs.map(|(_, id)| *id).collect(),
+            deltas: listing.knows_deltas,
             ..Ask::default()
         };
         let known: HashSet<ObjectId> = ask.haves.iter().copied().collect();
@@ -130,7 +126,7 @@ impl Client<'_> {
             let more = self.common(repository, &ask)?;
             ask.haves.extend(more);
         }
-        prepare(store, &ask, forgotten, self.progress)
+        prepare(store, &ask, &forgotten, self.progress)
     }
 
     /// Snapshots on the way that the other side holds, though none of its refs that are known here says so.

@@ -3,8 +3,11 @@
 //! 1. Each wanted object is looked up; those of one frame make a unit.
 //! 2. A frame of which all is wanted goes as it is stored: nothing is decompressed, and what was compressed together
 //!    stays together. Of others, the wanted objects are packed anew, alike with alike.
-//! 3. What describes goes first, then data, each in the order of the files: reading is sequential, and who receives
-//!    can tell early what the rest is for.
+//! 3. A delta frame goes as it is where the other side takes such frames and has, or gets in this pack, every base of its
+//!    objects ([`Bases`]); else its objects are decoded and packed anew.
+//! 4. Frames that stand for themselves go first: what describes, then data, each in the order of the files, so that reading
+//!    is sequential. Then what was packed anew. Delta frames follow, each behind those that hold its bases
+//!    ([`super::order`]): who receives can decode every frame when it comes.
 //!
 //! Frames whose digest the other side has from a transfer that broke are left out: the same wishes give the same frames.
 
@@ -12,29 +15,50 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use hashbrown::HashSet;
-use zstd::zstd_safe::{self, CCtx};
 
+use super::order::in_order;
+use super::repack::Repacker;
 use super::{PackCount, PackWriter};
 use crate::error::{Error, Result};
-use crate::limits::{FRAME_OBJECTS_MAX, FRAME_RAW_BYTES_MAX};
 use crate::object::{ObjectId, ObjectKind};
 use crate::progress::Progress;
 use crate::remote::wire::Tally;
 use crate::store::data::format::{Codec, FrameKind, Row};
 use crate::store::data::read::Head;
 use crate::store::data::write::Sealed;
-use crate::store::pack::{compress, logs};
-use crate::store::{Class, Frame, LARGE_FILE_BYTES, Location, Store};
+use crate::store::{Frame, Location, Store};
 
 /// An object that is wanted.
 pub type Wanted = (ObjectKind, ObjectId);
+
+/// Takes out of a set of ids those that the other side has.
+pub type Held<'h> = dyn FnMut(&mut HashSet<ObjectId>) -> Result<()> + 'h;
+
+/// What may become of delta frames.
+pub enum Deltas<'h> {
+    /// The other side takes none.
+    Decoded,
+    /// They go as they are where the other side has the bases.
+    AsTheyAre(&'h mut Held<'h>),
+}
+
+/// How a unit travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As it is stored, and stands for itself.
+    Whole,
+    /// Packed anew.
+    Anew,
+    /// As it is stored, behind its bases.
+    Delta,
+}
 
 /// Wanted objects of one frame.
 #[derive(Debug)]
 struct Unit {
     at: Location,
     slots: Vec<u16>,
-    is_whole: bool,
+    form: Form,
     /// About what it will take in the pack.
     bytes: u64,
 }
@@ -51,7 +75,7 @@ pub struct Plan {
 
 impl Plan {
     /// Looks up all that is wanted.
-    pub fn new(store: &Store, wanted: &[Wanted], progress: &Progress) -> Result<Self> {
+    pub fn new(store: &Store, wanted: &[Wanted], deltas: Deltas<'_>, progress: &Progress) -> Result<Self> {
         let mut plan = Self::default();
         let mut frames: BTreeMap<(bool, u32, u64), Vec<u16>> = BTreeMap::new();
         for &(kind, id) in wanted {
@@ -64,25 +88,63 @@ impl Plan {
                 None => plan.missing.push((kind, id)),
             }
         }
+        let mut leaning = Vec::new();
         for ((_, file, frame), mut slots) in frames {
             slots.sort_unstable();
             slots.dedup();
             let at = Location { file, frame, slot: 0 };
             let (_, head) = store.head(at)?;
-            // What leans on other objects is packed anew: who receives need not have them.
-            let is_whole = slots.len() == head.rows.len() && head.header.codec != Codec::Delta;
+            let form = match slots.len() == head.rows.len() {
+                true if head.header.codec == Codec::Delta => Form::Delta,
+                true => Form::Whole,
+                false => Form::Anew,
+            };
             let share = slots.len() as u64;
             let bytes = head.header.frame_bytes() * share / (head.rows.len() as u64).max(1);
             plan.total.objects_total += share;
             plan.total.bytes_total += bytes;
-            plan.units.push(Unit {
-                at,
-                slots,
-                is_whole,
-                bytes,
-            });
+            if form == Form::Delta {
+                leaning.push((plan.units.len(), head));
+            }
+            plan.units.push(Unit { at, slots, form, bytes });
         }
+        plan.settle_deltas(leaning, wanted, deltas)?;
         Ok(plan)
+    }
+
+    /// Decides which delta frames travel as they are, and puts the units in order.
+    fn settle_deltas(&mut self, leaning: Vec<(usize, Head)>, wanted: &[Wanted], deltas: Deltas<'_>) -> Result<()> {
+        let order = match deltas {
+            _ if leaning.is_empty() => Vec::new(),
+            Deltas::Decoded => Vec::new(),
+            Deltas::AsTheyAre(held) => {
+                let travels: HashSet<ObjectId> = wanted.iter().map(|(_, id)| *id).collect();
+                let bases = leaning.iter().flat_map(|(_, head)| &head.bases).map(|base| base.id);
+                let mut lacking: HashSet<ObjectId> = bases.filter(|id| !travels.contains(id)).collect();
+                if !lacking.is_empty() {
+                    held(&mut lacking)?;
+                }
+                let stays = |head: &Head| head.bases.iter().all(|base| !lacking.contains(&base.id));
+                let kept: Vec<&(usize, Head)> = leaning.iter().filter(|(_, head)| stays(head)).collect();
+                let heads: Vec<&Head> = kept.iter().map(|(_, head)| head).collect();
+                in_order(&heads).into_iter().map(|at| kept[at].0).collect()
+            }
+        };
+        let is_kept: HashSet<usize> = order.iter().copied().collect();
+        let (mut first, mut last): (Vec<Unit>, BTreeMap<usize, Unit>) = Default::default();
+        for (number, mut unit) in self.units.drain(..).enumerate() {
+            if is_kept.contains(&number) {
+                last.insert(number, unit);
+                continue;
+            }
+            if unit.form == Form::Delta {
+                unit.form = Form::Anew;
+            }
+            first.push(unit);
+        }
+        self.units = first;
+        self.units.extend(order.iter().filter_map(|number| last.remove(number)));
+        Ok(())
     }
 
     /// Nothing is to be sent.
@@ -106,15 +168,19 @@ impl Plan {
             progress.check()?;
             let (file, head) = store.head(unit.at)?;
             let before = out.bytes();
-            if unit.is_whole {
+            if unit.form == Form::Delta {
+                // Its bases may be among what was packed anew.
+                repacker.flush_all(held, out)?;
+            }
+            if unit.form == Form::Anew {
+                repack(store, &head, unit, &mut frame, &mut |row, bytes| {
+                    repacker.add(row, bytes, held, out)
+                })?;
+            } else {
                 match held.contains(&head.header.digest) {
                     true => out.count.skipped += 1,
                     false => out.frame(FrameKind::Objects, &Sealed::of_file(&file, &head)?)?,
                 }
-            } else {
-                repack(store, &head, unit, &mut frame, &mut |row, bytes| {
-                    repacker.add(row, bytes, held, out)
-                })?;
             }
             tally.objects += unit.slots.len() as u64;
             tally.bytes += unit.bytes;
@@ -150,89 +216,4 @@ fn repack(store: &Store, head: &Head, unit: &Unit, frame: &mut Frame, add: &mut 
         add(*row, frame.verified(slot, &row.id)?)?;
     }
     Ok(())
-}
-
-/// Objects that are packed together.
-#[derive(Default)]
-struct Group {
-    raw: Vec<u8>,
-    table: Vec<u8>,
-    objects: u32,
-}
-
-/// Makes frames of single objects, alike with alike.
-struct Repacker {
-    groups: [Group; 3],
-    level: i32,
-    zstd: CCtx<'static>,
-}
-
-/// Bytes of a group at which it becomes a frame: what describes, small and large contents.
-const GROUP_BYTES: [usize; 3] = [512 << 10, 4 << 20, 16 << 20];
-const GROUP_CLASSES: [Class; 3] = [Class::Meta, Class::Small, Class::Large];
-
-impl Repacker {
-    fn new(level: i32) -> Self {
-        Self {
-            groups: Default::default(),
-            level,
-            zstd: CCtx::create(),
-        }
-    }
-
-    fn add<W: Write>(
-        &mut self,
-        row: Row,
-        bytes: &[u8],
-        held: &HashSet<[u8; 32]>,
-        out: &mut PackWriter<W>,
-    ) -> Result<()> {
-        let class = match row.kind {
-            ObjectKind::Block if bytes.len() as u64 >= LARGE_FILE_BYTES => 2,
-            ObjectKind::Block => 1,
-            _ => 0,
-        };
-        let is_full = self.groups[class].raw.len() + bytes.len() > FRAME_RAW_BYTES_MAX.min(2 * GROUP_BYTES[class]);
-        if is_full {
-            self.flush(class, held, out)?;
-        }
-        let group = &mut self.groups[class];
-        group.raw.extend_from_slice(bytes);
-        row.encode(&mut group.table);
-        group.objects += 1;
-        if group.raw.len() >= GROUP_BYTES[class] || group.objects as usize == FRAME_OBJECTS_MAX {
-            self.flush(class, held, out)?;
-        }
-        Ok(())
-    }
-
-    fn flush<W: Write>(&mut self, class: usize, held: &HashSet<[u8; 32]>, out: &mut PackWriter<W>) -> Result<()> {
-        let group = std::mem::take(&mut self.groups[class]);
-        if group.objects == 0 {
-            return Ok(());
-        }
-        let mut stored = Vec::with_capacity(zstd_safe::compress_bound(group.raw.len()));
-        compress(
-            &mut self.zstd,
-            self.level,
-            logs(GROUP_CLASSES[class]),
-            &group.raw,
-            &mut stored,
-        )?;
-        let raw_bytes = group.raw.len() as u32;
-        let (codec, stored) = match stored.len() < group.raw.len() - group.raw.len() / 32 {
-            true => (Codec::Zstd, stored),
-            false => (Codec::Raw, group.raw),
-        };
-        let sealed = Sealed::new(codec, raw_bytes, group.objects, group.table, stored);
-        if held.contains(&sealed.digest) {
-            out.count.skipped += 1;
-            return Ok(());
-        }
-        out.frame(FrameKind::Objects, &sealed)
-    }
-
-    fn flush_all<W: Write>(&mut self, held: &HashSet<[u8; 32]>, out: &mut PackWriter<W>) -> Result<()> {
-        (0..self.groups.len()).try_for_each(|class| self.flush(class, held, out))
-    }
 }

@@ -1,4 +1,11 @@
 //! Reading a pack from a stream of somebody who is not trusted.
+//!
+//! 1. [`PackReader::next_raw`] reads a frame: header, table, payload, padding, trailer, all within the limits.
+//! 2. [`Raw::check`] compares its digest, decompresses it and hashes its objects. That is most of the work, and any thread
+//!    may do it.
+//!
+//! A delta frame is refused unless the reader was told that it may take them ([`PackReader::with_deltas`]): only who knows the
+//! bases can.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,21 +15,24 @@ use crate::error::{Error, Result};
 use crate::object::HashAlgo;
 use crate::remote::wire::channel::from_stream;
 use crate::store::Frame;
-use crate::store::data::delta::NoBases;
+use crate::store::data::delta::{Bases, NoBases, check_parts};
 use crate::store::data::format::{
     COMMIT_BYTES, Codec, Commit, Container, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind,
-    ROW_BYTES, Row, TRAILER_BYTES, frame_digest, trailer,
+    Row, TRAILER_BYTES, frame_digest, trailer,
 };
 use crate::store::data::read::Head;
+use crate::store::data::table::Table;
 use crate::store::data::write::Sealed;
 
-/// What a pack may be.
+/// What a pack may be, and what taking it in may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct PackLimits {
     /// Objects in all.
     pub objects: u64,
     /// Bytes of the pack.
     pub bytes: u64,
+    /// Threads that check what comes.
+    pub threads: usize,
 }
 
 impl Default for PackLimits {
@@ -30,6 +40,7 @@ impl Default for PackLimits {
         Self {
             objects: 1 << 32,
             bytes: 1 << 46,
+            threads: 2,
         }
     }
 }
@@ -47,6 +58,43 @@ pub struct Arrived<'r> {
     pub frame: &'r Frame,
 }
 
+/// A frame as it came. Of its payload nothing was looked at.
+#[derive(Debug)]
+pub struct Raw {
+    /// Its header and table.
+    pub head: Head,
+    /// It, as it was stored.
+    pub sealed: Sealed,
+}
+
+impl Raw {
+    /// Compares the digest, decompresses the payload to `frame` and compares the hash of every object. `path` is what errors
+    /// call the stream.
+    pub fn check(&self, path: &Path, frame: &mut Frame, bases: &dyn Bases) -> Result<()> {
+        let offset = self.head.offset;
+        self.check_digest(path)?;
+        frame.decompress_from(path, self.head.clone(), &self.sealed.stored, bases)?;
+        if !frame.all_match() {
+            let expected = "objects with the hashes in the table of their frame";
+            return Err(Error::damaged(path, offset, expected, "another hash"));
+        }
+        Ok(())
+    }
+
+    fn check_digest(&self, path: &Path) -> Result<()> {
+        if frame_digest(&self.sealed.table, &self.sealed.stored) == self.sealed.digest {
+            return Ok(());
+        }
+        let expected = "a payload with the digest in its header";
+        Err(Error::damaged(path, self.head.offset, expected, "other bytes"))
+    }
+
+    /// Bytes of memory that it takes, with those of its objects.
+    pub fn bytes(&self) -> usize {
+        self.sealed.stored.len() + self.sealed.raw_bytes as usize
+    }
+}
+
 /// Reads the bytes of a bundle from a stream.
 pub struct PackReader<R: Read> {
     input: R,
@@ -58,7 +106,8 @@ pub struct PackReader<R: Read> {
     offset: u64,
     frames: u64,
     headers: blake3::Hasher,
-    sealed: Sealed,
+    takes_deltas: bool,
+    raw: Option<Raw>,
     frame: Frame,
     count: PackCount,
 }
@@ -87,7 +136,8 @@ impl<R: Read> PackReader<R> {
             offset: FILE_HEADER_BYTES,
             frames: 0,
             headers: blake3::Hasher::new(),
-            sealed: Sealed::plain(Vec::new()),
+            takes_deltas: false,
+            raw: None,
             frame: Frame::default(),
             count: PackCount::default(),
         })
@@ -98,18 +148,39 @@ impl<R: Read> PackReader<R> {
         self.offset
     }
 
-    /// The next frame; none when the commit record was read and closes over all of them.
+    /// Takes delta frames, too, if that is said.
+    #[must_use]
+    pub fn with_deltas(self, takes_deltas: bool) -> Self {
+        Self { takes_deltas, ..self }
+    }
+
+    /// The next frame, checked; none when the commit record was read and closes over all of them.
     pub fn next_frame(&mut self) -> Result<Option<Arrived<'_>>> {
-        let head = self.head()?;
-        if head.header.kind == FrameKind::Commit {
-            self.check_commit(&head)?;
+        let Some(raw) = self.next_raw()? else { return Ok(None) };
+        raw.check(&self.path, &mut self.frame, &NoBases)?;
+        let raw = self.raw.insert(raw);
+        Ok(Some(Arrived {
+            kind: raw.head.header.kind,
+            sealed: &raw.sealed,
+            rows: self.frame.rows(),
+            frame: &self.frame,
+        }))
+    }
+
+    /// The next frame as it came; none when the commit record was read and closes over all of them.
+    pub fn next_raw(&mut self) -> Result<Option<Raw>> {
+        let raw = self.read_raw()?;
+        let header = &raw.head.header;
+        if header.kind == FrameKind::Commit {
+            raw.check_digest(&self.path)?;
+            self.check_commit(&raw)?;
             return Ok(None);
         }
-        self.headers.update(&head.encoded);
+        self.headers.update(&raw.head.encoded);
         self.frames += 1;
         self.count.frames += 1;
-        self.count.objects += head.rows.len() as u64;
-        self.count.raw_bytes += u64::from(head.header.raw_bytes);
+        self.count.objects += raw.head.rows.len() as u64;
+        self.count.raw_bytes += u64::from(header.raw_bytes);
         if self.count.objects > self.limits.objects || self.offset > self.limits.bytes {
             let expected = format!(
                 "at most {} objects and {} bytes",
@@ -117,19 +188,7 @@ impl<R: Read> PackReader<R> {
             );
             return Err(Error::damaged(&self.path, self.offset, expected, "more"));
         }
-        let kind = head.header.kind;
-        self.frame
-            .decompress_from(&self.path, head, &self.sealed.stored, &NoBases)?;
-        if !self.frame.all_match() {
-            let expected = "objects with the hashes in the table of their frame";
-            return Err(Error::damaged(&self.path, self.offset, expected, "another hash"));
-        }
-        Ok(Some(Arrived {
-            kind,
-            sealed: &self.sealed,
-            rows: self.frame.rows(),
-            frame: &self.frame,
-        }))
+        Ok(Some(raw))
     }
 
     /// What was read, when the end was reached.
@@ -145,39 +204,48 @@ impl<R: Read> PackReader<R> {
         self.input
     }
 
-    /// Reads a whole frame into the buffers; its header, table, digest and end are checked.
-    fn head(&mut self) -> Result<Head> {
+    /// Reads a whole frame; its header, table and end are checked.
+    fn read_raw(&mut self) -> Result<Raw> {
+        let offset = self.offset;
         let mut encoded = [0; FRAME_HEADER_BYTES];
-        fill(&mut self.input, &mut encoded, &self.path, self.offset)?;
+        fill(&mut self.input, &mut encoded, &self.path, offset)?;
         let header = FrameHeader::decode(&encoded, self.salt).map_err(|found| self.damaged("a frame", found))?;
         if !header.kind.is_in(Container::Bundle(self.algo)) {
             return Err(self.damaged("a frame of a pack", header.kind as u8));
         }
-        if header.codec == Codec::Delta {
+        if header.codec == Codec::Delta && !self.takes_deltas {
             return Err(self.damaged("a frame that stands for itself", "one that leans on others"));
         }
-        self.sealed.table.resize(header.table_bytes(), 0);
-        let mut table = std::mem::take(&mut self.sealed.table);
-        fill(&mut self.input, &mut table, &self.path, self.offset)?;
-        let (check, found) = FrameHeader::checks(&encoded, &table, self.salt, self.offset);
+        let mut table = vec![0; header.table_bytes()];
+        fill(&mut self.input, &mut table, &self.path, offset)?;
+        let (check, found) = FrameHeader::checks(&encoded, &table, self.salt, offset);
         if check != found {
             return Err(self.damaged(format_args!("header check {check:016x}"), format_args!("{found:016x}")));
         }
-        let rows: Option<Vec<Row>> = table.chunks_exact(ROW_BYTES).map(Row::decode).collect();
-        self.sealed.table = table;
-        let rows = rows.ok_or_else(|| self.damaged("rows of a frame's table", "other bytes"))?;
+        let read = Table::decode(&header, &table);
+        let Table { rows, parts, bases } = read.map_err(|(_, expected)| self.damaged(expected, "other bytes"))?;
         self.check_lengths(&header, &rows)?;
-        self.payload(&header)?;
+        let stored = self.payload(&header)?;
+        let sealed = Sealed {
+            codec: header.codec,
+            bases: header.bases,
+            raw_bytes: header.raw_bytes,
+            objects: header.objects,
+            table,
+            stored,
+            digest: header.digest,
+        };
         let head = Head {
-            offset: self.offset,
+            offset,
             header,
             encoded,
             rows,
-            parts: Vec::new(),
-            bases: Vec::new(),
+            parts,
+            bases,
         };
+        check_parts(&head).map_err(|problem| self.damaged("a delta frame within its limits", problem))?;
         self.offset = head.end();
-        Ok(head)
+        Ok(Raw { head, sealed })
     }
 
     fn check_lengths(&self, header: &FrameHeader, rows: &[Row]) -> Result<()> {
@@ -197,12 +265,12 @@ impl<R: Read> PackReader<R> {
     }
 
     /// Reads payload and end of a frame. Memory grows as bytes come, not as they are announced.
-    fn payload(&mut self, header: &FrameHeader) -> Result<()> {
-        self.sealed.stored.clear();
+    fn payload(&mut self, header: &FrameHeader) -> Result<Vec<u8>> {
         let wanted = u64::from(header.stored_bytes);
+        let mut stored = Vec::new();
         let found = (&mut self.input)
             .take(wanted)
-            .read_to_end(&mut self.sealed.stored)
+            .read_to_end(&mut stored)
             .map_err(from_stream)?;
         if found as u64 != wanted {
             return Err(self.damaged(
@@ -217,24 +285,17 @@ impl<R: Read> PackReader<R> {
         if zeros.iter().any(|&byte| byte != 0) || last != trailer(header.frame_bytes(), self.salt) {
             return Err(self.damaged("zeros and the length of the frame", "other bytes"));
         }
-        if frame_digest(&self.sealed.table, &self.sealed.stored) != header.digest {
-            return Err(self.damaged("a payload with the digest in its header", "other bytes"));
-        }
-        self.sealed.codec = header.codec;
-        self.sealed.raw_bytes = header.raw_bytes;
-        self.sealed.objects = header.objects;
-        self.sealed.digest = header.digest;
-        Ok(())
+        Ok(stored)
     }
 
-    fn check_commit(&self, head: &Head) -> Result<()> {
+    fn check_commit(&self, raw: &Raw) -> Result<()> {
         let expected = Commit {
             first: FILE_HEADER_BYTES,
             frames: self.frames,
             objects: self.count.objects,
             digest: *self.headers.finalize().as_bytes(),
         };
-        if head.header.codec != Codec::Raw || Commit::decode(&self.sealed.stored) != Some(expected) {
+        if raw.sealed.codec != Codec::Raw || Commit::decode(&raw.sealed.stored) != Some(expected) {
             return Err(self.damaged("a commit record over all frames", "another"));
         }
         Ok(())

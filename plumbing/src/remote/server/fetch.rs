@@ -20,12 +20,14 @@ impl Session<'_> {
             depth: request.depth,
             without_blocks: request.without_blocks,
             haves: request.haves,
+            deltas: request.deltas,
             ..Ask::default()
         };
         for id in request.wants {
             ask.add(store, id)?;
         }
-        let forgotten = Reachable::of_refs(&self.repository().refs)?;
+        let mut forgotten = Reachable::of_refs(&self.repository().refs)?;
+        forgotten.forget(request.bare);
         let offer = prepare(store, &ask, &forgotten, self.progress)?;
         self.send(channel, &offer.plan, &request.held.into_iter().collect())
     }

@@ -129,6 +129,7 @@ impl Session<'_> {
             hash: repository.format.hash,
             is_append_only: policy.append_only,
             is_read_only: policy.read_only,
+            knows_deltas: repository.store.allows_deltas(),
             sequence: repository.refs.sequence()?.map_or(0, |sequence| sequence.0),
             line: line_ref(&repository.settings().core_line)?,
             refs: repository.refs.list("refs/")?,

@@ -20,6 +20,7 @@ use crate::remote::pack::read::PackLimits;
 use crate::remote::policy::Policy;
 use crate::remote::server::{Export, Exports, serve};
 use crate::remote::wire::{Connection, Greeting, Limits, Role};
+use crate::repository::config::Layer;
 use crate::repository::{InitOptions, OpenOptions, Repository, init};
 use crate::time::Timestamp;
 use crate::verify;
@@ -43,32 +44,22 @@ impl Side {
         Repository::open(self.disk.clone(), Path::new("/r/.ghost"), &OpenOptions::default()).unwrap()
     }
 
+    /// Opens it with settings that forbid differences.
+    pub fn open_without_deltas(&self) -> Repository {
+        let options = OpenOptions {
+            overrides: vec![Layer::command_line("delta.enabled=false")],
+            ..OpenOptions::default()
+        };
+        Repository::open(self.disk.clone(), Path::new("/r/.ghost"), &options).unwrap()
+    }
+
     pub fn refs(&self) -> Vec<(String, ObjectId)> {
         self.open().refs.list("refs/").unwrap()
     }
 
     /// Everything behind the refs reads, with every byte.
     pub fn verify(&self) {
-        let repository = self.open();
-        let refs = repository.refs.tips().unwrap();
-        let targets = refs
-            .into_iter()
-            .map(|(name, id)| verify::Target::snapshot(name, id))
-            .collect();
-        let request = verify::Request {
-            targets,
-            everything: true,
-            depth: verify::Depth::Data,
-            threads: 2,
-        };
-        let report = verify::run(
-            &repository.store,
-            Some(&repository.refs),
-            &request,
-            &Progress::default(),
-        )
-        .unwrap();
-        assert!(report.is_clean(), "{report:?}");
+        verify_all(&self.open());
     }
 
     /// Stores a snapshot of these files, without a ref.
@@ -158,6 +149,29 @@ pub fn snapshot(tree: ObjectId, parents: &[ObjectId], ghosts: bool) -> Snapshot 
     snapshot
 }
 
+/// Everything behind the refs reads, with every byte.
+pub fn verify_all(repository: &Repository) {
+    let refs = repository.refs.tips().unwrap();
+    let targets = refs
+        .into_iter()
+        .map(|(name, id)| verify::Target::snapshot(name, id))
+        .collect();
+    let request = verify::Request {
+        targets,
+        everything: true,
+        depth: verify::Depth::Data,
+        threads: 2,
+    };
+    let report = verify::run(
+        &repository.store,
+        Some(&repository.refs),
+        &request,
+        &Progress::default(),
+    )
+    .unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}
+
 pub fn entry(name: &str, node: Node) -> Entry {
     Entry {
         name: name.into(),
@@ -180,6 +194,16 @@ pub struct One {
     /// Refuses pushes, as a hook does.
     pub refusal: Mutex<Option<&'static str>>,
     pub received: Mutex<Vec<String>>,
+}
+
+impl One {
+    pub fn new(export: Export) -> Self {
+        Self {
+            export: Arc::new(export),
+            refusal: Mutex::new(None),
+            received: Mutex::default(),
+        }
+    }
 }
 
 impl Exports for One {
@@ -216,17 +240,12 @@ impl Exports for One {
 }
 
 pub fn exports(side: &Side, policy: Policy) -> One {
-    let export = Export {
+    One::new(Export {
         name: "main".to_owned(),
         repository: side.open(),
         policy,
         limits: PackLimits::default(),
-    };
-    One {
-        export: Arc::new(export),
-        refusal: Mutex::new(None),
-        received: Mutex::default(),
-    }
+    })
 }
 
 pub fn greeting(side: &Side) -> Greeting {
@@ -369,6 +388,7 @@ pub fn fetch_by(client: &Client<'_>, side: &Side, change: impl FnOnce(&mut Fetch
         delete: Vec::new(),
         depth: None,
         without_blocks: false,
+        deltas: true,
         who: who(),
         message: "fetch".to_owned(),
     };

@@ -16,5 +16,6 @@ pub mod delta;
 pub mod format;
 pub mod frame;
 pub mod read;
+pub mod table;
 pub mod verify;
 pub mod write;

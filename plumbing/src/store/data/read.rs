@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::delta::check_parts;
 use super::format::{
-    COMMIT_BYTES, Commit, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, PART_BYTES, Part,
-    ROW_BYTES, Row, frame_digest, trailer,
+    COMMIT_BYTES, Commit, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, FrameKind, Part, ROW_BYTES,
+    Row, frame_digest, trailer,
 };
 pub use super::frame::Frame;
+use super::table::Table;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
 
@@ -134,7 +135,9 @@ impl DataFile {
             let found = format!("{there:016x}");
             return Err(self.damaged(offset + 64, format_args!("header check {check:016x}"), found));
         }
-        let (rows, parts, bases) = self.table(offset, &header, table)?;
+        let Table { rows, parts, bases } = Table::decode(&header, table).map_err(|(at, expected)| {
+            self.damaged(offset + (FRAME_HEADER_BYTES + at) as u64, expected, "other bytes")
+        })?;
         let total: u64 = rows.iter().map(|row| u64::from(row.bytes)).sum();
         let expected = match header.kind {
             FrameKind::Objects => total,
@@ -160,30 +163,6 @@ impl DataFile {
         };
         check_parts(&head).map_err(|problem| self.damaged(offset, "a delta frame within its limits", problem))?;
         Ok(Some(head))
-    }
-
-    /// Reads the table of the frame at `offset`: rows, part rows, base rows.
-    fn table(&self, offset: u64, header: &FrameHeader, table: &[u8]) -> Result<(Vec<Row>, Vec<Part>, Vec<Row>)> {
-        let rows_bytes = header.objects as usize * ROW_BYTES;
-        let (rows, rest) = table.split_at(rows_bytes.min(table.len()));
-        let bases_bytes = usize::from(header.bases) * ROW_BYTES;
-        let (parts, bases) = rest.split_at(rest.len().saturating_sub(bases_bytes));
-        let at = |bytes: usize| offset + (FRAME_HEADER_BYTES + bytes) as u64;
-        let read_rows = |from: usize, bytes: &[u8]| -> Result<Vec<Row>> {
-            let read = |(slot, bytes): (usize, &[u8])| {
-                let at = at(from + slot * ROW_BYTES);
-                Row::decode(bytes).ok_or_else(|| self.damaged(at, "a row of a frame's table", "other bytes"))
-            };
-            bytes.chunks_exact(ROW_BYTES).enumerate().map(read).collect()
-        };
-        let read_part = |(slot, bytes): (usize, &[u8; PART_BYTES])| {
-            let at = at(rows_bytes + slot * PART_BYTES);
-            Part::decode(bytes, header.bases)
-                .ok_or_else(|| self.damaged(at, "a part row within the limits", "other bytes"))
-        };
-        let found = parts.as_chunks::<PART_BYTES>().0.iter().enumerate().map(read_part);
-        let found = found.collect::<Result<Vec<Part>>>()?;
-        Ok((read_rows(0, rows)?, found, read_rows(rows_bytes + parts.len(), bases)?))
     }
 
     /// Reads one row of the table of the frame at `offset`, unchecked but for the row itself.

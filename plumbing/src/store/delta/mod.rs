@@ -5,6 +5,7 @@
 //! - [`pending`]: what waits to be compressed
 //! - [`settle`]: compressing, and what does not pay
 //! - [`sweep`]: checking many
+//! - [`elsewhere`]: bases that are in another store
 //!
 //! To read an object of a delta frame:
 //!
@@ -17,6 +18,7 @@
 //!
 //! [`data::delta`](super::data::delta) bounds time and memory, whatever the tables say.
 
+mod elsewhere;
 pub(super) mod pending;
 mod plan;
 pub(super) mod settle;
@@ -25,8 +27,8 @@ mod sweep;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashSet;
 use parking_lot::{Mutex, RwLock};
@@ -57,6 +59,8 @@ pub(super) struct Deltas {
     plain: Mutex<HashSet<(u32, u64)>>,
     /// What threads that read use in turn.
     scratches: Mutex<Vec<Scratch>>,
+    /// Where bases are looked for that are not in the store.
+    elsewhere: OnceLock<Arc<Store>>,
 }
 
 impl fmt::Debug for Deltas {
@@ -174,6 +178,10 @@ impl<'a> Near<'a> {
 
     /// Appends the bytes of an object that others are made from; its own bases come from `bases`.
     fn append_base(&self, base: &Row, out: &mut Vec<u8>, bases: &dyn Bases, decoder: &mut Decoder) -> Result<()> {
+        if let Some(other) = self.store.elsewhere_for(&base.id)? {
+            let near = other.near();
+            return near.append_base(base, out, &near, decoder);
+        }
         let needed_as = "base of other objects";
         let at = self.store.locate_to_read(&base.id)?;
         let missing = || Error::Missing { id: base.id, needed_as };
@@ -213,12 +221,12 @@ impl Store {
     }
 
     /// Whether writers may store objects as differences from others.
-    pub(super) fn allows_deltas(&self) -> bool {
+    pub(crate) fn allows_deltas(&self) -> bool {
         self.options.delta.enabled && !self.is_single() && self.deltas.before_first.read().is_some()
     }
 
     /// To be called before a delta frame is written.
-    pub(super) fn begin_deltas(&self) -> Result<()> {
+    pub(crate) fn begin_deltas(&self) -> Result<()> {
         if self.deltas.begun.load(Ordering::Acquire) {
             return Ok(());
         }

@@ -2,9 +2,11 @@
 //! stored is whole.
 //!
 //! - [`packs`]: packs that are refused
+//! - [`deltas`]: the same of objects that are made from others
 //! - [`peer`]: clients and servers that say what a test tells them to
 //! - [`requests`]: requests and lists of refs that are refused
 
+mod deltas;
 mod packs;
 mod peer;
 mod requests;

@@ -119,6 +119,7 @@ pub fn listing(tip: ObjectId) -> Listing {
         hash: HashAlgo::Sha256,
         is_append_only: false,
         is_read_only: false,
+        knows_deltas: true,
         sequence: 1,
         line: MAIN.to_owned(),
         refs: vec![(MAIN.to_owned(), tip)],
