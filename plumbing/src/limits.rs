@@ -20,6 +20,8 @@ pub const DELTA_READS_MAX: u16 = 4 * DELTA_WEIGHT_MAX;
 pub const DELTA_BASES_MAX: usize = 8;
 /// Longest prefix of one object in bytes, all bases together: any one block fits.
 pub const DELTA_PREFIX_BYTES_MAX: usize = 16 << 20;
+/// Most blocks of which it is remembered what they are like; ten bytes each, written anew by every snapshot.
+pub const LIKENESS_ROWS_MAX: usize = 256 << 10;
 /// Longest name of a directory entry in bytes (`NAME_MAX` is 255 on Linux; other systems allow more).
 pub const NAME_BYTES_MAX: usize = 4096;
 /// Longest target of a symbolic link in bytes.

@@ -119,6 +119,15 @@ pub fn read_file(disk: &dyn Disk, path: &Path, max: usize) -> Result<Vec<u8>> {
 
 /// Puts a new content in place of a file, whole or not at all: written beside it, synced, renamed, folder synced.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(disk, path, bytes, true)
+}
+
+/// The same for a file that may be lost, and that says itself whether it is whole: nothing is synced.
+pub fn replace_cache(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(disk, path, bytes, false)
+}
+
+fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], is_synced: bool) -> Result<()> {
     let mut random = [0; 8];
     disk.random(&mut random)
         .map_err(Error::io("get random bytes for", path))?;
@@ -130,10 +139,15 @@ pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
             .open(&temporary, OpenMode::CreateNew)
             .map_err(Error::io("create", &temporary))?;
         file.write_all_at(bytes, 0).map_err(Error::io("write", &temporary))?;
-        file.sync_data().map_err(Error::io("sync", &temporary))?;
+        if is_synced {
+            file.sync_data().map_err(Error::io("sync", &temporary))?;
+        }
         disk.rename(&temporary, path).map_err(Error::io("rename onto", path))?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        disk.sync_dir(folder).map_err(Error::io("sync", folder))
+        match is_synced {
+            true => disk.sync_dir(folder).map_err(Error::io("sync", folder)),
+            false => Ok(()),
+        }
     })();
     if result.is_err() {
         // The error that led here is the one to tell.

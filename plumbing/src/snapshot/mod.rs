@@ -83,6 +83,7 @@ fn writer<'s>(place: &Place<'s>, request: &Request) -> Result<Writer<'s>> {
         false => place.store.writer()?,
     };
     writer.set_keeps_data(request.keep == Keep::Everything);
+    writer.find_alike();
     Ok(writer)
 }
 

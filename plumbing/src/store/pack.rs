@@ -153,9 +153,14 @@ impl<'w> Packer<'w> {
         } else {
             class
         };
-        let plan = match bases.is_empty() || !self.writer.compares(bytes.len()) {
+        let alike = match kind == ObjectKind::Block && class != Class::Dense && self.writer.finds_alike(bytes.len()) {
+            true => self.store().alike(&id, bytes, !bases.is_empty())?,
+            false => Vec::new(),
+        };
+        let likely = if bases.is_empty() { &alike } else { bases };
+        let plan = match likely.is_empty() || !self.writer.compares(bytes.len()) {
             true => None,
-            false => self.plan(&id, bases)?,
+            false => self.plan(&id, likely)?,
         };
         let Some(plan) = plan else {
             self.group(class, kind, id, bytes)?;

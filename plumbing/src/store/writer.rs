@@ -111,6 +111,8 @@ pub struct Writer<'s> {
     checks_bases: bool,
     /// Blocks are added, not only what describes.
     keeps_data: bool,
+    /// For blocks that replace nothing it is looked for what they are like.
+    finds_alike: bool,
     /// What was added and what was there.
     pub counters: Counters,
 }
@@ -126,6 +128,7 @@ impl<'s> Writer<'s> {
             is_dry,
             checks_bases: true,
             keeps_data: true,
+            finds_alike: false,
             counters: Counters::default(),
         }
     }
@@ -197,6 +200,16 @@ impl<'s> Writer<'s> {
     /// Whether objects of this length are compared with others.
     pub(super) fn compares(&self, bytes: usize) -> bool {
         bytes >= DELTA_BYTES_MIN && !self.is_dry && self.store.allows_deltas()
+    }
+
+    /// Looks for what blocks are like that replace nothing, and remembers what is added for those to come.
+    pub fn find_alike(&mut self) {
+        self.finds_alike = true;
+    }
+
+    /// Whether that is done for objects of this length.
+    pub(super) fn finds_alike(&self, bytes: usize) -> bool {
+        self.finds_alike && self.compares(bytes)
     }
 
     /// Lets an object wait until there are more of its root.
@@ -474,8 +487,9 @@ impl<'s> Writer<'s> {
                 .sync_uncovered(appending.appender.as_ref().map(|_| appending.ordinal))?;
         }
         drop(appending);
-        // The index is a cache: without a new segment the next run scans a little more.
+        // The index is a cache: without a new segment the next run scans a little more. So is what is known to be alike.
         let _ = self.store.publish_segment();
+        let _ = self.store.keep_likeness();
         Ok(())
     }
 }

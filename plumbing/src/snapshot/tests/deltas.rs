@@ -176,3 +176,34 @@ fn what_was_renamed_or_moved_and_changed_is_found_again() {
     assert!(get(&second.counters.delta_objects) >= 7, "{:?}", second.counters);
     assert!(get(&second.counters.stored_bytes) < 6000, "{:?}", second.counters);
 }
+
+#[test]
+fn a_copy_under_another_name_is_found_by_what_it_is_like() {
+    let world = World::new();
+    fs::create_dir_all(world.path("a-folder")).unwrap();
+    fs::create_dir_all(world.path("z-folder")).unwrap();
+    for n in 0..20 {
+        fs::write(world.path(&format!("a-folder/f{n}")), text(n * 1000..n * 1000 + 700)).unwrap();
+    }
+    let first = take_whole(&world, None);
+    let mut edited = text(7000..7700);
+    edited.splice(3000..3005, *b"another word");
+    edited.splice(0..0, *b"a line before all others\n");
+    // The original stays; nothing else is called so, nor as long.
+    fs::write(
+        world.path("z-folder/nobody-was-called-so"),
+        [&edited, &edited[..9000]].concat(),
+    )
+    .unwrap();
+    let second = take_whole(&world, Some(first.id));
+    assert!(get(&second.counters.delta_objects) >= 1, "{:?}", second.counters);
+    let stored = get(&second.counters.stored_bytes);
+    assert!(stored < 2000, "{stored} bytes for a copy");
+    // Without what is remembered it is stored whole.
+    world.disk.remove(Path::new("/g/cache/likeness")).unwrap();
+    let mut edited = text(9000..9700);
+    edited.splice(3000..3005, *b"another word");
+    fs::write(world.path("z-folder/nor-so"), edited).unwrap();
+    let third = take_whole(&world, Some(second.id));
+    assert!(get(&third.counters.stored_bytes) > 4000, "{:?}", third.counters);
+}

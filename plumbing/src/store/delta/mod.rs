@@ -6,6 +6,7 @@
 //! - [`settle`]: compressing, and what does not pay
 //! - [`sweep`]: checking many
 //! - [`elsewhere`]: bases that are in another store
+//! - [`sketch`], [`likeness`]: what a block is like that replaces nothing
 //!
 //! To read an object of a delta frame:
 //!
@@ -19,9 +20,11 @@
 //! [`data::delta`](super::data::delta) bounds time and memory, whatever the tables say.
 
 mod elsewhere;
+mod likeness;
 pub(super) mod pending;
 mod plan;
 pub(super) mod settle;
+mod sketch;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -61,6 +64,7 @@ pub(super) struct Deltas {
     scratches: Mutex<Vec<Scratch>>,
     /// Where bases are looked for that are not in the store.
     elsewhere: OnceLock<Arc<Store>>,
+    likeness: likeness::Likeness,
 }
 
 impl fmt::Debug for Deltas {
