@@ -10,7 +10,7 @@ use super::delta::Loaded;
 
 /// Frames kept. Metadata frames have at most 1 MiB, frames of large files 16; delta frames some ten KiB, and a chain of
 /// objects leads through several.
-const FRAMES: usize = 64;
+const FRAMES: usize = 32;
 /// Bytes kept.
 const BYTES_MAX: usize = 24 << 20;
 

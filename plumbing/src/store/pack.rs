@@ -13,7 +13,7 @@ use super::data::write::Sealed;
 use super::delta::pending::Waiting;
 use super::delta::settle::Group as DeltaGroup;
 use super::writer::{Counters, Writer};
-use super::{Added, Options, Store};
+use super::{Added, Frame, Options, Store};
 use crate::error::{Error, Result};
 use crate::limits::{BLOCK_BYTES_MAX, FRAME_OBJECTS_MAX, FRAME_RAW_BYTES_MAX};
 use crate::object::{ObjectId, ObjectKind};
@@ -55,6 +55,8 @@ pub struct Packer<'w> {
     groups: [Group; CLASSES],
     /// Delta frames on their way: of what describes, and of contents, which are read at different times.
     pub(super) deltas: [DeltaGroup; 2],
+    /// What bases are read from.
+    pub(super) frame: Frame,
     stored: Vec<u8>,
     zstd: CCtx<'static>,
 }
@@ -75,6 +77,7 @@ impl<'w> Packer<'w> {
             writer,
             groups: Default::default(),
             deltas: Default::default(),
+            frame: Frame::default(),
             stored: Vec::new(),
             zstd: CCtx::create(),
         }

@@ -140,6 +140,8 @@ impl Parts {
 pub struct Near<'a> {
     store: &'a Store,
     frame: Option<((u32, u64), &'a Frame)>,
+    /// Of other frames nothing is decompressed behind what is needed.
+    is_sparing: bool,
 }
 
 impl Bases for Near<'_> {
@@ -151,8 +153,19 @@ impl Bases for Near<'_> {
 impl<'a> Near<'a> {
     /// With the frame that was read from `at`.
     pub fn new(store: &'a Store, at: Location, frame: &'a Frame) -> Self {
-        let frame = Some(((at.file, at.frame), frame));
-        Self { store, frame }
+        Self {
+            store,
+            frame: Some(((at.file, at.frame), frame)),
+            is_sparing: false,
+        }
+    }
+
+    /// The same where little is needed of other frames, and nothing is likely to be needed again.
+    fn sparing(self) -> Self {
+        Self {
+            is_sparing: true,
+            ..self
+        }
     }
 
     /// Puts the bytes of the object at `at`, whose id must be `id`, in place of those of `out`; their hash is compared.
@@ -207,7 +220,7 @@ impl<'a> Near<'a> {
         {
             return self.store.append_of(frame, at, id, out);
         }
-        match &*self.store.load(at)? {
+        match &*self.store.load_front(at, self.is_sparing.then_some(at.slot))? {
             Loaded::Whole(frame) => self.store.append_of(frame, at, id, out),
             Loaded::Parts(parts) => match parts.head.rows.get(usize::from(at.slot)) {
                 Some(row) if row.id == *id => parts.append(at.slot, out, bases, decoder),
@@ -307,12 +320,21 @@ impl Store {
         Ok(None)
     }
 
-    /// The frame at `at` from the cache or from its data file.
-    fn load(&self, at: Location) -> Result<Arc<Loaded>> {
-        self.load_front(at, None)
+    /// The frame at `at`, decompressed at least up to the object `last`, if it is in the cache.
+    fn at_hand(&self, at: Location, last: u16) -> Option<Arc<Loaded>> {
+        let kept = self.frames.get((at.file, at.frame));
+        kept.filter(|loaded| matches!(&**loaded, Loaded::Whole(frame) if frame.reaches(Some(last))))
     }
 
-    /// The same, where nothing behind the object `last` is needed, if there is one.
+    /// Reads a frame, of which nothing behind the object `last` is needed, reusing the buffers of `into`.
+    fn read_front(&self, at: Location, last: u16, into: &mut Frame) -> Result<()> {
+        into.clear();
+        let (file, head) = self.head(at)?;
+        into.read_front(&file, head, last, &self.near())
+    }
+
+    /// The frame at `at` from the cache or from its data file; where nothing behind the object `last` is needed, if there is
+    /// one, it may end there.
     fn load_front(&self, at: Location, last: Option<u16>) -> Result<Arc<Loaded>> {
         let key = (at.file, at.frame);
         if let Some(loaded) = self.frames.get(key)
@@ -357,8 +379,11 @@ impl Store {
 
     /// The store as a source of bases.
     pub fn near(&self) -> Near<'_> {
-        let frame = None;
-        Near { store: self, frame }
+        Near {
+            store: self,
+            frame: None,
+            is_sparing: false,
+        }
     }
 
     fn append_of(&self, frame: &Frame, at: Location, id: &ObjectId, out: &mut Vec<u8>) -> Result<()> {

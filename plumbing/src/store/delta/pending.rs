@@ -18,7 +18,7 @@ use crate::object::{ObjectId, ObjectKind};
 use crate::store::{Class, Location};
 
 /// Bytes that wait: those of about a hundred times as much that did not change, in a tree of sources.
-const WAITING_BYTES_MAX: usize = 16 << 20;
+const WAITING_BYTES_MAX: usize = 12 << 20;
 /// What an object takes beside its bytes, about.
 const OBJECT_BYTES: usize = 256;
 

@@ -20,7 +20,7 @@ use super::Loaded;
 use super::pending::{Unit, Waiting};
 
 /// Bytes of prefixes that are in memory at a time, beside the frame of the root, unless one alone is longer.
-const PREFIX_BYTES: usize = 4 << 20;
+const PREFIX_BYTES: usize = 2 << 20;
 /// A delta of less than one in so many of the object's bytes pays in any case: nothing else compresses so well.
 const SURELY: usize = 10;
 /// Bytes of objects in one delta frame: what is decompressed where all of it is wanted.
@@ -42,19 +42,28 @@ impl Packer<'_> {
     pub(in crate::store) fn settle(&mut self, mut unit: Unit) -> Result<()> {
         let store = self.store();
         let root = unit.root;
-        let loaded = match store.load_front(root, Some(unit.last_slot())) {
-            Ok(loaded) => loaded,
-            Err(error) if error.is_damage() => {
-                return unit.objects.iter().try_for_each(|object| self.settle_plain(object));
+        // What describes is often at hand, as the walk has just read it. Frames of contents are too long to be kept.
+        let kept = store.at_hand(root, unit.last_slot());
+        let mut own = std::mem::take(&mut self.frame);
+        let read = match &kept {
+            Some(_) => Ok(()),
+            None => store.read_front(root, unit.last_slot(), &mut own),
+        };
+        let done = match (read, kept.as_deref()) {
+            (Ok(()), Some(Loaded::Whole(frame))) => self.settle_with(&mut unit, frame),
+            (Ok(()), _) => self.settle_with(&mut unit, &own),
+            (Err(error), _) if error.is_damage() => {
+                unit.objects.iter().try_for_each(|object| self.settle_plain(object))
             }
-            Err(error) => return Err(error),
+            (Err(error), _) => Err(error),
         };
-        let frame = match &*loaded {
-            Loaded::Whole(frame) => Some(frame),
-            // The chain is broken, or was begun anew meanwhile.
-            Loaded::Parts(_) => None,
-        };
-        let near = frame.map_or_else(|| store.near(), |frame| Near::new(store, root, frame));
+        self.frame = own;
+        done
+    }
+
+    /// Compresses a unit, of whose root the frame is at hand.
+    fn settle_with(&mut self, unit: &mut Unit, frame: &Frame) -> Result<()> {
+        let near = Near::new(self.store(), unit.root, frame).sparing();
         unit.objects
             .sort_by_key(|object| object.plan.bases.first().map(|base| base.0));
         let mut rest = &unit.objects[..];
@@ -79,12 +88,7 @@ impl Packer<'_> {
         self.group(object.class, object.kind, object.id, &object.raw)
     }
 
-    fn compress(
-        &mut self,
-        objects: &[Waiting],
-        prefixes: &[Option<Cow<'_, [u8]>>],
-        root: Option<&Frame>,
-    ) -> Result<()> {
+    fn compress(&mut self, objects: &[Waiting], prefixes: &[Option<Cow<'_, [u8]>>], root: &Frame) -> Result<()> {
         let mut encoder = Encoder::new(self.store().options().zstd_level);
         let mut stored = Vec::new();
         for (object, prefix) in objects.iter().zip(prefixes) {
@@ -94,9 +98,9 @@ impl Packer<'_> {
                 continue;
             };
             let bytes = encoder.compress(prefix, raw, &mut stored)?;
-            let plain = match (object.class, root) {
-                (Class::Dense, _) | (_, None) => raw.len(),
-                (_, Some(root)) => root.stored_share(raw.len()),
+            let plain = match object.class {
+                Class::Dense => raw.len(),
+                _ => root.stored_share(raw.len()),
             };
             if bytes >= raw.len() / SURELY && bytes >= plain / 4 * 3 {
                 self.settle_plain(object)?;
