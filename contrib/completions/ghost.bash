@@ -2045,7 +2045,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__init)
-            opts="-C -c -q -v -h --hash --repo --quiet --verbose --color --json --progress --help"
+            opts="-C -c -q -v -h --hash --plain --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

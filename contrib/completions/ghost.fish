@@ -105,6 +105,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand init" -s c -d 'Set a configu
 complete -c ghost -n "__fish_ghost_using_subcommand init" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand init" -l plain -d 'Make a plain folder that others push to, without locks and without a program there'
 complete -c ghost -n "__fish_ghost_using_subcommand init" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand init" -s v -l verbose -d 'Say more; twice for details'
 complete -c ghost -n "__fish_ghost_using_subcommand init" -l json -d 'Print one JSON object a line, the summary last'

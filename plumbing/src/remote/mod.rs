@@ -21,6 +21,7 @@ mod bases;
 pub mod check;
 pub mod client;
 pub mod difference;
+pub mod folder;
 pub mod message;
 pub mod offer;
 pub mod pack;

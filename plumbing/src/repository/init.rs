@@ -55,10 +55,7 @@ const PINNED: [&str; 4] = ["chunk.method", "chunk.min", "chunk.avg", "chunk.max"
 
 /// Makes a repository in the folder `dir`, which must exist, or completes the one that is there.
 pub fn init(disk: &Arc<dyn Disk>, dir: &Path, options: &InitOptions) -> Result<Initialised> {
-    if let Some(hash) = options.hash.filter(|hash| !HashAlgo::WRITABLE.contains(hash)) {
-        let problem = "new ids are made with sha256, blake3 or sha3-256";
-        return Err(Error::invalid("hash", hash, problem));
-    }
+    check_hash(options)?;
     let ghost_dir = dir.join(FOLDER);
     make_folder(&**disk, &ghost_dir)?;
     // A link in its place would lead all that follows astray.
@@ -72,34 +69,74 @@ pub fn init(disk: &Arc<dyn Disk>, dir: &Path, options: &InitOptions) -> Result<I
         .map_err(Error::io("open", &lock_path))?;
     lock.lock(LockKind::Exclusive).map_err(Error::io("lock", &lock_path))?;
 
-    let found = existing(&**disk, &ghost_dir, options.hash)?;
-    let refs = ghost_dir.join("refs");
-    let uuid = match &found {
-        Some(format) => format.uuid,
-        // What an interrupted run wrote belongs to the repository that it began.
-        None => match RefStore::uuid_of(&**disk, &refs)? {
-            Some(uuid) => uuid,
-            None => options.uuid.map_or_else(|| random(&**disk, &ghost_dir), Ok)?,
-        },
-    };
-    RefStore::create(disk.clone(), &refs, uuid)?;
-    write_config(&**disk, &ghost_dir.join(CONFIG_FILE), options)?;
-    if found.is_some() {
-        return Ok(Initialised::AlreadyThere(ghost_dir));
-    }
-    let format = Format {
-        uuid,
-        hash: options.hash.unwrap_or_default(),
-        created: options.created,
-        compatible: Vec::new(),
-        read_only_compatible: Vec::new(),
-        incompatible: Vec::new(),
+    let format = match prepare(disk, &ghost_dir, options)? {
+        (_, true) => return Ok(Initialised::AlreadyThere(ghost_dir)),
+        (format, false) => format,
     };
     keep_reserve(&**disk, &ghost_dir);
     disk.sync_dir(&ghost_dir).map_err(Error::io("sync", &ghost_dir))?;
     disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
     replace_file(&**disk, &ghost_dir.join(format::FILE), format.encode().as_bytes())?;
     Ok(Initialised::Created(ghost_dir))
+}
+
+/// Makes a repository of the plain folder `root`, whose folders are there, or completes it; says whether it was none before.
+/// Of several that do so at once, the first to begin the ref log says which repository it is.
+pub(crate) fn init_plain(disk: &Arc<dyn Disk>, root: &Path, options: &InitOptions) -> Result<bool> {
+    check_hash(options)?;
+    for name in ["cache", "runs", "hooks", "locks"] {
+        make_folder(&**disk, &root.join(name))?;
+    }
+    let prepared = match prepare(disk, root, options) {
+        // Somebody else began the log meanwhile, which happens once.
+        Err(Error::Damaged { .. }) => prepare(disk, root, options),
+        prepared => prepared,
+    };
+    let (mut format, is_there) = prepared?;
+    if !is_there {
+        // Nobody changes the format of a plain folder later: that would take a lock.
+        format.incompatible.push(format::DELTA.to_owned());
+        replace_file(&**disk, &root.join(format::FILE), format.encode().as_bytes())?;
+    }
+    Ok(!is_there)
+}
+
+fn check_hash(options: &InitOptions) -> Result<()> {
+    match options.hash.filter(|hash| !HashAlgo::WRITABLE.contains(hash)) {
+        None => Ok(()),
+        Some(hash) => {
+            let problem = "new ids are made with sha256, blake3 or sha3-256";
+            Err(Error::invalid("hash", hash, problem))
+        }
+    }
+}
+
+/// Makes all but the file `format`; gives what is to be in that, or what is, and whether it was there.
+fn prepare(disk: &Arc<dyn Disk>, ghost_dir: &Path, options: &InitOptions) -> Result<(Format, bool)> {
+    let found = existing(&**disk, ghost_dir, options.hash)?;
+    let refs = ghost_dir.join("refs");
+    let uuid = match &found {
+        Some(format) => format.uuid,
+        // What an interrupted run wrote belongs to the repository that it began.
+        None => match RefStore::uuid_of(&**disk, &refs)? {
+            Some(uuid) => uuid,
+            None => options.uuid.map_or_else(|| random(&**disk, ghost_dir), Ok)?,
+        },
+    };
+    RefStore::create(disk.clone(), &refs, uuid)?;
+    write_config(&**disk, &ghost_dir.join(CONFIG_FILE), options)?;
+    if let Some(found) = found {
+        return Ok((found, true));
+    }
+    let format = Format {
+        uuid: RefStore::uuid_of(&**disk, &refs)?.unwrap_or(uuid),
+        hash: options.hash.unwrap_or_default(),
+        created: options.created,
+        compatible: Vec::new(),
+        read_only_compatible: Vec::new(),
+        incompatible: Vec::new(),
+    };
+    Ok((format, false))
 }
 
 /// The format of the repository that is there.

@@ -31,6 +31,7 @@ pub use self::commit::Leans;
 pub use self::config::{Config, Layer, Settings};
 pub use self::discover::{discover, locate};
 pub use self::format::{Format, RELEASED as FORMATS_RELEASED, parse_uuid, uuid_text};
+pub(crate) use self::init::init_plain;
 pub use self::init::{InitOptions, Initialised, init};
 use crate::disk::{Disk, read_file};
 use crate::error::{Error, Result};

@@ -56,6 +56,10 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         let whole = app.environment.absolute(path);
         remote.text = whole.to_string_lossy().into_owned();
         remote.url = Url::Path(whole);
+    } else if let Url::Folder(path) = &remote.url {
+        let whole = app.environment.absolute(path);
+        remote.text = format!("dir:{}", whole.to_string_lossy());
+        remote.url = Url::Folder(whole);
     }
     remote.name = Some(DEFAULT.to_owned());
     let directory = match &arguments.directory {
@@ -113,7 +117,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
 /// The folder that a URL ends with, without `.ghost`.
 fn last_part(remote: &Remote) -> Outcome<PathBuf> {
     let path: PathBuf = match &remote.url {
-        Url::Path(path) => path.clone(),
+        Url::Path(path) | Url::Folder(path) => path.clone(),
         Url::Ssh { path, .. } => path.into(),
         Url::Unix { name, .. } => name.into(),
         Url::Ext(_) => PathBuf::new(),

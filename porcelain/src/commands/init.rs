@@ -1,10 +1,11 @@
 //! `ghost init`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
 use ghost_plumbing::Error;
 use ghost_plumbing::object::HashAlgo;
+use ghost_plumbing::remote::folder;
 use ghost_plumbing::repository::{self, InitOptions, Initialised};
 use serde::Serialize;
 
@@ -13,7 +14,9 @@ use crate::error::Outcome;
 
 /// Make a repository
 ///
-/// Makes DIR/.ghost. Where there is one already, nothing is changed; what an interrupted run left undone is done.
+/// Makes DIR/.ghost. Where there is one already, nothing is changed; what an interrupted run left undone is done. With --plain
+/// DIR itself becomes a remote that needs no program: `ghost remote add NAME dir:DIR`, and then `push` and `fetch`, by any
+/// number of machines that reach the folder, over NFS, sshfs or a USB stick.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The folder that gets the repository; made if it is not there [default: the working directory]
@@ -22,6 +25,9 @@ pub struct Arguments {
     /// The hash that names contents; it cannot be changed later [default: sha256]
     #[arg(long, value_name = "HASH", value_parser = ["sha256", "blake3", "sha3-256"])]
     pub hash: Option<String>,
+    /// Make a plain folder that others push to, without locks and without a program there
+    #[arg(long)]
+    pub plain: bool,
 }
 
 /// What happened, for `--json`.
@@ -44,6 +50,9 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         path: directory.clone(),
         source,
     })?;
+    if arguments.plain {
+        return plain(app, &directory, hash);
+    }
     let done = make(app, &directory, hash)?;
     let repository = app.open(done.ghost_dir())?;
     let created = matches!(done, Initialised::Created(_));
@@ -70,8 +79,36 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
+/// Makes a plain folder that is a remote.
+fn plain(app: &mut App, directory: &Path, hash: Option<HashAlgo>) -> Outcome {
+    let options = InitOptions {
+        hash,
+        created: app.environment.now(),
+        ..InitOptions::default()
+    };
+    let created = folder::init(&app.disk, directory, &options)?;
+    let repository = folder::open(app.disk.clone(), directory, &app.open_options()?)?;
+    if app.output.json() {
+        return Ok(app.output.record(&Record {
+            command: "init",
+            created,
+            repository: directory.to_string_lossy().into_owned(),
+            hash: repository.format.hash.name(),
+        })?);
+    }
+    let shown = app.shown(directory);
+    let text = match created {
+        true => format!("Made a remote of {shown} ({}).", repository.format.hash),
+        false => format!("{shown} is a remote already; nothing changed."),
+    };
+    app.output.say(text)?;
+    Ok(app.output.say(format_args!(
+        "Push to it with `ghost remote add NAME dir:{shown}` and `ghost push NAME`."
+    ))?)
+}
+
 /// Makes the repository; also for `snapshot --init`.
-pub fn make(app: &App, directory: &std::path::Path, hash: Option<HashAlgo>) -> Outcome<Initialised> {
+pub fn make(app: &App, directory: &Path, hash: Option<HashAlgo>) -> Outcome<Initialised> {
     let options = InitOptions {
         hash,
         created: app.environment.now(),

@@ -38,7 +38,7 @@ pub enum Action {
     Add {
         /// Its name: letters, digits, dashes, underscores
         name: String,
-        /// Where it is: HOST:PATH, USER@HOST:PATH, ssh://…, a folder, unix:SOCKET, ext::COMMAND
+        /// Where it is: HOST:PATH, USER@HOST:PATH, ssh://…, a folder, unix:SOCKET, ext::COMMAND, dir:FOLDER
         url: String,
     },
     /// Name all of them
@@ -121,6 +121,7 @@ fn write(app: &App, name: &str, url: &str) -> Outcome {
     let text = match Url::parse(url.as_ref())? {
         // A path is written down as one that is true from everywhere.
         Url::Path(path) if !url.starts_with("file:") => app.environment.absolute(&path).to_string_lossy().into_owned(),
+        Url::Folder(path) => format!("dir:{}", app.environment.absolute(&path).to_string_lossy()),
         _ => url.to_owned(),
     };
     edit(app, false, |config| set_remote(config, name, Some(&text)).map(Some))

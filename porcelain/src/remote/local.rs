@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use ghost_plumbing::disk::Disk;
 use ghost_plumbing::object::ObjectId;
 use ghost_plumbing::refs::{Expected, RefChange};
+use ghost_plumbing::remote::folder;
 use ghost_plumbing::remote::policy::{Policy, forbidden};
 use ghost_plumbing::remote::server::{Export, Exports};
 use ghost_plumbing::repository::{self, OpenOptions, Repository};
@@ -37,6 +38,8 @@ pub struct Served {
 pub enum Offer {
     /// This one, whatever name a client gives.
     One(PathBuf),
+    /// This plain folder. Hooks do not run: whoever can write there could put some.
+    Folder(PathBuf),
     /// Those below a folder, by their paths in it; and one for clients that give no name.
     Below {
         /// The folder.
@@ -64,7 +67,8 @@ fn old(change: &RefChange) -> Option<ObjectId> {
 
 impl Served {
     fn hook(&self, export: &Export, call: &Call) -> Result<()> {
-        let Some(uid) = self.hooks_of else { return Ok(()) };
+        let hooks_of = self.hooks_of.filter(|_| !matches!(self.offer, Offer::Folder(_)));
+        let Some(uid) = hooks_of else { return Ok(()) };
         let peer = std::env::var_os("SSH_CONNECTION").unwrap_or_default();
         let call = call.clone().variable("GHOST_PEER", peer);
         hooks::serving(&export.repository, uid, &self.interrupt, &call).map_err(|why| forbidden(&why))
@@ -76,7 +80,7 @@ impl Served {
             name: String::from_utf8_lossy(name).into_owned(),
         };
         match &self.offer {
-            Offer::One(folder) => Ok(folder.clone()),
+            Offer::One(folder) | Offer::Folder(folder) => Ok(folder.clone()),
             Offer::Below { root, default } => match (name, default) {
                 (b"", Some(default)) => below(root, default),
                 _ => below(root, Path::new(std::ffi::OsStr::from_bytes(name))),
@@ -118,8 +122,13 @@ fn below(root: &Path, name: &Path) -> Result<PathBuf> {
 impl Exports for Served {
     fn open(&self, name: &[u8]) -> Result<Arc<Export>> {
         let folder = self.folder(name)?;
-        let ghost_dir = repository::locate(&*self.disk, &folder)?;
-        let repository = Repository::open(self.disk.clone(), &ghost_dir, &self.options)?;
+        let repository = match &self.offer {
+            Offer::Folder(_) => folder::open(self.disk.clone(), &folder, &self.options)?,
+            _ => {
+                let ghost_dir = repository::locate(&*self.disk, &folder)?;
+                Repository::open(self.disk.clone(), &ghost_dir, &self.options)?
+            }
+        };
         Ok(Arc::new(Export {
             name: String::from_utf8_lossy(name).into_owned(),
             repository,

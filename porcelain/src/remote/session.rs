@@ -107,7 +107,11 @@ impl Reach {
             Url::Path(path) => {
                 let path = std::path::absolute(path).map_err(lost)?;
                 let greeting = greeting.with(REPOSITORY, path.as_os_str().as_bytes());
-                self.in_thread(path, &greeting)
+                self.in_thread(Offer::One(path), &greeting)
+            }
+            Url::Folder(path) => {
+                let path = std::path::absolute(path).map_err(lost)?;
+                self.in_thread(Offer::Folder(path), &greeting)
             }
             Url::Unix { socket, name } => {
                 let stream = UnixStream::connect(socket).map_err(|source| Error::Io {
@@ -185,11 +189,11 @@ impl Reach {
     }
 
     /// A repository of this machine, served by a thread.
-    fn in_thread(&self, path: std::path::PathBuf, greeting: &Greeting) -> Result<Session> {
+    fn in_thread(&self, offer: Offer, greeting: &Greeting) -> Result<Session> {
         let (client_in, server_out) = std::io::pipe().map_err(lost)?;
         let (server_in, client_out) = std::io::pipe().map_err(lost)?;
         let served = Served {
-            offer: Offer::One(path),
+            offer,
             ..self.served.clone()
         };
         let thread = std::thread::spawn(move || {

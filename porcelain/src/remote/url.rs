@@ -11,6 +11,8 @@ use ghost_plumbing::{Error, Result};
 pub enum Url {
     /// A folder of this machine.
     Path(PathBuf),
+    /// A plain folder that is a remote, with no program at the other end.
+    Folder(PathBuf),
     /// A folder of another machine, through ssh.
     Ssh {
         /// `HOST` or `USER@HOST`.
@@ -32,7 +34,8 @@ pub enum Url {
 }
 
 impl Url {
-    /// Reads `ssh://[USER@]HOST[:PORT]/PATH`, `HOST:PATH`, `file://PATH`, `unix:SOCKET[#NAME]`, `ext::COMMAND` or a path.
+    /// Reads `ssh://[USER@]HOST[:PORT]/PATH`, `HOST:PATH`, `file://PATH`, `dir:PATH`, `unix:SOCKET[#NAME]`, `ext::COMMAND` or a
+    /// path. A host that is called `dir` is reached as `ssh://dir/`.
     ///
     /// A host, user or path that begins with `-` is refused: a program that gets it could take it for an option.
     pub fn parse(text: &OsStr) -> Result<Self> {
@@ -43,6 +46,8 @@ impl Url {
             ssh(text, rest)?
         } else if let Some(path) = bytes.strip_prefix(b"file://") {
             Self::Path(os(path).into())
+        } else if let Some(path) = bytes.strip_prefix(b"dir:") {
+            Self::Folder(os(path).into())
         } else if let Some(rest) = bytes.strip_prefix(b"unix:") {
             let (socket, name) = split(rest, b'#').unwrap_or((rest, b""));
             Self::Unix {
@@ -64,7 +69,7 @@ impl Url {
 
     fn check(self, text: &OsStr) -> Result<Self> {
         let path: &[u8] = match &self {
-            Self::Path(path) => path.as_os_str().as_bytes(),
+            Self::Path(path) | Self::Folder(path) => path.as_os_str().as_bytes(),
             Self::Unix { socket, .. } => socket.as_os_str().as_bytes(),
             Self::Ssh { path, .. } => path.as_bytes(),
             Self::Ext(command) => command.as_bytes(),
@@ -89,7 +94,7 @@ impl Url {
 pub fn is_url(text: &OsStr) -> bool {
     let bytes = text.as_bytes();
     let has = |prefix: &str| bytes.starts_with(prefix.as_bytes());
-    ["ext::", "ssh://", "file://", "unix:"].into_iter().any(has)
+    ["ext::", "ssh://", "file://", "unix:", "dir:"].into_iter().any(has)
 }
 
 /// `HOST:PATH`: a colon before any slash, and no brackets of its own.
@@ -214,6 +219,7 @@ mod tests {
             ("/srv/a:b", Url::Path("/srv/a:b".into())),
             ("./loom:a", Url::Path("./loom:a".into())),
             ("file:///srv/a", Url::Path("/srv/a".into())),
+            ("dir:/mnt/stick/a b", Url::Folder("/mnt/stick/a b".into())),
             ("ext::sh -c x", Url::Ext("sh -c x".into())),
         ] {
             assert_eq!(parse(text).unwrap(), expected, "{text}");
@@ -236,6 +242,8 @@ mod tests {
             "loom:-x",
             "-x",
             "file://-x",
+            "dir:-x",
+            "dir:",
             "ssh://loom",
             "ssh:///a",
             "ssh://loom:0/a",
