@@ -178,6 +178,12 @@ _ghost() {
             ghost,status)
                 cmd="ghost__subcmd__status"
                 ;;
+            ghost,sync-block)
+                cmd="ghost__subcmd__sync__subcmd__block"
+                ;;
+            ghost,sync-tree)
+                cmd="ghost__subcmd__sync__subcmd__tree"
+                ;;
             ghost,tag)
                 cmd="ghost__subcmd__tag"
                 ;;
@@ -248,7 +254,7 @@ _ghost() {
 
     case "${cmd}" in
         ghost)
-            opts="-C -c -q -v -h -V --repo --quiet --verbose --color --json --progress --help --version init snapshot status log show diff dup overlap find-duplicate copy ls find cat reconstruct gfs condense verify repair heal stats forget tag amend rewrite reflog undo gc scan describe where export-desc import-desc clone remote fetch pull push serve send-pack receive-pack config completions complete-revision help cat-block cat-file chunk diff-tree dump-data hash-object index-data ls-tree mksnapshot mktree ref-log rev-list rev-parse show-ref update-ref verify-data"
+            opts="-C -c -q -v -h -V --repo --quiet --verbose --color --json --progress --help --version init snapshot status log show diff dup overlap find-duplicate copy ls find cat reconstruct gfs condense verify repair heal stats forget tag amend rewrite reflog undo gc scan describe where export-desc import-desc clone remote fetch pull push serve sync-block sync-tree send-pack receive-pack config completions complete-revision help cat-block cat-file chunk diff-tree dump-data hash-object index-data ls-tree mksnapshot mktree ref-log rev-list rev-parse show-ref update-ref verify-data"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -500,7 +506,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__clone)
-            opts="-C -c -q -v -h --bare --ref --depth --limit-rate --repo --quiet --verbose --color --json --progress --help"
+            opts="-C -c -q -v -h --bare --ref --depth --lazy --limit-rate --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1241,7 +1247,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__fetch)
-            opts="-j -C -c -q -v -h --all --jobs --prune --depth --limit-rate --repo --quiet --verbose --color --json --progress --help"
+            opts="-j -C -c -q -v -h --all --jobs --prune --depth --unlazy --limit-rate --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3434,6 +3440,86 @@ _ghost() {
                     ;;
                 --trust)
                     COMPREPLY=($(compgen -W "stat hash" -- "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --repo)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ghost__subcmd__sync__subcmd__block)
+            opts="-C -c -q -v -h --push --limit-rate --repo --quiet --verbose --color --json --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --limit-rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --repo)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ghost__subcmd__sync__subcmd__tree)
+            opts="-C -c -q -v -h --push --limit-rate --no-data --repo --quiet --verbose --color --json --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --limit-rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 -C)

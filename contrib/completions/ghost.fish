@@ -74,6 +74,8 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "fetch" -d 'Bring snapsh
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "pull" -d 'Fetch a line, and move the own one forward to it'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "push" -d 'Bring snapshots to another repository'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "serve" -d 'Answer other programs that fetch and push'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "sync-block" -d 'Bring what single blocks lack from a remote, or send it there'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "sync-tree" -d 'Bring what one tree lacks from a remote, or send it there'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "send-pack" -d 'Write snapshots with all that they need to standard output'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "receive-pack" -d 'Take in what `ghost send-pack` wrote, from standard input'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "config" -d 'Show and change settings'
@@ -707,6 +709,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand clone" -l color -d 'Use colo
 always\t'Always'
 never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand clone" -l bare -d 'Make the repository alone: DIR is not filled'
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -l lazy -d 'Bring refs, snapshots and folders; the data of files comes when it is read first'
 complete -c ghost -n "__fish_ghost_using_subcommand clone" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand clone" -s v -l verbose -d 'Say more; twice for details'
 complete -c ghost -n "__fish_ghost_using_subcommand clone" -l json -d 'Print one JSON object a line, the summary last'
@@ -806,6 +809,7 @@ always\t'Always'
 never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l all -d 'Fetch from all remotes'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l prune -d 'Remove refs/remotes/NAME/LINE where the remote has no such line any more'
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l unlazy -d 'Bring also all data of files that a lazy clone lacks; it is lazy no more then'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s v -l verbose -d 'Say more; twice for details'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l json -d 'Print one JSON object a line, the summary last'
@@ -858,6 +862,33 @@ complete -c ghost -n "__fish_ghost_using_subcommand serve" -s v -l verbose -d 'S
 complete -c ghost -n "__fish_ghost_using_subcommand serve" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand serve" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -l push -d 'Send what the remote lacks, instead of bringing what is missing here'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -s c -d 'Set a configuration value for this run only; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l push -d 'Send what the remote lacks, instead of bringing what is missing here'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l no-data -d 'Bring folders alone, not the data of files'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -s q -l quiet -d 'Say nothing but errors and what was asked for'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -s v -l verbose -d 'Say more; twice for details'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l json -d 'Print one JSON object a line, the summary last'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l progress -d 'Show progress even where standard error is not a terminal'
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l not -d 'A snapshot that the other side has; may be given again' -r
 complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
 complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"

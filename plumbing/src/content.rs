@@ -20,6 +20,9 @@ use crate::object::{ContentRef, Indirect, ObjectId, ObjectKind, ObjectSource};
 
 /// Most parts on the stack: a full list at every level, with room for slices that begin a new tree.
 const STACK_PARTS_MAX: usize = 4 * INDIRECT_REFS_MAX * NODE_DEPTH_MAX as usize;
+/// Pieces that are told to the source before the first of them is read, and bytes of them at most.
+const AHEAD_PIECES: usize = 1024;
+const AHEAD_BYTES: u64 = 16 << 20;
 /// Runs are written in units of this many bytes.
 const RUN_BYTES: usize = 64 << 10;
 
@@ -235,20 +238,53 @@ pub fn copy_range<S: ObjectSource + ?Sized>(
     bytes: u64,
     out: &mut dyn Write,
 ) -> Result<()> {
-    for piece in Pieces::range(source, content, offset, bytes) {
-        let piece = piece?;
-        match &piece.source {
-            Source::Block { id, block_bytes, from } => {
-                let block = source.object(ObjectKind::Block, id)?;
-                check_block_bytes(id, *block_bytes, block.len())?;
-                out.write_all(sub_slice(&block, *from, piece.bytes)?)
-            }
-            Source::Run(byte) => write_run(out, *byte, piece.bytes),
-            Source::Inline(all) => out.write_all(all),
+    let mut pieces = Pieces::range(source, content, offset, bytes);
+    loop {
+        let (ahead, failed) = look_ahead(&mut pieces);
+        let blocks = ahead.iter().filter_map(|piece| match &piece.source {
+            Source::Block { id, .. } => Some(*id),
+            _ => None,
+        });
+        source.will_read(&blocks.collect::<Vec<_>>())?;
+        let is_end = ahead.is_empty();
+        for piece in ahead {
+            write_piece(source, &piece, out)?;
         }
-        .map_err(Error::io("write", "the output"))?;
+        match failed {
+            Some(error) => return Err(error),
+            None if is_end => return Ok(()),
+            None => {}
+        }
     }
-    Ok(())
+}
+
+/// The next pieces, and what ended them early.
+fn look_ahead<S: ObjectSource + ?Sized>(pieces: &mut Pieces<'_, S>) -> (Vec<Piece>, Option<Error>) {
+    let (mut ahead, mut bytes) = (Vec::new(), 0);
+    while ahead.len() < AHEAD_PIECES && bytes < AHEAD_BYTES {
+        match pieces.next() {
+            Some(Ok(piece)) => {
+                bytes += piece.bytes;
+                ahead.push(piece);
+            }
+            Some(Err(error)) => return (ahead, Some(error)),
+            None => break,
+        }
+    }
+    (ahead, None)
+}
+
+fn write_piece<S: ObjectSource + ?Sized>(source: &S, piece: &Piece, out: &mut dyn Write) -> Result<()> {
+    match &piece.source {
+        Source::Block { id, block_bytes, from } => {
+            let block = source.object(ObjectKind::Block, id)?;
+            check_block_bytes(id, *block_bytes, block.len())?;
+            out.write_all(sub_slice(&block, *from, piece.bytes)?)
+        }
+        Source::Run(byte) => write_run(out, *byte, piece.bytes),
+        Source::Inline(all) => out.write_all(all),
+    }
+    .map_err(Error::io("write", "the output"))
 }
 
 fn write_run(out: &mut dyn Write, byte: u8, bytes: u64) -> io::Result<()> {

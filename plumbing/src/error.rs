@@ -176,6 +176,16 @@ pub enum Error {
         /// What ended it.
         reason: String,
     },
+    /// An object is with somebody else who could not be asked.
+    #[error("object {id} is not here, and asking {remote} for it failed: {source}")]
+    Away {
+        /// The first of those that were asked for.
+        id: ObjectId,
+        /// Who was asked last, as people call it.
+        remote: String,
+        /// What went wrong.
+        source: Box<Error>,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -217,6 +227,11 @@ impl Error {
             value: value.to_string(),
             problem: problem.to_string(),
         }
+    }
+
+    /// Whether a whole job ends with it, and not just the file at hand: nobody listens any more, or nobody answers.
+    pub fn ends_job(&self) -> bool {
+        matches!(self, Error::Interrupted | Error::Away { .. })
     }
 
     /// Whether stored bytes are damaged or gone: exit code 4.

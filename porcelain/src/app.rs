@@ -12,7 +12,8 @@ use ghost_plumbing::disk::{Disk, read_file};
 use ghost_plumbing::limits::CONFIG_BYTES_MAX;
 use ghost_plumbing::object::{HashAlgo, ObjectId, Snapshot};
 use ghost_plumbing::progress::Progress;
-use ghost_plumbing::refs::{self, Revision};
+use ghost_plumbing::refs::revision::read_snapshot;
+use ghost_plumbing::refs::{self, Named, Revision};
 use ghost_plumbing::repository::config::When;
 use ghost_plumbing::repository::{self, Config, Layer, OpenOptions, Repository, Settings};
 use ghost_plumbing::{Error, Result};
@@ -24,6 +25,7 @@ use crate::cli::Global;
 use crate::environment::Environment;
 use crate::error::{DONE, Failure, INTERRUPTED, Outcome, Report};
 use crate::idle;
+use crate::remote::source::Sources;
 use crate::ui::journal::Journal;
 use crate::ui::output::Manner;
 use crate::ui::progress::{Monitor, Show, TEMPLATE};
@@ -48,6 +50,8 @@ pub struct App {
     pub asked: Arc<AtomicBool>,
     /// The files of this machine.
     pub disk: Arc<dyn Disk>,
+    /// Other repositories that are read.
+    pub sources: Sources,
 }
 
 impl App {
@@ -69,6 +73,7 @@ impl App {
             progress: global.progress,
             asked: Arc::default(),
             disk: Arc::new(RealDisk),
+            sources: Sources::default(),
         }
     }
 
@@ -162,8 +167,11 @@ impl App {
         }
     }
 
-    /// What a revision names, or a text that names something in a bundle.
+    /// What a revision names, or a text that names something in a bundle or in a remote.
     pub fn resolve(&self, repository: &Repository, text: &OsStr) -> Result<Revision> {
+        if let Some(named) = self.named_far(text) {
+            return self.resolve_far(repository, &named);
+        }
         let text = &*self.revision(repository, text)?;
         refs::resolve(
             repository,
@@ -174,6 +182,13 @@ impl App {
 
     /// The snapshot that a revision names.
     pub fn snapshot(&self, repository: &Repository, text: &OsStr) -> Result<(ObjectId, Snapshot)> {
+        if let Some(named) = self.named_far(text) {
+            let shown = show::bytes(text.as_encoded_bytes());
+            return match self.resolve_far(repository, &named)?.named {
+                Named::Snapshot(id) => Ok((id, read_snapshot(&repository.store, &id)?)),
+                _ => Err(Error::invalid("revision", shown, "expected a snapshot")),
+            };
+        }
         let text = &*self.revision(repository, text)?;
         let context = repository.revisions(self.environment.zoned_now());
         refs::resolve_snapshot(repository, &context, text.as_encoded_bytes())
@@ -309,7 +324,14 @@ impl App {
         let now = self.environment.now();
         let json = self.output.json();
         // Opened here, because the streams are lent to the command; whether it is there matters only where it is used.
-        let repository = self.repository();
+        let reads_contents = matches!(
+            command,
+            ghost_plumbing_commands::Command::CatBlock(_) | ghost_plumbing_commands::Command::CatFile(_)
+        );
+        let repository = match self.repository() {
+            Ok(repository) if reads_contents => self.to_read(repository),
+            found => found,
+        };
         let mut context = ghost_plumbing_commands::Context {
             input: &mut std::io::stdin().lock(),
             out: self.output.writer(),
@@ -336,7 +358,11 @@ impl App {
         let code = match result {
             Ok(()) => DONE,
             Err(failure) => {
-                let report = Report::of(&failure);
+                let mut report = Report::of(&failure);
+                if let (Failure::Library(Error::Missing { .. }), asked @ [_, ..]) = (&failure, &*self.sources.asked()) {
+                    let asked: Vec<String> = asked.iter().map(|name| show::text(name)).collect();
+                    report.hints = vec![format!("these were asked and do not have it: {}", asked.join(", "))];
+                }
                 self.output.error(&report);
                 report.code
             }

@@ -168,11 +168,16 @@ pub fn scratch(app: &App, algo: HashAlgo) -> Result<Repository> {
 }
 
 impl App {
-    /// Opens the repository; where there is none, and one of `texts` names a bundle, an empty one to attach it to.
+    /// Opens the repository; where there is none, and one of `texts` names something in a bundle or in a remote, an empty
+    /// one to read it through.
     pub fn repository_for<'t>(&self, texts: impl IntoIterator<Item = &'t OsStr>) -> Result<Repository> {
+        let texts: Vec<&OsStr> = texts.into_iter().collect();
+        if let Some(named) = texts.iter().find_map(|text| self.named_far(text)) {
+            return self.repository_far(&named);
+        }
         let no_repository = match self.repository() {
             Err(error @ Error::NoRepository { .. }) => error,
-            found => return found,
+            found => return self.to_read(found?),
         };
         let Some(text) = texts.into_iter().find(|text| is_named(text)) else {
             return Err(no_repository);

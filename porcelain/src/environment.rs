@@ -34,6 +34,8 @@ pub struct Environment {
     pub ssh: Option<std::ffi::OsString>,
     /// `GHOST_SSH_COMMAND`: a command line for a shell, that is called like ssh.
     pub ssh_command: Option<std::ffi::OsString>,
+    /// The folder for temporary files: `TMPDIR`, else /tmp.
+    pub temporary: PathBuf,
     /// The effective user.
     pub uid: u32,
     /// The effective group.
@@ -65,6 +67,7 @@ impl Environment {
             in_hook: set("GHOST_HOOK"),
             ssh: env::var_os("GHOST_SSH").filter(|value| !value.is_empty()),
             ssh_command: env::var_os("GHOST_SSH_COMMAND").filter(|value| !value.is_empty()),
+            temporary: env::temp_dir(),
             plain: set("NO_COLOR") || env::var_os("TERM").is_some_and(|term| term == "dumb"),
             host: text_variable("GHOST_HOST")
                 .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()),

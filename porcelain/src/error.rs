@@ -193,8 +193,15 @@ fn hints(error: &Error) -> Vec<String> {
         Error::Disconnected { .. } => {
             "look at what the far side said above; run it again: what came is kept and does not travel again"
         }
+        Error::Away { .. } => {
+            "run it again when it can be reached; what is here already needs nobody (`ghost remote status` asks all, \
+             `ghost remote set-url` says where one is now)"
+        }
         Error::Protocol { what: "a greeting", .. } => {
             "there must be ghost at the other end, and nothing that prints: try the command of ssh by hand"
+        }
+        Error::Refused { code, .. } if *code == Code::Incomplete as u16 => {
+            "something is missing at one side: where one is a lazy clone, `ghost fetch --unlazy` there brings it"
         }
         Error::Refused { code, .. } if *code == Code::Moved as u16 => "somebody was faster: fetch, then try again",
         Error::UnsafeName { .. } => "nothing was written for it; whoever made this tree is not to be trusted",

@@ -73,6 +73,11 @@ Wherever a command takes REV:
   REV:path/in/it      a file or directory in the snapshot; REV: is its top directory
   gfs:FILE, snap:FILE what was added last to a bundle; gfs:FILE@{1} one addition before, gfs:FILE@{main} under
                       this name; gfs:FILE:path/in/it something in it. No repository is needed to read one.
+  URL, URL:REV, URL:REV:path/in/it   the same in another repository, for ls, cat, diff, reconstruct and others that
+                      only read; objects come as they are needed, and no repository is needed here. URL is
+                      ssh://HOST/PATH, file://PATH, dir:PATH, unix:SOCKET, HOST:/PATH, USER@HOST:PATH, or a path that
+                      begins with / or . and is a repository. HOST:PATH alone is a revision; url:HOST:PATH is none.
+                      `::` ends a URL that has colons, and ext::COMMAND always: ext::COMMAND::REV:path/in/it
 
 @: is the tree of the newest snapshot of the current line. Forgotten snapshots are passed over: @ and dates mean the
 newest one that is left, ~N and ^N count those that are left. By id, and as REV@{1}, they can still be named.
@@ -148,6 +153,7 @@ Variables:
   GHOST_HOST, GHOST_USER   the machine and the user that new snapshots name
   GHOST_SSH        the program that is called for ssh; GHOST_SSH_COMMAND, a command line for a shell instead
   GHOST_TIME       what the time is taken to be: RFC 3339, or seconds since 1970
+  TMPDIR           the folder for temporary files, instead of /tmp
   NO_COLOR         no colours, whatever its value
 
 Configuration is read in this order, later ones win: defaults, the user's file, the repository's file .ghost/config,

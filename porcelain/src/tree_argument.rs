@@ -232,7 +232,7 @@ impl Opening<'_> {
                     None => live,
                 })));
             }
-            TreeArgument::Revision(revision) => match self.app.repository() {
+            TreeArgument::Revision(revision) => match self.app.repository_for([&*revision]) {
                 Err(Error::NoRepository { .. }) => return Err(is_nothing(&revision)),
                 found => (found?, revision),
             },

@@ -36,7 +36,7 @@ impl Roots {
             // What is recorded as lost is missed no more; what is left of it stays.
             let needs = match recorded.contains(snapshot.id.hex().as_str()) {
                 true => Needs::Nothing,
-                false => contents_of(&snapshot),
+                false => contents_of(store, &snapshot),
             };
             keep(Needs::All, ObjectKind::Snapshot, snapshot.id);
             keep(needs, ObjectKind::Tree, snapshot.tree);
@@ -47,7 +47,7 @@ impl Roots {
             .for_each(|id| keep(Needs::All, ObjectKind::Snapshot, id));
         live.trees
             .into_iter()
-            .for_each(|id| keep(Needs::All, ObjectKind::Tree, id));
+            .for_each(|id| keep(data_of(store), ObjectKind::Tree, id));
         for snapshot in live.logged {
             keep(Needs::Nothing, ObjectKind::Snapshot, snapshot.id);
             keep(Needs::Nothing, ObjectKind::Tree, snapshot.tree);
@@ -73,8 +73,16 @@ fn list_of_losses(store: &Store, replacement: &ObjectId) -> Result<Option<(Objec
     Ok(content.and_then(|content| content.object()))
 }
 
-fn contents_of(snapshot: &LiveSnapshot) -> Needs {
+fn contents_of(store: &Store, snapshot: &LiveSnapshot) -> Needs {
     match snapshot.ghosts_only {
+        true => Needs::Descriptions,
+        false => data_of(store),
+    }
+}
+
+/// How much of a tree must be there whose bytes are stored: of a lazy repository some are with others.
+fn data_of(store: &Store) -> Needs {
+    match store.may_lack_blocks() {
         true => Needs::Descriptions,
         false => Needs::All,
     }

@@ -14,7 +14,7 @@ use super::Context;
 use super::files::FileJob;
 use super::last::Last;
 use crate::content::{self, Source};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::store::Location;
 
@@ -23,6 +23,8 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Memory of the first batch. Each may be twice as long as the one before, so that the workers have something to do
 /// soon, and later are seldom stopped by the end of a batch.
 const FIRST_BATCH_BYTES: usize = 256 << 10;
+/// Bytes of blocks in one batch that come from elsewhere: they are kept until they are written.
+const ABSENT_BYTES_MAX: u64 = 64 << 20;
 /// Pieces without a block that a worker takes at once.
 const LOOSE_PIECES: usize = 64;
 
@@ -67,6 +69,18 @@ pub(super) struct Batch<'j> {
     weight: usize,
     /// Files of several pieces.
     open_files: usize,
+    /// Pieces whose blocks are not here, where the store gets them from elsewhere: they are asked for together.
+    absent: Vec<Absent<'j>>,
+    /// Bytes of their blocks.
+    absent_bytes: u64,
+}
+
+/// A piece whose block is to be brought.
+struct Absent<'j> {
+    id: ObjectId,
+    job: Arc<FileJob<'j>>,
+    offset: u64,
+    part: Part,
 }
 
 impl Default for Batch<'_> {
@@ -83,13 +97,40 @@ impl<'j> Batch<'j> {
             last: Vec::new(),
             weight: 0,
             open_files: 0,
+            absent: Vec::new(),
+            absent_bytes: 0,
         }
     }
 
-    /// Gives what is planned and begins the next batch, which may be longer.
-    pub fn take(&mut self) -> Self {
+    /// Gives what is planned, with what it lacks brought, and begins the next batch, which may be longer. Fails where
+    /// nobody can be asked.
+    pub fn take(&mut self, context: &Context<'_>) -> Result<Self> {
+        self.bring(context)?;
         let next = Self::of_bytes((2 * self.bytes_max).min(BATCH_BYTES_MAX));
-        std::mem::replace(self, next)
+        Ok(std::mem::replace(self, next))
+    }
+
+    /// Brings the blocks that are not here, all with one question. A file whose blocks nobody has fails by itself.
+    fn bring(&mut self, context: &Context<'_>) -> Result<()> {
+        let absent = std::mem::take(&mut self.absent);
+        if absent.is_empty() {
+            return Ok(());
+        }
+        // The blocks that are here are named, too: so they stay until they are written.
+        let here = self.pieces.iter().filter_map(|piece| match &piece.part {
+            Part::Block { id, .. } => Some(*id),
+            _ => None,
+        });
+        let ids: Vec<ObjectId> = absent.iter().map(|absent| absent.id).chain(here).collect();
+        context.store.bring(&ids)?;
+        for Absent { id, job, offset, part } in absent {
+            match context.store.locate(&id) {
+                Ok(Some(at)) => self.push_located(context, at, job, offset, part),
+                Ok(None) => job.fail(Error::Missing { id, needed_as: "block" }),
+                Err(error) => job.fail(error),
+            }
+        }
+        Ok(())
     }
 
     /// Counts memory that belongs to the batch beside its pieces.
@@ -100,7 +141,9 @@ impl<'j> Batch<'j> {
     /// Whether it should be written before more is planned.
     pub fn is_full(&self, context: &Context<'_>) -> bool {
         let lists = self.pieces.len() * size_of::<Piece<'_>>() + self.last.len() * size_of::<Last<'_>>();
-        self.weight + lists >= self.bytes_max || self.open_files >= context.open_files_max
+        self.weight + lists >= self.bytes_max
+            || self.open_files >= context.open_files_max
+            || self.absent_bytes >= ABSENT_BYTES_MAX
     }
 
     /// Adds a file whose content is one block.
@@ -170,12 +213,27 @@ impl<'j> Batch<'j> {
     }
 
     fn locate(&mut self, context: &Context<'_>, job: Arc<FileJob<'j>>, offset: u64, id: ObjectId, part: Part) {
-        match context.store.locate_needed(&id) {
-            Ok(Some(at)) => match context.store.root_of(at) {
-                Ok(root) => self.push_at(Some((at, root)), job, offset, part),
-                Err(error) => job.fail(error),
-            },
+        let found = match context.store.has_supply() {
+            true => context.store.locate(&id),
+            false => context.store.locate_needed(&id),
+        };
+        match found {
+            Ok(Some(at)) => self.push_located(context, at, job, offset, part),
+            Ok(None) if context.store.has_supply() => {
+                if let Part::Block { block_bytes, .. } = &part {
+                    self.absent_bytes += block_bytes;
+                }
+                self.weight += size_of::<Absent<'_>>();
+                self.absent.push(Absent { id, job, offset, part });
+            }
             Ok(None) => job.fail(Error::Missing { id, needed_as: "block" }),
+            Err(error) => job.fail(error),
+        }
+    }
+
+    fn push_located(&mut self, context: &Context<'_>, at: Location, job: Arc<FileJob<'j>>, offset: u64, part: Part) {
+        match context.store.root_of(at) {
+            Ok(root) => self.push_at(Some((at, root)), job, offset, part),
             Err(error) => job.fail(error),
         }
     }

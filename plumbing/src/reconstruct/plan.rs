@@ -110,7 +110,7 @@ impl<'j, 'm> Planner<'j, 'm> {
                     let name = entry.name.clone();
                     let deep = levels.len() >= DIRECTORY_DEPTH_MAX;
                     match self.entry(&dir, entry, selection, deep) {
-                        Err(Error::Interrupted) => return Err(Error::Interrupted),
+                        Err(error) if error.ends_job() => return Err(error),
                         Err(error) => {
                             self.context.report.problem(dir.path_of(&name), error);
                             None
@@ -118,6 +118,7 @@ impl<'j, 'm> Planner<'j, 'm> {
                         Ok(below) => below,
                     }
                 }
+                Some(Err(error)) if error.ends_job() => return Err(error),
                 Some(Err(error)) => {
                     level.extra = Vec::new().into_iter().peekable();
                     self.context.report.problem(level.dir.path(), error);
@@ -326,7 +327,7 @@ impl<'j, 'm> Planner<'j, 'm> {
         for (Undecided { item, stat }, (_, same)) in waiting.into_iter().zip(results) {
             let (dir, name) = (item.dir.clone(), item.entry.name.clone());
             match same.and_then(|same| self.settle(item, &stat, same)) {
-                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) if error.ends_job() => return Err(error),
                 Err(error) => self.context.report.problem(dir.path_of(&name), error),
                 Ok(()) => {}
             }
@@ -382,7 +383,7 @@ impl<'j, 'm> Planner<'j, 'm> {
 
     /// Hands the batch to those who write; waits while they are busy with the one before.
     fn hand_on(&mut self) -> Result<()> {
-        let batch = self.batch.take();
+        let batch = self.batch.take(self.context)?;
         // Who does not receive any more has been stopped.
         self.send.send(batch).map_err(|_| Error::Interrupted)
     }

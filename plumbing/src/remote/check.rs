@@ -150,7 +150,8 @@ fn base_of(
     Ok((!parent.is_ghosts_only()).then_some(parent.tree))
 }
 
-fn is_there(both: &Both<'_>, kind: ObjectKind, id: ObjectId, bytes: u64, may_lack: bool) -> Result<()> {
+/// Refuses an object that is in neither store, unless it is a block that may be missing.
+pub(super) fn is_there(both: &Both<'_>, kind: ObjectKind, id: ObjectId, bytes: u64, may_lack: bool) -> Result<()> {
     let may_lack = kind == ObjectKind::Block && (may_lack || bytes == 0);
     match may_lack || both.has(&id)? {
         true => Ok(()),

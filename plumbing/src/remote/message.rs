@@ -35,6 +35,8 @@ pub const TUNNEL: u64 = 7;
 pub const MESSAGE_MAX: usize = 64 << 20;
 /// Most ids in one message.
 pub const IDS_MAX: usize = 1 << 20;
+/// Most ids that the reply to a request for objects names as missing: it is one frame.
+pub const MISSING_NAMED_MAX: usize = 1024;
 
 /// Capability of a client's greeting: the repository that it wants.
 pub const REPOSITORY: &str = "repository";

@@ -9,7 +9,8 @@
 //! 3. [`server`] takes them into [`quarantine`], hashes every object, walks what the new refs need ([`check`]), compares
 //!    the change with its rules ([`policy`]), adopts the objects and changes all refs in one record.
 //!
-//! A fetch is the same with the sides exchanged: who receives never trusts who sends.
+//! A fetch is the same with the sides exchanged: who receives never trusts who sends. Single objects are asked for by
+//! those who read a remote without having it ([`objects`], [`lazy`]).
 //!
 //! Invariants:
 //!
@@ -22,7 +23,9 @@ pub mod check;
 pub mod client;
 pub mod difference;
 pub mod folder;
+pub mod lazy;
 pub mod message;
+pub mod objects;
 pub mod offer;
 pub mod pack;
 pub mod policy;

@@ -121,7 +121,11 @@ pub fn prepare(store: &Store, ask: &Ask, forgotten: &Reachable, progress: &Progr
         forgotten,
     };
     let plan = plan(bases, &collect.wanted, ask.deltas)?;
-    if let Some(&(kind, id)) = plan.missing.iter().find(|(_, id)| !collect.may_lack.contains(id)) {
+    // Of a lazy repository the other side may have what is not here: it checks that.
+    let is_elsewhere = |kind: ObjectKind| kind == ObjectKind::Block && store.may_lack_blocks();
+    let mut missing = plan.missing.iter();
+    let lacking = missing.find(|(kind, id)| !collect.may_lack.contains(id) && !is_elsewhere(*kind));
+    if let Some(&(kind, id)) = lacking {
         let needed_as = kind.name();
         return Err(Error::Missing { id, needed_as });
     }
@@ -164,14 +168,24 @@ fn fallback(store: &Store, haves: &[ObjectId], forgotten: &Reachable) -> Result<
     Ok(None)
 }
 
-/// Single objects, with all below them if `closure`; those that are not here are left out.
-pub fn prepare_objects(
-    store: &Store,
-    ids: &[ObjectId],
-    closure: bool,
-    without_blocks: bool,
-    progress: &Progress,
-) -> Result<Plan> {
+/// Single objects, each once. Those that are not here are among [`Plan::missing`]: what other processes added is looked
+/// at once, before all of them.
+pub fn prepare_objects(store: &Store, ids: &[ObjectId], progress: &Progress) -> Result<Plan> {
+    store.refresh()?;
+    let mut seen = HashSet::with_capacity(ids.len());
+    let mut wanted: Vec<Wanted> = Vec::with_capacity(ids.len());
+    for &id in ids.iter().filter(|id| seen.insert(**id)) {
+        let row = match store.locate(&id)? {
+            Some(at) => store.row_at(at)?,
+            None => None,
+        };
+        wanted.push((row.map_or(ObjectKind::Block, |row| row.kind), id));
+    }
+    Plan::new(store, &wanted, Deltas::Decoded, progress)
+}
+
+/// Objects with all that is below them; those that are not here are left out.
+pub fn prepare_closures(store: &Store, ids: &[ObjectId], without_blocks: bool, progress: &Progress) -> Result<Plan> {
     let mut wanted: Vec<Wanted> = Vec::new();
     let mut difference = Difference::new(store, !without_blocks, progress);
     for &id in ids {
@@ -181,12 +195,12 @@ pub fn prepare_objects(
             Ok(())
         };
         match kind {
-            ObjectKind::Tree if closure => difference.tree(id, None, &mut take)?,
-            ObjectKind::Snapshot if closure => {
+            ObjectKind::Tree => difference.tree(id, None, &mut take)?,
+            ObjectKind::Snapshot => {
                 difference.object(kind, id, 0, &mut take)?;
                 difference.tree(read_snapshot(store, &id)?.tree, None, &mut take)?;
             }
-            ObjectKind::Indirect if closure => {
+            ObjectKind::Indirect => {
                 let bytes = store.object(kind, &id)?;
                 let list = crate::object::Indirect::decode_any(&bytes)?;
                 difference.object(kind, id, 0, &mut take)?;
@@ -194,9 +208,7 @@ pub fn prepare_objects(
                     difference.content(part, &mut take)?;
                 }
             }
-            kind => {
-                difference.object(kind, id, 0, &mut take)?;
-            }
+            ObjectKind::Block => drop(difference.object(kind, id, 0, &mut take)?),
         }
     }
     Plan::new(store, &wanted, Deltas::Decoded, progress)

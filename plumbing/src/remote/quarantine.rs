@@ -246,6 +246,14 @@ impl Both<'_> {
         Ok(self.place(id)?.is_some())
     }
 
+    /// What an object was stored as.
+    pub fn kind_of(&self, id: &ObjectId) -> Result<Option<ObjectKind>> {
+        let Some((store, at)) = self.place(id)? else {
+            return Ok(None);
+        };
+        Ok(store.row_at(at)?.map(|row| row.kind))
+    }
+
     fn place(&self, id: &ObjectId) -> Result<Option<(&Store, Location)>> {
         if let Some(found) = self.look(id)? {
             return Ok(Some(found));

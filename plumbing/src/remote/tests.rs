@@ -2,6 +2,7 @@
 
 mod deltas;
 mod hostile;
+mod objects;
 mod resume;
 mod rules;
 mod transfer;

@@ -205,6 +205,8 @@ impl<'s, 'w> Closure<'s, 'w> {
         }
         match self.rescued(ObjectKind::Block, id)? {
             Some(_) => Ok(()),
+            // It is with whoever gave what names it.
+            None if self.store.may_lack_blocks() => Ok(()),
             None if self.store.locate_needed(&id)?.is_some() => Ok(()),
             None => Err(self.missing(id, ObjectKind::Block)),
         }

@@ -51,8 +51,10 @@ const KEYS: [&str; 7] = [
 
 /// Frames of which objects are compressed against others (object-format.md, "Delta frames").
 pub const DELTA: &str = "delta";
+/// Blocks that a snapshot names may be with somebody else (object-format.md, "Lazy repositories").
+pub const LAZY: &str = "lazy";
 /// Features that this version reads and writes although they are in the list of incompatible ones.
-const INCOMPATIBLE_KNOWN: [&str; 1] = [DELTA];
+const INCOMPATIBLE_KNOWN: [&str; 2] = [DELTA, LAZY];
 /// Features that this version keeps up when it writes.
 const READ_ONLY_COMPATIBLE_KNOWN: [&str; 0] = [];
 
@@ -160,6 +162,30 @@ impl Format {
 /// Adds a feature to the incompatible ones of the repository in `ghost_dir`, durably, unless it is there. To be called
 /// before anything is written that others could not read.
 pub fn require(disk: &dyn Disk, ghost_dir: &Path, feature: &str) -> Result<()> {
+    change(
+        disk,
+        ghost_dir,
+        &|names| match names.binary_search_by(|name| name.as_str().cmp(feature)) {
+            Ok(_) => false,
+            Err(at) => {
+                names.insert(at, feature.to_owned());
+                true
+            }
+        },
+    )
+}
+
+/// Takes a feature from the incompatible ones, durably. To be called when nothing is left that needs it.
+pub fn release(disk: &dyn Disk, ghost_dir: &Path, feature: &str) -> Result<()> {
+    change(disk, ghost_dir, &|names| {
+        let before = names.len();
+        names.retain(|name| name != feature);
+        names.len() < before
+    })
+}
+
+/// Changes the list of incompatible features, if `act` says that it did.
+fn change(disk: &dyn Disk, ghost_dir: &Path, act: &dyn Fn(&mut Vec<String>) -> bool) -> Result<()> {
     let lock_path = ghost_dir.join(LOCK);
     let lock = disk
         .open(&lock_path, OpenMode::Create)
@@ -167,8 +193,7 @@ pub fn require(disk: &dyn Disk, ghost_dir: &Path, feature: &str) -> Result<()> {
     lock.lock(LockKind::Exclusive).map_err(Error::io("lock", &lock_path))?;
     let path = ghost_dir.join(FILE);
     let mut format = Format::decode(&path, &read_file(disk, &path, FORMAT_BYTES_MAX)?)?;
-    if let Err(at) = format.incompatible.binary_search_by(|name| name.as_str().cmp(feature)) {
-        format.incompatible.insert(at, feature.to_owned());
+    if act(&mut format.incompatible) {
         replace_file(disk, &path, format.encode().as_bytes())?;
     }
     Ok(())

@@ -8,6 +8,7 @@
 //! | `data/`, `index/` | objects |
 //! | `refs/` | the ref log |
 //! | `cache/`, `runs/`, `hooks/`, `locks/` | stat caches, records of runs, hooks, locks and leases |
+//! | `lazy/` | blocks that came from others, of a lazy repository |
 //! | `generation` | which data files are condemned, once gc has run |
 //! | `reserve` | room that gc gives up when the disk is full |
 //!
@@ -30,7 +31,7 @@ pub use self::closure::Closure;
 pub use self::commit::Leans;
 pub use self::config::{Config, Layer, Settings};
 pub use self::discover::{discover, locate};
-pub use self::format::{Format, RELEASED as FORMATS_RELEASED, parse_uuid, uuid_text};
+pub use self::format::{Format, LAZY, RELEASED as FORMATS_RELEASED, parse_uuid, release, require, uuid_text};
 pub(crate) use self::init::init_plain;
 pub use self::init::{InitOptions, Initialised, init};
 use crate::disk::{Disk, read_file};
@@ -105,6 +106,9 @@ impl Repository {
             format.hash,
             config.typed().store_options(),
         )?;
+        if format.incompatible.iter().any(|name| name == format::LAZY) {
+            store.let_blocks_be_absent();
+        }
         let (delta_disk, delta_dir) = (disk.clone(), ghost_dir.to_owned());
         store.allow_deltas(move || format::require(&*delta_disk, &delta_dir, format::DELTA));
         Ok(Self {
@@ -127,6 +131,11 @@ impl Repository {
                 feature: feature.clone(),
             }),
         }
+    }
+
+    /// Whether blocks may be with somebody else.
+    pub fn is_lazy(&self) -> bool {
+        self.store.may_lack_blocks()
     }
 
     /// The file of the repository's own settings.

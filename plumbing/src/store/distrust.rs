@@ -74,7 +74,7 @@ impl Store {
         self.note_reason(id, &error);
         loop {
             self.distrust(&[at])?;
-            let Some(next) = self.locate(id)? else {
+            let Some(next) = self.locate_or_bring(id)? else {
                 return Err(error);
             };
             match self.get_at(id, next) {
@@ -87,7 +87,7 @@ impl Store {
     /// The bytes of an object from another copy than the one at `at`, if there is one that reads.
     pub fn another_copy(&self, id: &ObjectId, at: Location) -> Result<Option<Vec<u8>>> {
         self.distrust(&[at])?;
-        match self.locate(id)? {
+        match self.locate_or_bring(id)? {
             Some(_) => self.get(id),
             None => Ok(None),
         }

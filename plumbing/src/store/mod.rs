@@ -30,6 +30,7 @@ pub mod parity;
 pub mod recent;
 mod segments;
 pub mod single;
+mod supply;
 pub mod sweep;
 mod tables;
 pub mod writer;
@@ -43,7 +44,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
-use crate::object::{HashAlgo, IdPrefix, ObjectId, ObjectKind, ObjectSource};
+use crate::object::{HashAlgo, IdPrefix, ObjectId, ObjectKind};
 
 use data::format::Row;
 pub use data::read::Frame;
@@ -55,6 +56,7 @@ use index::read::Segment;
 pub use options::{DeltaOptions, Options};
 pub use pack::{Class, HUGE_FILE_BYTES, LARGE_FILE_BYTES, Packer};
 use recent::{Recent, State as RecentState};
+pub use supply::Supply;
 pub use tables::{IndexTable, LockedFile, StandingFile};
 pub use writer::{Counters, Writer};
 
@@ -157,6 +159,7 @@ pub struct Store {
     deltas: delta::Deltas,
     problems: Mutex<Vec<Error>>,
     standing: condemned::Standing,
+    supplied: supply::Supplied,
     /// Whether the segments were checked whole because of a miss.
     checked: AtomicBool,
 }
@@ -194,6 +197,7 @@ impl Store {
             deltas: delta::Deltas::default(),
             problems: Mutex::new(Vec::new()),
             standing: condemned::Standing::default(),
+            supplied: supply::Supplied::default(),
             checked: AtomicBool::new(false),
         }
     }
@@ -306,7 +310,7 @@ impl Store {
         let is_bundle = |known: &Known| !known.file.is_committed_at_once();
         let bundles: Vec<u32> = (0..)
             .zip(&state.files)
-            .filter(|(_, known)| is_bundle(known))
+            .filter(|(_, known)| is_bundle(known) && !known.is_condemned)
             .map(|(n, _)| n)
             .collect();
         for number in bundles {
@@ -363,19 +367,6 @@ impl Store {
     /// Whether the object is there.
     pub fn contains(&self, id: &ObjectId) -> Result<bool> {
         Ok(self.locate(id)?.is_some())
-    }
-
-    /// Where an object lies that is needed: on a miss, after a look at what other processes have added and then at
-    /// whether the index is whole.
-    pub fn locate_needed(&self, id: &ObjectId) -> Result<Option<Location>> {
-        if let Some(at) = self.locate(id)? {
-            return Ok(Some(at));
-        }
-        self.refresh()?;
-        match self.locate(id)? {
-            None if self.distrust_damaged_segments()? => self.locate(id),
-            found => Ok(found),
-        }
     }
 
     /// The kind that the object was stored as.
@@ -515,15 +506,6 @@ fn confirm(
     }
     let row = known.file.row(frame, slot)?;
     Ok(row.filter(|row| is_wanted(&row.id)).map(|row| (at, row.id)))
-}
-
-impl ObjectSource for Store {
-    fn object(&self, kind: ObjectKind, id: &ObjectId) -> Result<Vec<u8>> {
-        self.get(id)?.ok_or(Error::Missing {
-            id: *id,
-            needed_as: kind.name(),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ impl<'s> Writer<'s> {
         {
             return Ok(false);
         }
-        Ok(self.store.recent.claim(id))
+        Ok(!self.store.counts_on(id) && self.store.recent.claim(id))
     }
 
     /// Whether a new snapshot may lean on the object at `at`.

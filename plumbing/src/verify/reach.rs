@@ -108,9 +108,26 @@ pub fn check(scope: &Scope<'_>, targets: &[&Target], bad: &Bad, note_frames: boo
         faults: 0,
         found: Reached::default(),
         may_lack: None,
+        promised: HashSet::new(),
     };
+    // Of a lazy repository what others keep comes first: what its own snapshots share with that may be with them, too.
+    let is_promised = |target: &Target| scope.store.may_lack_blocks() && target.needs_data == Some(false);
+    walk.may_lack = scope.store.may_lack_blocks().then(HashMap::new);
+    for &target in targets.iter().filter(|target| is_promised(target)) {
+        let faults = walk.faults;
+        walk.target = Some(target);
+        let mut trees = Vec::new();
+        walk.target(target, &mut trees)?;
+        for (_, tree) in trees {
+            walk.tree(tree)?;
+        }
+        if walk.faults == faults {
+            walk.found.whole.insert(target.id);
+        }
+    }
+    let promised = walk.may_lack.take().unwrap_or_default();
     let mut lacking = Vec::new();
-    for &target in targets {
+    for &target in targets.iter().filter(|target| !is_promised(target)) {
         let faults = walk.faults;
         walk.target = Some(target);
         let before = lacking.len();
@@ -121,7 +138,7 @@ pub fn check(scope: &Scope<'_>, targets: &[&Target], bad: &Bad, note_frames: boo
             walk.found.whole.insert(target.id);
         }
     }
-    walk.may_lack = Some(HashMap::new());
+    walk.may_lack = Some(promised);
     for (target, tree) in lacking {
         walk.target = Some(target);
         walk.tree(tree)?;
@@ -147,6 +164,8 @@ struct Walk<'a> {
     found: Reached,
     /// Where bytes may be missing: contents of which some are, with their lengths.
     may_lack: Option<HashMap<ObjectId, u64>>,
+    /// Of a lazy repository: blocks that are not here and that what others keep names.
+    promised: HashSet<ObjectId>,
 }
 
 /// A directory that is being walked.
@@ -356,12 +375,18 @@ impl Walk<'_> {
             if self.intact.contains(&id) {
                 continue;
             }
+            if kind == ObjectKind::Block && self.promised.contains(&id) {
+                continue;
+            }
             if kind == ObjectKind::Block
                 && let Some(described) = &mut self.may_lack
                 && self.scope.store.locate(&id)?.is_none()
             {
                 let whole = content.object().map_or(id, |(_, id)| id);
                 described.insert(whole, content.len());
+                if self.scope.store.may_lack_blocks() {
+                    self.promised.insert(id);
+                }
                 continue;
             }
             if let Some(fault) = self.fault(&id, kind)? {

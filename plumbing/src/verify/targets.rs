@@ -10,6 +10,9 @@ use crate::refs::revision::read_snapshot;
 use crate::refs::{FORGOTTEN, Forgotten, RefStore, short_name};
 use crate::store::Store;
 
+/// Refs whose snapshots came from elsewhere: their blocks may be there, where the repository is lazy. They sort before and
+/// behind those of this repository; what its own lines lead to first counts as its own.
+const PROMISED: [&str; 2] = ["refs/remotes/", "refs/tags/"];
 /// Digits of an id that name a snapshot which no ref leads to by first parents.
 const DIGITS: usize = 10;
 
@@ -28,17 +31,25 @@ pub fn all(store: &Store, refs: &RefStore, progress: &Progress) -> Result<Vec<Ta
         seen: HashSet::new(),
         found: Vec::new(),
         others: Vec::new(),
+        is_promised: false,
     };
     for (name, id) in refs.into_iter().filter(|(name, _)| !name.starts_with(FORGOTTEN)) {
+        walk.is_promised = store.may_lack_blocks() && PROMISED.iter().any(|folder| name.starts_with(folder));
         match store.kind_of(&id)? {
             Some(ObjectKind::Tree) if walk.seen.insert(id) => {
-                walk.found.push(Target::tree(short_name(&name).to_owned(), id));
+                let target = Target::tree(short_name(&name).to_owned(), id);
+                let needs_data = target.needs_data.filter(|_| !walk.is_promised);
+                walk.found.push(Target {
+                    needs_data: needs_data.or(Some(false)),
+                    ..target
+                });
             }
             None | Some(ObjectKind::Snapshot) => walk.chain(short_name(&name), id)?,
             Some(_) => {}
         }
     }
-    while let Some(id) = walk.others.pop() {
+    while let Some((id, is_promised)) = walk.others.pop() {
+        walk.is_promised = is_promised;
         walk.chain(&id.hex()[..DIGITS], id)?;
     }
     Ok(walk.found)
@@ -52,7 +63,9 @@ struct Targets<'a> {
     seen: HashSet<ObjectId>,
     found: Vec<Target>,
     /// Parents that are not the first.
-    others: Vec<ObjectId>,
+    others: Vec<(ObjectId, bool)>,
+    /// What is found may lack blocks: a remote of a lazy repository has them.
+    is_promised: bool,
 }
 
 impl Targets<'_> {
@@ -70,7 +83,10 @@ impl Targets<'_> {
                     0 => base.to_owned(),
                     distance => format!("{base}~{distance}"),
                 };
-                self.found.push(Target::snapshot(name, id));
+                self.found.push(Target {
+                    needs_data: self.is_promised.then_some(false),
+                    ..Target::snapshot(name, id)
+                });
                 distance += 1;
             }
             let snapshot = match read_snapshot(self.store, &id) {
@@ -79,7 +95,9 @@ impl Targets<'_> {
                 Err(error) if error.is_damage() => break,
                 Err(error) => return Err(error),
             };
-            self.others.extend(snapshot.parents.iter().skip(1));
+            let is_promised = self.is_promised;
+            self.others
+                .extend(snapshot.parents.iter().skip(1).map(|id| (*id, is_promised)));
             next = snapshot.parents.first().copied();
         }
         Ok(())

@@ -23,8 +23,8 @@ const PLACES_NAMED: usize = 4;
 /// Write the contents of files in snapshots to standard output
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The files, one behind the other
-    #[arg(value_name = "REV:PATH", required = true)]
+    /// The files, one behind the other; URL:REV:PATH is one in a remote
+    #[arg(value_name = "[URL:]REV:PATH", required = true)]
     pub revisions: Vec<OsString>,
 }
 

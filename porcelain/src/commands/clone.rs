@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use clap::{FromArgMatches as _, ValueHint};
 use ghost_plumbing::refs::{Expected, LINES, RefChange, line_ref, short_name};
-use ghost_plumbing::remote::client::{Fetch, Mapping};
+use ghost_plumbing::remote::client::{Client, Fetch, Mapping};
+use ghost_plumbing::remote::lazy;
 use ghost_plumbing::remote::message::Listing;
 use ghost_plumbing::repository::{self, InitOptions, Initialised, Leans, Repository, config};
 
@@ -42,6 +43,12 @@ pub struct Arguments {
     /// Bring only the newest N snapshots of each line; older ones come as forgotten, without their trees
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub depth: Option<u64>,
+    /// Bring refs, snapshots and folders; the data of files comes when it is read first
+    ///
+    /// What came is kept in .ghost/lazy as cache.max, cache.time and cache.only say. What is snapshotted here is stored
+    /// here. `ghost fetch --unlazy` brings all that is missing.
+    #[arg(long)]
+    pub lazy: bool,
     /// How it is done
     #[command(flatten)]
     pub rate: RateArguments,
@@ -74,14 +81,17 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let client = session.client(&progress)?;
     let listing = client.list()?;
     let line = line(&listing, arguments)?;
-    let repository = make(app, &directory, &remote, &listing, &line)?;
+    let mut repository = make(app, &directory, &remote, &listing, &line)?;
+    if arguments.lazy {
+        repository = make_lazy(app, repository, &remote, &client)?;
+    }
     let monitor = app.monitor(&progress, &repository.config)?;
     let fetch = Fetch {
         mappings: mappings(&remote, &listing, arguments, &line),
         ids: Vec::new(),
         delete: Vec::new(),
         depth: arguments.depth,
-        without_blocks: false,
+        without_blocks: repository.is_lazy(),
         deltas: true,
         who: who(app, &repository),
         message: format!("clone of {}", remote.text),
@@ -188,6 +198,38 @@ fn make(app: &App, directory: &std::path::Path, remote: &Remote, listing: &Listi
     let text = config::set_remote(&text, DEFAULT, Some(&remote.text))?;
     ghost_plumbing::disk::replace_file(&*app.disk, &path, text.as_bytes())?;
     Ok(app.open(&ghost_dir)?)
+}
+
+/// Makes the new repository lazy. Where the other one is lazy itself and on this machine, those that it asks for blocks
+/// are remotes of the new one, too; elsewhere only their owner can say where they are.
+fn make_lazy(app: &mut App, repository: Repository, remote: &Remote, client: &Client<'_>) -> Outcome<Repository> {
+    lazy::begin(&repository)?;
+    if client.status()?.contains("\"lazy\":\"yes\"") {
+        match &remote.url {
+            Url::Path(path) => add_remotes_of(app, &repository, path)?,
+            _ => app.output.note(
+                0,
+                "the other one is lazy, too: name where it has its blocks from with `ghost remote add NAME URL`",
+            ),
+        }
+    }
+    Ok(app.open(&repository.ghost_dir)?)
+}
+
+fn add_remotes_of(app: &App, repository: &Repository, path: &std::path::Path) -> Outcome {
+    let theirs = app.open(&repository::locate(&*app.disk, path)?)?;
+    let path = repository.config_path();
+    let mut text = app.config_text(&path)?.unwrap_or_default();
+    for (name, url) in theirs.config.remotes() {
+        let taken = |name: &str| name == DEFAULT || repository.config.remotes().contains_key(name);
+        let name = if taken(name) {
+            format!("{name}-of-{DEFAULT}")
+        } else {
+            name.clone()
+        };
+        text = config::set_remote(&text, &name, Some(url))?;
+    }
+    Ok(ghost_plumbing::disk::replace_file(&*app.disk, &path, text.as_bytes())?)
 }
 
 fn mappings(remote: &Remote, listing: &Listing, arguments: &Arguments, line: &str) -> Vec<Mapping> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::{LINES, Who};
 use ghost_plumbing::remote::client::{Fetch, Fetched, Mapping};
+use ghost_plumbing::remote::lazy;
 use ghost_plumbing::remote::message::Listing;
 use ghost_plumbing::remote::wire::Traffic;
 use ghost_plumbing::repository::Repository;
@@ -18,6 +19,7 @@ use crate::error::{FAILED, Failure, Outcome};
 use crate::remote::names::{self, Remote};
 use crate::remote::session::Reach;
 use crate::remote::tell::{self, Summary};
+use crate::ui::size::{Size, counted};
 
 /// Bring snapshots from another repository
 ///
@@ -43,6 +45,9 @@ pub struct Arguments {
     /// Bring only the newest N snapshots of each line; older ones come as forgotten, without their trees
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub depth: Option<u64>,
+    /// Bring also all data of files that a lazy clone lacks; it is lazy no more then
+    #[arg(long, conflicts_with = "depth")]
+    pub unlazy: bool,
     /// How it is done
     #[command(flatten)]
     pub rate: RateArguments,
@@ -144,7 +149,47 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
             }
         }
     }
-    failed.map_or(Ok(()), Err)
+    match failed {
+        Some(failed) => Err(failed),
+        None if arguments.unlazy => unlazy(app, &reach, &repository, &remotes, &progress),
+        None => Ok(()),
+    }
+}
+
+/// Brings all that a lazy repository lacks, from one remote after the other, until nothing is missing.
+fn unlazy(
+    app: &mut App,
+    reach: &Reach,
+    repository: &Repository,
+    remotes: &[Remote],
+    progress: &Arc<Progress>,
+) -> Outcome {
+    if !repository.is_lazy() {
+        return Ok(app.output.say("Nothing is missing: this repository is not lazy")?);
+    }
+    let mut missing = Vec::new();
+    for remote in remotes {
+        let monitor = app.monitor(progress, &repository.config)?;
+        let session = reach.connect(&remote.url)?;
+        let filled = session.client(progress)?.complete(repository)?;
+        drop(monitor);
+        let (objects, bytes) = (counted(filled.objects, "object", "objects"), Size(filled.bytes));
+        app.output
+            .say(format_args!("{}: {objects}, {bytes} on the wire", remote.shown()))?;
+        missing = filled.missing;
+        if missing.is_empty() {
+            break;
+        }
+    }
+    if let Some(id) = missing.first() {
+        let count = counted(missing.len() as u64, "object is", "objects are");
+        return Err(Failure::other(
+            format!("{count} still missing, the first is {id}; the repository stays lazy"),
+            "ask other remotes, too: `ghost fetch --all --unlazy`",
+        ));
+    }
+    lazy::end(repository)?;
+    Ok(app.output.say("All is here: this repository is lazy no more")?)
 }
 
 /// Who moves refs, and when.
@@ -207,7 +252,7 @@ pub fn fetch(
         ids: Vec::new(),
         delete,
         depth: order.depth,
-        without_blocks: false,
+        without_blocks: repository.is_lazy(),
         deltas: true,
         who: order.who.clone(),
         message: format!("fetch from {}", remote.shown()),

@@ -6,12 +6,14 @@ use bstr::BString;
 use ghost_plumbing::object::tree::Entries;
 use ghost_plumbing::object::{Entry, Kind, Node};
 use ghost_plumbing::refs::Named;
+use ghost_plumbing::remote::objects::walk::Below;
 use ghost_plumbing::repository::Repository;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::error::Outcome;
 use crate::records::EntryRecord;
+use crate::remote::source::bring_below;
 use crate::ui::Style;
 use crate::ui::show;
 use crate::ui::size::Size;
@@ -26,8 +28,8 @@ pub struct Arguments {
     /// Go into folders
     #[arg(short, long)]
     pub recursive: bool,
-    /// What to list: REV, REV:PATH, a tree, or snap:FILE or gfs:FILE
-    #[arg(value_name = "REV[:PATH]", default_value = "@:")]
+    /// What to list: REV, REV:PATH, a tree, snap:FILE or gfs:FILE, or something in a remote: URL, URL:REV, URL:REV:PATH
+    #[arg(value_name = "[URL:]REV[:PATH]", default_value = "@:")]
     pub revision: OsString,
 }
 
@@ -67,7 +69,13 @@ struct Listing<'a> {
 impl Listing<'_> {
     fn tree(&mut self, repository: &Repository, named: &Named) -> Outcome {
         let store = &repository.store;
-        let mut levels = vec![(BString::default(), Entries::new(store, named.tree(store)?))];
+        let tree = named.tree(store)?;
+        let below = match self.arguments.recursive {
+            true => Below::Directories,
+            false => Below::Nothing,
+        };
+        bring_below(self.app, store, tree, &[], below)?;
+        let mut levels = vec![(BString::default(), Entries::new(store, tree))];
         while let Some((prefix, entries)) = levels.last_mut() {
             let Some(entry) = entries.next().transpose()? else {
                 levels.pop();

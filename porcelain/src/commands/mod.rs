@@ -40,6 +40,7 @@ pub mod show;
 pub mod snapshot;
 pub mod stats;
 pub mod status;
+pub mod sync;
 pub mod tag;
 pub mod undo;
 pub mod verify;

@@ -17,6 +17,7 @@ use clap::ValueHint;
 use ghost_plumbing::object::{Metadata, ObjectId, ObjectKind, Snapshot};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::{Expected, RefChange, Who, line_ref};
+use ghost_plumbing::remote::lazy;
 use ghost_plumbing::repository::config::{Settings, Trust};
 use ghost_plumbing::repository::{Leans, Repository};
 use ghost_plumbing::snapshot::{self, About, Keep, Outcome as Taken, Place, Request, is_same};
@@ -27,6 +28,7 @@ use crate::app::App;
 use crate::commands::{gfs, init};
 use crate::error::{Failure, Outcome, PARTIAL};
 use crate::hooks::{self, Call, Hook};
+use crate::remote::source;
 use crate::rules::{self, RuleArguments};
 
 /// Granularity of times on file systems that keep no parts of a second; two seconds on FAT, the coarsest.
@@ -107,6 +109,11 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     }
     let made = if arguments.init { make_if_none(app)? } else { None };
     let repository = app.repository()?;
+    if repository.is_lazy() {
+        // What the remotes have need not be stored again.
+        let promised = lazy::promised(&repository, &source::progress(app))?;
+        repository.store.count_on(promised);
+    }
     repository.check_writable()?;
     let settings = repository.settings();
     let line = line_ref(arguments.line.as_deref().unwrap_or(&settings.core_line))?;

@@ -114,7 +114,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         app.output
             .warn(format_args!("what was read is not remembered: {problem}"));
     }
-    let result = tell(app, &report, depth, begun);
+    let result = tell(app, &report, (depth, repository.is_lazy()), begun);
     let word = if report.is_clean() { "clean" } else { "damaged" };
     hooks::after(app, &repository, &Call::new(Hook::PostVerify).arguments([word]));
     result
@@ -220,7 +220,7 @@ fn bundle(app: &mut App, text: &OsStr, depth: Depth) -> Outcome {
         let _monitor = app.monitor(&progress, &config)?;
         verify::run(bundle.store(), None, &request, &progress)?
     };
-    tell(app, &report, depth, begun)
+    tell(app, &report, (depth, false), begun)
 }
 
 /// The files that are meant, if files are meant.

@@ -201,3 +201,32 @@ fn a_forced_command_lets_add_and_nothing_else() {
         .hides(&["here"]);
     assert!(!world.root().join("home/pwned").exists());
 }
+
+#[test]
+fn what_is_behind_ssh_is_read_without_having_it() {
+    need!("ssh", "ssh-keygen");
+    let world = world();
+    world.write("a/text", "two\n");
+    world.ghost(["snapshot", "-q", "."]).at("a").ok();
+    fs::create_dir(world.path("elsewhere")).unwrap();
+    let server = server!(&world, "restrict,command=\"ghost serve --stdio --root / --read-only\"");
+    let ssh = server.command();
+    let url = server.url(&world.path("a"));
+    let run = |folder: &str, words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| word.replace("URL", &url)).collect();
+        world.ghost(words).at(folder).env("GHOST_SSH_COMMAND", &ssh)
+    };
+    assert_eq!(run("elsewhere", &["ls", "URL"]).ok().out(), "large\ntext\n");
+    assert_eq!(run("elsewhere", &["cat", "URL:main~1:text"]).ok().out(), "one\n");
+    run("elsewhere", &["diff", "URL:@~1", "URL:@"]).ok().says(&["M text"]);
+    run("elsewhere", &["reconstruct", "URL:@", "out", "large"]).ok();
+    assert!(world.read("elsewhere/out/large") == noise(3, 900_000));
+    run("", &["clone", "-q", "--lazy", "URL", "b"]).ok();
+    assert!(world.read("b/large") == noise(3, 900_000));
+    assert_eq!(run("b", &["cat", "@~1:text"]).ok().out(), "one\n");
+    drop(server);
+    run("b", &["-c", "cache.max=0", "cat", "@~1:text"])
+        .code(1)
+        .says(&["asking origin for it failed"]);
+    run("b", &["cat", "@~1:text"]).ok();
+}

@@ -13,6 +13,11 @@ pub trait ObjectSource: Sync {
     /// The bytes of an object that is needed as `kind`, with their hash checked.
     fn object(&self, kind: ObjectKind, id: &ObjectId) -> Result<Vec<u8>>;
 
+    /// Says that these will be read soon: a source that has them elsewhere brings them at once.
+    fn will_read(&self, _ids: &[ObjectId]) -> Result<()> {
+        Ok(())
+    }
+
     /// Reads one node of a directory; an error names its id.
     fn tree_node(&self, id: &ObjectId) -> Result<TreeNode> {
         let encoded = self.object(ObjectKind::Tree, id)?;

@@ -6,8 +6,8 @@ use super::Session;
 use crate::error::Error;
 use crate::error::Result;
 use crate::remote::check::Reachable;
-use crate::remote::message::{FetchRequest, GetRequest, MESSAGE_MAX};
-use crate::remote::offer::{Ask, prepare, prepare_objects};
+use crate::remote::message::{FetchRequest, GetRequest, MESSAGE_MAX, MISSING_NAMED_MAX, encode_ids};
+use crate::remote::offer::{Ask, prepare, prepare_closures, prepare_objects};
 use crate::remote::pack::{PackWriter, Plan};
 use crate::remote::wire::Channel;
 
@@ -32,18 +32,18 @@ impl Session<'_> {
         self.send(channel, &offer.plan, &request.held.into_iter().collect())
     }
 
-    /// Objects by their ids, as one pack.
+    /// Objects by their ids, as one pack; the reply names those that are not here. Who may read a repository may ask for
+    /// whatever is in it: as with a fetch, an id is all that is needed.
     pub(super) fn get(&self, channel: &Channel) -> Result<Vec<u8>> {
         let request = GetRequest::decode(&channel.receive_all(MESSAGE_MAX)?)?;
         let store = &self.repository().store;
-        let plan = prepare_objects(
-            store,
-            &request.ids,
-            request.closure,
-            request.without_blocks,
-            self.progress,
-        )?;
-        self.send(channel, &plan, &HashSet::new())
+        let plan = match request.closure {
+            true => prepare_closures(store, &request.ids, request.without_blocks, self.progress)?,
+            false => prepare_objects(store, &request.ids, self.progress)?,
+        };
+        self.send(channel, &plan, &HashSet::new())?;
+        let missing = plan.missing.iter().take(MISSING_NAMED_MAX);
+        Ok(encode_ids(&missing.map(|(_, id)| *id).collect::<Vec<_>>()))
     }
 
     fn send(&self, channel: &Channel, plan: &Plan, held: &HashSet<[u8; 32]>) -> Result<Vec<u8>> {

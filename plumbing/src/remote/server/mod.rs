@@ -169,6 +169,7 @@ impl Session<'_> {
             ("uuid", &uuid_text(&repository.format.uuid)),
             ("hash", repository.format.hash.name()),
             ("mode", mode),
+            ("lazy", if repository.is_lazy() { "yes" } else { "no" }),
             ("refs", &refs.to_string()),
         ]))
     }

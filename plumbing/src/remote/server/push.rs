@@ -18,6 +18,7 @@ use crate::object::{ObjectId, ObjectKind, ObjectSource, Snapshot};
 use crate::refs::{FORGOTTEN, Forgotten, RefChange};
 use crate::remote::check::{Reachable, Tips, check};
 use crate::remote::message::{PushHead, PushReply};
+use crate::remote::objects::fill::check_content;
 use crate::remote::policy::forbidden;
 use crate::remote::quarantine::{Both, Quarantine};
 use crate::remote::wire::{Channel, Code};
@@ -90,8 +91,14 @@ impl Session<'_> {
         held.forget(Forgotten::of(named).iter().copied());
         let mut tips = Tips::default();
         let named = head.changes.iter().filter(|change| !is_forgetting(&change.name));
-        for id in named.filter_map(|change| change.new).chain(head.roots.iter().copied()) {
+        for id in named.filter_map(|change| change.new) {
             sort(&both, id, &mut tips)?;
+        }
+        for &id in &head.roots {
+            match both.kind_of(&id)? {
+                Some(ObjectKind::Block | ObjectKind::Indirect) => check_content(&both, id, self.progress)?,
+                _ => sort(&both, id, &mut tips)?,
+            }
         }
         let new = check(&both, &tips, &mut held, self.progress)?;
         let is_new = |id: &ObjectId| new.iter().any(|snapshot| snapshot.id == *id);

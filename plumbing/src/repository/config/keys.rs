@@ -163,6 +163,13 @@ settings! {
     /// Most bytes of earlier contents that one piece of a file is compared with.
     "delta.window" delta_window_bytes: u64 = 1 << 20, Kind::Bytes { min: 4 << 10, max: DELTA_PREFIX_BYTES_MAX as u64 }, Any;
 
+    /// Bytes of blocks at most that a lazy repository keeps of what came from others; 0 keeps nothing.
+    "cache.max" cache_bytes_max: u64 = 1 << 30, Kind::Bytes { min: 0, max: NO_LIMIT }, Any;
+    /// Whether a lazy repository reads only what is here or in its cache, and asks nobody.
+    "cache.only" cache_only: bool = false, ON_OFF, Any;
+    /// Blocks that came from others longer ago than this are fetched anew when they are read, such as 30d; empty is no limit.
+    "cache.time" cache_time: String = String::new(), Kind::Span, Any;
+
     /// What proves that a file did not change: stat, its stat values; hash, only its bytes.
     "snapshot.trust" snapshot_trust: Trust = Trust::Stat, Kind::Choice(Trust::NAMES), Any;
     /// Patterns of paths that are left out, as in .ghostignore.

@@ -17,17 +17,22 @@ use ghost_plumbing::repository::Repository;
 use ghost_plumbing::walk::Owners;
 use ghost_plumbing::{Error, Result};
 
+use self::patch::TEXT_BYTES_MAX;
 use self::print::{Format, Printer};
 use self::sides::{Pair, Sides};
 use crate::app::App;
 use crate::error::{Failure, Outcome, PARTIAL};
+use crate::remote::source::bring_changes;
 use crate::ui::show;
+
+/// Changes whose contents are asked of a remote at once.
+const CHANGES_BROUGHT: usize = 64;
 
 /// Show what differs between snapshots, folders in them and live folders
 ///
 /// With no argument, the newest snapshot is compared with the folder that it was taken of; with one, that snapshot or
 /// REV:PATH is; with two, any of them with each other. An argument that begins with `.` or `/`, or that is no revision
-/// but a folder, is a live folder. Each change is one line: A added, D deleted, M modified, T of another kind, R
+/// but a folder, is a live folder; URL:REV is a snapshot in a remote. Each change is one line: A added, D deleted, M modified, T of another kind, R
 /// renamed or moved, C copied, m other metadata only.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -163,9 +168,15 @@ pub fn compare_all(
             app.output.warn(show::text(&error.to_string()));
             problems += 1;
         }
-        for change in changes.iter().filter(|change| options.wants(change)) {
-            printer.change(app, pair, change)?;
-            app.check_interrupt()?;
+        let wanted: Vec<Change> = changes.into_iter().filter(|change| options.wants(change)).collect();
+        for some in wanted.chunks(CHANGES_BROUGHT) {
+            if printer.reads_contents() {
+                bring_changes(app, &repository.store, some, TEXT_BYTES_MAX)?;
+            }
+            for change in some {
+                printer.change(app, pair, change)?;
+                app.check_interrupt()?;
+            }
         }
     }
     Ok(problems)
@@ -200,6 +211,7 @@ fn changes(
         fields: Fields::RESTORABLE.without(options.ignored),
         ..compare::Options::default()
     };
+    pair.bring(app, repository)?;
     let (old, new) = (pair.old.side(repository, owners), pair.new.side(repository, owners));
     let mut found = compare::compare(old, new, compared)?;
     let mut changes = Vec::new();

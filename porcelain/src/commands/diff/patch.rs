@@ -15,7 +15,7 @@ use similar::{ChangeTag, TextDiff};
 use super::sides::{End, Pair};
 
 /// Longer contents are not compared by lines.
-const TEXT_BYTES_MAX: u64 = 16 << 20;
+pub const TEXT_BYTES_MAX: u64 = 16 << 20;
 /// As git does: a NUL in the first bytes makes a content binary.
 const PROBE_BYTES: usize = 8000;
 

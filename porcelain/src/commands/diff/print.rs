@@ -124,6 +124,11 @@ struct Summary {
 }
 
 impl<'a> Printer<'a> {
+    /// Whether the bytes of what changed are read.
+    pub fn reads_contents(&self) -> bool {
+        self.format != Format::Names
+    }
+
     /// Nothing printed yet.
     pub fn new(repository: &'a Repository, format: Format) -> Self {
         Self {

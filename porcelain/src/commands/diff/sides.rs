@@ -13,6 +13,7 @@ use ghost_plumbing::object::tree::lookup;
 use ghost_plumbing::object::{Entry, HashAlgo, Hasher, Node, ObjectId, Snapshot};
 use ghost_plumbing::refs::Named;
 use ghost_plumbing::refs::revision::read_snapshot;
+use ghost_plumbing::remote::objects::walk::{Below, bring_differing};
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::snapshot::last_scan;
 use ghost_plumbing::walk::cache::{Cutoff, StatCache};
@@ -25,6 +26,7 @@ use crate::app::App;
 use crate::commands::snapshot::{COARSE, place, plain_request};
 use crate::error::{Failure, Outcome};
 use crate::history;
+use crate::remote::source;
 use crate::rules;
 use crate::ui::show;
 
@@ -137,6 +139,18 @@ impl Pair {
         }
     }
 
+    /// Brings what a comparison of the two reads, where some of it is in a remote.
+    pub fn bring(&self, app: &App, repository: &Repository) -> Result<()> {
+        let store = &repository.store;
+        match (&self.old, &self.new) {
+            (End::Stored(old), End::Stored(new)) => bring_differing(store, *old, *new, &source::progress(app)),
+            (End::Stored(tree), _) | (_, End::Stored(tree)) => {
+                source::bring_below(app, store, *tree, &[], Below::Lists)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// For entries that are compared by themselves: nothing of them is on a disk.
     pub fn stored_files() -> Self {
         Self::new(End::Nothing, End::Nothing)
@@ -233,6 +247,9 @@ fn subject(app: &App, repository: &Repository, text: &OsStr) -> Outcome<Subject>
 
 /// Where the directory at `below` in the snapshot in front of the colon was, and the rules of that snapshot.
 fn origin(app: &App, repository: &Repository, text: &[u8], below: &[u8]) -> Option<(PathBuf, Vec<String>)> {
+    if app.named_far(OsStr::from_bytes(text)).is_some() {
+        return None;
+    }
     let colon = text.find_byte(b':')?;
     let (_, snapshot) = app.snapshot(repository, OsStr::from_bytes(&text[..colon])).ok()?;
     match &snapshot.roots[..] {

@@ -24,6 +24,7 @@ use ghost_plumbing::reconstruct::sources::Take;
 use ghost_plumbing::reconstruct::{self, Options, Overwrite, Reflink, Sources};
 use ghost_plumbing::refs::Named;
 use ghost_plumbing::refs::revision::read_snapshot;
+use ghost_plumbing::remote::objects::walk::Below;
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::verify::recorded;
 use ghost_plumbing::walk::Owners;
@@ -38,6 +39,7 @@ use crate::commands::diff;
 use crate::commands::diff::print::{Format, Printer};
 use crate::commands::diff::sides::{End, Pair, Sides};
 use crate::error::{DAMAGE, Failure, Outcome, PARTIAL};
+use crate::remote::source::bring_below;
 use crate::ui::show;
 
 /// Fill a folder with what a snapshot holds
@@ -56,8 +58,8 @@ use crate::ui::show;
 /// for just them: run it again with more sources, until nothing is missing.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The snapshot, or a folder in it; or the list of what an earlier run did not locate
-    #[arg(value_name = "REV[:PATH]|ORPHANS")]
+    /// The snapshot, or a folder in it, here or in a remote; or the list of what an earlier run did not locate
+    #[arg(value_name = "[URL:]REV[:PATH]|ORPHANS")]
     pub revision: OsString,
     /// The folder to fill; made if it is not there
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -157,6 +159,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     refuse_links_into_target(&target, &trees, arguments)?;
     // A revision without its tree must not leave an empty folder behind.
     repository.store.tree_node(&wish.tree)?;
+    bring_below(app, &repository.store, wish.tree, &options.paths, Below::Lists)?;
     if !arguments.explain && (arguments.test || app.output.manner().verbosity > 0) {
         name_changes(app, &repository, wish.tree, &target, arguments)?;
     }

@@ -80,12 +80,12 @@ struct Summary {
 }
 
 /// Tells the result, and gives the exit code that belongs to it.
-pub fn tell(app: &mut App, report: &Report, depth: Depth, begun: Instant) -> Outcome {
+pub fn tell(app: &mut App, report: &Report, (depth, is_lazy): (Depth, bool), begun: Instant) -> Outcome {
     tell_damage(app, report)?;
     if app.output.json() {
         app.output.record(&summary(report, depth, begun))?;
     } else {
-        tell_result(app, report, depth, begun)?;
+        tell_result(app, report, (depth, is_lazy), begun)?;
     }
     match report.is_clean() {
         true => Ok(()),
@@ -179,7 +179,7 @@ fn summary(report: &Report, depth: Depth, begun: Instant) -> Summary {
     }
 }
 
-fn tell_result(app: &mut App, report: &Report, depth: Depth, begun: Instant) -> Outcome {
+fn tell_result(app: &mut App, report: &Report, (depth, is_lazy): (Depth, bool), begun: Instant) -> Outcome {
     let mut checked = vec![counted(report.data_files, "data file", "data files")];
     if depth != Depth::Quick {
         checked.insert(0, counted(report.snapshots, "snapshot", "snapshots"));
@@ -198,9 +198,11 @@ fn tell_result(app: &mut App, report: &Report, depth: Depth, begun: Instant) -> 
     if report.not_stored > 0 {
         let contents = counted(report.not_stored, "content", "contents");
         let bytes = Size(report.not_stored_bytes);
-        app.output.say(format_args!(
-            "{contents} of {bytes} are described by snapshots of ghosts only, not stored."
-        ))?;
+        let why = match is_lazy {
+            true => "are not here: they come from a remote when they are read (`ghost fetch --unlazy` brings all)",
+            false => "are described by snapshots of ghosts only, not stored",
+        };
+        app.output.say(format_args!("{contents} of {bytes} {why}."))?;
     }
     tell_rest(app, report)?;
     if depth != Depth::Data {

@@ -1,0 +1,662 @@
+//! Objects by their ids: what comes, what is missing, what is kept, and servers that lie.
+
+use std::io::pipe;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::world::*;
+use crate::content;
+use crate::disk::Disk;
+use crate::disk::memory::MemoryDisk;
+use crate::error::{Error, Result};
+use crate::object::{ContentRef, HashAlgo, Indirect, ObjectId, ObjectKind, ObjectSource};
+use crate::progress::Progress;
+use crate::refs::revision::read_snapshot;
+use crate::remote::client::Client;
+use crate::remote::message::{self, GetRequest};
+use crate::remote::objects::Brought;
+use crate::remote::objects::cache::{Cache, Keeping, Place};
+use crate::remote::objects::supply::{Peer, Peers};
+use crate::remote::objects::walk::{Below, bring_differing, bring_trees};
+use crate::remote::pack::PackWriter;
+use crate::remote::policy::Policy;
+use crate::remote::server::serve;
+use crate::remote::wire::{Channel, Code, Connection, Greeting, Limits, Role};
+use crate::store::data::format::{Codec, FrameKind, Row};
+use crate::store::data::write::Sealed;
+use crate::store::{Options, Store, Writer};
+use crate::time::Timestamp;
+
+/// A server in a thread of its own that is asked through a connection.
+#[derive(Debug)]
+struct Asked {
+    connection: Option<Connection>,
+    server: Option<JoinHandle<()>>,
+    questions: AtomicU64,
+}
+
+impl Asked {
+    /// Of a sound server.
+    fn serving(side: &Side) -> Self {
+        let exports = exports(side, Policy::default());
+        Self::running(move |connection| drop(serve(&connection, &exports, &Progress::default())))
+    }
+
+    /// Of one that answers each request for objects so.
+    fn answering(answer: impl Fn(GetRequest, Channel) + Send + 'static) -> Self {
+        Self::running(move |connection| {
+            while let Ok(Some(request)) = connection.accept() {
+                let asked = request.channel.receive_all(message::MESSAGE_MAX).unwrap();
+                answer(GetRequest::decode(&asked).unwrap(), request.channel);
+            }
+        })
+    }
+
+    fn running(run: impl FnOnce(Connection) + Send + 'static) -> Self {
+        let (client_in, server_out) = pipe().unwrap();
+        let (server_in, client_out) = pipe().unwrap();
+        let hello = |name: &str| Greeting::new(name, 1 << 20);
+        let server = std::thread::spawn(move || {
+            let limits = Limits::default();
+            run(Connection::start(
+                Role::Server,
+                server_in,
+                server_out,
+                &hello("server"),
+                limits,
+            ));
+        });
+        let limits = Limits::default();
+        let connection = Connection::start(Role::Client, client_in, client_out, &hello("client"), limits);
+        Self {
+            connection: Some(connection),
+            server: Some(server),
+            questions: AtomicU64::new(0),
+        }
+    }
+
+    fn with<T>(&self, ask: impl FnOnce(&Client<'_>) -> T) -> T {
+        let progress = Progress::default();
+        ask(&Client::new(self.connection.as_ref().unwrap(), &progress))
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.connection = None;
+        self.server.take().unwrap().join().unwrap();
+    }
+}
+
+impl Peer for Asked {
+    fn name(&self) -> String {
+        "origin".to_owned()
+    }
+
+    fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId]) -> Result<Brought> {
+        self.questions.fetch_add(1, Relaxed);
+        self.with(|client| client.bring_objects(writer, ids))
+    }
+}
+
+fn id(bytes: &[u8]) -> ObjectId {
+    ObjectId::hash(HashAlgo::Sha256, bytes)
+}
+
+fn keeping(place: Place, bytes_max: u64) -> Keeping {
+    Keeping {
+        place,
+        bytes_max,
+        time: None,
+        now: Timestamp::new(1_700_000_000, 0),
+    }
+}
+
+fn cache_on(disk: &Arc<dyn Disk>, keeping: Keeping) -> Cache {
+    Cache::open(disk.clone(), HashAlgo::Sha256, Options::default(), keeping).unwrap()
+}
+
+fn spool(bytes_max: u64) -> Cache {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::with_seed(7));
+    disk.create_dir(Path::new("/tmp")).unwrap();
+    cache_on(&disk, keeping(Place::Spool("/tmp/spool".into()), bytes_max))
+}
+
+/// An empty repository that reads what `asked` has, through a cache of so many bytes.
+fn reader(asked: &Arc<Asked>, cache: Cache) -> (Side, crate::repository::Repository) {
+    let side = Side::new(9);
+    let repository = side.open();
+    let peers = Arc::new(Peers::new(cache));
+    peers.add(asked.clone());
+    peers.supply(&repository.store).unwrap();
+    (side, repository)
+}
+
+fn read(store: &Store, bytes: &[u8]) -> Result<Vec<u8>> {
+    store.object(ObjectKind::Block, &id(bytes))
+}
+
+#[test]
+fn what_is_not_here_comes_when_it_is_read() {
+    let far = Side::new(2);
+    let tip = far.commit(MAIN, &[("a", b"one"), ("f/b", b"two"), ("f/c", b"three")]);
+    let asked = Arc::new(Asked::serving(&far));
+    let (side, repository) = reader(&asked, spool(1 << 20));
+    let store = &repository.store;
+    let tree = read_snapshot(store, &tip).unwrap().tree;
+    bring_trees(store, &[tree], Below::Lists, &Progress::default()).unwrap();
+    assert_eq!(
+        asked.questions.load(Relaxed),
+        3,
+        "the snapshot, and a question for each level"
+    );
+    store.bring(&[id(b"one"), id(b"two"), id(b"one")]).unwrap();
+    assert_eq!(read(store, b"one").unwrap(), b"one");
+    assert_eq!(read(store, b"two").unwrap(), b"two");
+    assert_eq!(asked.questions.load(Relaxed), 4, "all at once, and each once");
+    assert_eq!(read(store, b"three").unwrap(), b"three");
+    assert_eq!(asked.questions.load(Relaxed), 5);
+    // Nothing of it is in the repository.
+    drop(repository);
+    assert!(!side.open().store.contains(&tip).unwrap());
+}
+
+#[test]
+fn a_content_of_many_blocks_comes_in_few_answers() {
+    let far = Side::new(2);
+    let repository = far.open();
+    let mut parts = Vec::new();
+    let mut expected = Vec::new();
+    {
+        let writer = repository.store.writer().unwrap();
+        let mut packer = writer.packer();
+        for number in 0..5000u64 {
+            let bytes = noise(number, 100);
+            let (id, _) = packer.put(ObjectKind::Block, &bytes).unwrap();
+            parts.push(ContentRef::Block { id, bytes: 100 });
+            expected.extend(bytes);
+        }
+        packer.flush().unwrap();
+        drop(packer);
+        writer.commit().unwrap();
+    }
+    let asked = Arc::new(Asked::serving(&far));
+    let (_side, reading) = reader(&asked, spool(1 << 20));
+    let mut out = Vec::new();
+    for parts in parts.chunks(1000) {
+        let mut builder = crate::object::IndirectBuilder::new(HashAlgo::Sha256);
+        let list = Memory::default();
+        for part in parts {
+            builder.push(part.clone(), &mut |_, bytes| Ok(list.put(bytes))).unwrap();
+        }
+        let content = builder.finish(&mut |_, bytes| Ok(list.put(bytes))).unwrap();
+        let both = Both(&list, &reading.store);
+        content::copy_to(&both, &content, &mut out).unwrap();
+    }
+    assert!(out == expected);
+    assert_eq!(asked.questions.load(Relaxed), 5, "one for each thousand blocks");
+}
+
+/// Lists that are here, blocks that are elsewhere.
+struct Both<'a>(&'a Memory, &'a Store);
+
+#[derive(Default)]
+struct Memory(parking_lot::Mutex<hashbrown::HashMap<ObjectId, Vec<u8>>>);
+
+impl Memory {
+    fn put(&self, bytes: Vec<u8>) -> ObjectId {
+        let id = id(&bytes);
+        self.0.lock().insert(id, bytes);
+        id
+    }
+}
+
+impl ObjectSource for Both<'_> {
+    fn object(&self, kind: ObjectKind, id: &ObjectId) -> Result<Vec<u8>> {
+        let here = self.0.0.lock().get(id).cloned();
+        here.map_or_else(|| self.1.object(kind, id), Ok)
+    }
+
+    fn will_read(&self, ids: &[ObjectId]) -> Result<()> {
+        self.1.will_read(ids)
+    }
+}
+
+#[test]
+fn a_comparison_brings_only_what_differs() {
+    let far = Side::new(2);
+    let old = far.commit(MAIN, &[("a/x", b"1"), ("b/x", b"2"), ("c/x", b"3")]);
+    let new = far.commit(MAIN, &[("a/x", b"1"), ("b/x", b"9"), ("c/x", b"3")]);
+    let asked = Arc::new(Asked::serving(&far));
+    let (_side, repository) = reader(&asked, spool(1 << 20));
+    let store = &repository.store;
+    let [old, new] = [old, new].map(|id| read_snapshot(store, &id).unwrap().tree);
+    asked.questions.store(0, Relaxed);
+    bring_differing(store, old, new, &Progress::default()).unwrap();
+    assert_eq!(asked.questions.load(Relaxed), 2, "the tops, then b of both");
+    let same = far.open().store;
+    let a = crate::object::tree::lookup(&same, old, b"a").unwrap().unwrap();
+    let crate::object::Node::Directory { tree: a } = a.node else {
+        panic!("expected a directory");
+    };
+    assert!(store.locate(&a).unwrap().is_none(), "what both have is not looked into");
+}
+
+#[test]
+fn what_nobody_has_is_named() {
+    let far = Side::new(2);
+    far.commit(MAIN, &[("a", b"one")]);
+    let asked = Arc::new(Asked::serving(&far));
+    let (_side, repository) = reader(&asked, spool(1 << 20));
+    let error = read(&repository.store, b"nowhere").unwrap_err();
+    assert!(matches!(error, Error::Missing { id: missing, .. } if missing == id(b"nowhere")));
+    repository.store.bring(&[id(b"nowhere"), id(b"one")]).unwrap();
+    assert!(
+        repository.store.locate(&id(b"one")).unwrap().is_some(),
+        "one that is missing takes none with it"
+    );
+    let target = Side::new(3);
+    let store = target.open().store;
+    let writer = store.writer().unwrap();
+    let ids = [id(b"x"), id(b"one"), id(b"y")];
+    let brought = asked.with(|client| client.bring_objects(&writer, &ids)).unwrap();
+    assert_eq!(brought.missing, [id(b"x"), id(b"y")]);
+    assert_eq!(brought.objects, 1);
+}
+
+#[test]
+fn the_next_one_is_asked_for_what_one_does_not_have() {
+    let (first, second) = (Side::new(2), Side::new(3));
+    first.commit(MAIN, &[("a", b"one")]);
+    second.commit(MAIN, &[("b", b"two")]);
+    let gone = Arc::new(Asked::answering(|_, channel| channel.fail(&Error::Interrupted)));
+    let asked = [&first, &second].map(|side| Arc::new(Asked::serving(side)));
+    let repository = Side::new(9).open();
+    let peers = Arc::new(Peers::new(spool(1 << 20)));
+    peers.add(gone);
+    asked.iter().for_each(|asked| peers.add(asked.clone()));
+    peers.supply(&repository.store).unwrap();
+    repository.store.bring(&[id(b"one"), id(b"two")]).unwrap();
+    assert_eq!(read(&repository.store, b"two").unwrap(), b"two");
+    let error = read(&repository.store, b"nowhere").unwrap_err();
+    assert!(
+        matches!(&error, Error::Away { remote, .. } if remote == "origin"),
+        "one of them could not be asked: it may have it: {error}"
+    );
+}
+
+#[test]
+fn a_cache_stays_within_its_room() {
+    let far = Side::new(2);
+    let bytes: Vec<Vec<u8>> = (0..40).map(|number| noise(number, 1 << 20)).collect();
+    let names: Vec<String> = (0..40).map(|number| format!("f{number:02}")).collect();
+    let files: Vec<(&str, &[u8])> = names
+        .iter()
+        .zip(&bytes)
+        .map(|(name, bytes)| (name.as_str(), &bytes[..]))
+        .collect();
+    far.commit(MAIN, &files);
+    let asked = Arc::new(Asked::serving(&far));
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::with_seed(3));
+    let folder = Path::new("/cache");
+    let room = 8 << 20;
+    let cache = cache_on(&disk, keeping(Place::Folder(folder.into()), room));
+    let (_side, repository) = reader(&asked, cache);
+    for bytes in &bytes {
+        assert!(read(&repository.store, bytes).unwrap() == *bytes);
+    }
+    assert_eq!(asked.questions.load(Relaxed), 40);
+    let on_disk = || -> u64 {
+        let names = disk.list(folder).unwrap();
+        let open = |name| disk.open(&folder.join(name), crate::disk::OpenMode::Read).unwrap();
+        names.into_iter().map(|name| open(name).len().unwrap()).sum()
+    };
+    assert!(on_disk() <= room + (3 << 20), "{} bytes", on_disk());
+    // What went comes again; what stayed needs nobody.
+    assert!(read(&repository.store, &bytes[39]).unwrap() == bytes[39]);
+    assert_eq!(asked.questions.load(Relaxed), 40);
+    assert!(read(&repository.store, &bytes[0]).unwrap() == bytes[0]);
+    assert_eq!(asked.questions.load(Relaxed), 41);
+    // Another run finds what this one left, within the room.
+    let cache = cache_on(&disk, keeping(Place::Folder(folder.into()), room));
+    assert!(on_disk() <= room);
+    let (_side, later) = reader(&asked, cache);
+    assert!(read(&later.store, &bytes[39]).unwrap() == bytes[39]);
+    assert_eq!(asked.questions.load(Relaxed), 41);
+    // And a later one finds that all of it is too old.
+    let old = Keeping {
+        time: Some(Duration::from_secs(60)),
+        now: Timestamp::new(1_700_000_061, 0),
+        ..keeping(Place::Folder(folder.into()), room)
+    };
+    assert_eq!(cache_on(&disk, old).bytes(), 0);
+    assert_eq!(on_disk(), 0);
+}
+
+#[test]
+fn what_is_damaged_in_a_cache_comes_again() {
+    let far = Side::new(2);
+    far.commit(MAIN, &[("a", b"one"), ("b", b"two")]);
+    let asked = Arc::new(Asked::serving(&far));
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::with_seed(3));
+    let folder = Path::new("/cache");
+    let (_side, first) = reader(&asked, cache_on(&disk, keeping(Place::Folder(folder.into()), 1 << 20)));
+    assert_eq!(read(&first.store, b"one").unwrap(), b"one");
+    let name = disk.list(folder).unwrap().remove(0);
+    let file = disk.open(&folder.join(name), crate::disk::OpenMode::Write).unwrap();
+    let mut all = vec![0; file.len().unwrap() as usize];
+    file.read_at(&mut all, 0).unwrap();
+    let at = all.windows(3).position(|bytes| bytes == b"one").unwrap();
+    file.write_all_at(b"eno", at as u64).unwrap();
+    let (_side, second) = reader(&asked, cache_on(&disk, keeping(Place::Folder(folder.into()), 1 << 20)));
+    assert_eq!(read(&second.store, b"one").unwrap(), b"one");
+    assert_eq!(asked.questions.load(Relaxed), 2);
+}
+
+#[test]
+fn one_tree_is_filled_in_with_what_it_lacks() {
+    let far = Side::new(2);
+    let tip = far.commit(MAIN, &[("a", b"one"), ("f/b", b"two"), ("f/c", b"three")]);
+    let tree = read_snapshot(&far.open().store, &tip).unwrap().tree;
+    let asked = Asked::serving(&far);
+    let here = Side::new(3);
+    here.commit(MAIN, &[("z", b"two")]);
+    let fill = |below| asked.with(|client| client.fill(&here.open(), tree, below)).unwrap();
+    let filled = fill(Below::Lists);
+    assert_eq!((filled.looked_at, filled.objects), (2, 2), "two directories");
+    let filled = fill(Below::Blocks);
+    assert_eq!(
+        (filled.looked_at, filled.objects),
+        (5, 2),
+        "of three contents one was here"
+    );
+    assert_eq!(fill(Below::Blocks).objects, 0);
+    holds(&here, &[b"one", b"two", b"three"]);
+}
+
+#[test]
+fn one_tree_is_given_with_what_the_other_side_lacks() {
+    let far = Side::new(2);
+    far.commit(MAIN, &[("z", b"two")]);
+    let here = Side::new(3);
+    let tip = here.commit(MAIN, &[("a", b"one"), ("f/b", b"two"), ("f/c", b"three")]);
+    let repository = here.open();
+    let tree = read_snapshot(&repository.store, &tip).unwrap().tree;
+    let asked = Asked::serving(&far);
+    let give = |id| asked.with(|client| client.give(&repository, &client.list().unwrap(), id, &who()));
+    let filled = give(tree).unwrap();
+    assert_eq!((filled.looked_at, filled.objects), (5, 4));
+    assert_eq!(give(tree).unwrap().objects, 0);
+    holds(&far, &[b"one", b"two", b"three"]);
+    let alone = put(&here, ObjectKind::Block, b"alone");
+    repository.store.refresh().unwrap();
+    assert_eq!(give(alone).unwrap().objects, 1);
+    holds(&far, &[b"alone"]);
+}
+
+fn holds(side: &Side, blocks: &[&[u8]]) {
+    let repository = side.open();
+    for bytes in blocks {
+        assert_eq!(read(&repository.store, bytes).unwrap(), *bytes);
+    }
+}
+
+#[test]
+fn a_list_without_what_it_lists_is_refused() {
+    let far = Side::new(2);
+    let here = Side::new(3);
+    let refs = vec![
+        ContentRef::Block {
+            id: id(b"abc"),
+            bytes: 3,
+        },
+        ContentRef::Block {
+            id: id(b"de"),
+            bytes: 2,
+        },
+    ];
+    let list = put(&here, ObjectKind::Indirect, &Indirect { depth: 1, refs }.encode());
+    put(&here, ObjectKind::Block, b"abc");
+    let repository = here.open();
+    let asked = Asked::serving(&far);
+    let give = || asked.with(|client| client.give(&repository, &client.list().unwrap(), list, &who()));
+    let error = give().unwrap_err();
+    assert!(
+        matches!(error, Error::Missing { id: missing, .. } if missing == id(b"de")),
+        "{error}"
+    );
+    put(&here, ObjectKind::Block, b"de");
+    repository.store.refresh().unwrap();
+    assert_eq!(give().unwrap().objects, 3);
+}
+
+fn put(side: &Side, kind: ObjectKind, bytes: &[u8]) -> ObjectId {
+    let repository = side.open();
+    let writer = repository.store.writer().unwrap();
+    let mut packer = writer.packer();
+    let (id, _) = packer.put(kind, bytes).unwrap();
+    packer.flush().unwrap();
+    drop(packer);
+    writer.commit().unwrap();
+    id
+}
+
+/// A frame of blocks, each with the id that it is said to have.
+fn frame(blocks: &[(ObjectId, &[u8])]) -> Sealed {
+    let (mut table, mut stored) = (Vec::new(), Vec::new());
+    for (id, bytes) in blocks {
+        let row = Row {
+            id: *id,
+            kind: ObjectKind::Block,
+            bytes: bytes.len() as u32,
+        };
+        row.encode(&mut table);
+        stored.extend_from_slice(bytes);
+    }
+    Sealed::new(Codec::Raw, stored.len() as u32, blocks.len() as u32, table, stored)
+}
+
+fn pack(frames: &[(FrameKind, Sealed)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = PackWriter::begin(&mut out, HashAlgo::Sha256, [7; 24]).unwrap();
+    for (kind, frame) in frames {
+        writer.frame(*kind, frame).unwrap();
+    }
+    writer.finish().unwrap();
+    out
+}
+
+fn blocks(blocks: &[&[u8]]) -> (FrameKind, Sealed) {
+    let named: Vec<(ObjectId, &[u8])> = blocks.iter().map(|bytes| (id(bytes), *bytes)).collect();
+    (FrameKind::Objects, frame(&named))
+}
+
+/// What a hostile server answers to who asks for "one" and "two": its stream, its reply, and what comes of it.
+fn lies() -> Vec<(&'static str, Vec<u8>, Vec<u8>, &'static str)> {
+    let none = message::encode_ids(&[]);
+    let both = || pack(&[blocks(&[b"one", b"two"])]);
+    let mut cut = both();
+    cut.truncate(cut.len() - 70);
+    let mut long = both();
+    long.extend_from_slice(b"more");
+    let flood: Vec<_> = (0..2000u32).map(|number| blocks(&[&number.to_le_bytes()])).collect();
+    let mut huge = message::encode_ids(&[]);
+    huge[0] = 0xff;
+    huge.extend_from_slice(&[0xff, 0xff, 0x7f]);
+    vec![
+        (
+            "an object under the id of another",
+            pack(&[(FrameKind::Objects, frame(&[(id(b"one"), b"eno")]))]),
+            none.clone(),
+            "hash",
+        ),
+        (
+            "one that nobody asked for",
+            pack(&[blocks(&[b"one", b"two", b"three"])]),
+            none.clone(),
+            "at most 2 objects",
+        ),
+        (
+            "another in its place",
+            pack(&[blocks(&[b"one", b"ten"])]),
+            none.clone(),
+            "asked for",
+        ),
+        (
+            "the same twice",
+            pack(&[blocks(&[b"one"]), blocks(&[b"one"])]),
+            none.clone(),
+            "asked for",
+        ),
+        ("a flood of them", pack(&flood), none.clone(), "asked for"),
+        (
+            "a frame that is no objects",
+            pack(&[(FrameKind::Roots, Sealed::plain(vec![0]))]),
+            none.clone(),
+            "frames of objects",
+        ),
+        (
+            "nothing, and no word of it",
+            pack(&[]),
+            none.clone(),
+            "word that it is missing",
+        ),
+        (
+            "one, and no word of the other",
+            pack(&[blocks(&[b"one"])]),
+            none.clone(),
+            "word that it is missing",
+        ),
+        (
+            "both, and one called missing",
+            both(),
+            message::encode_ids(&[id(b"one")]),
+            "was asked for",
+        ),
+        (
+            "another one called missing",
+            pack(&[]),
+            message::encode_ids(&[id(b"x")]),
+            "was asked for",
+        ),
+        ("a reply that is no list", both(), b"what?".to_vec(), "list of ids"),
+        ("a reply that announces too many", pack(&[]), huge, "list of ids"),
+        ("half a pack", cut, none.clone(), "a payload of 56 bytes, found 2"),
+        ("no pack at all", Vec::new(), none.clone(), "the end of the stream"),
+        (
+            "text in its place",
+            b"Welcome to this machine! Have a lot of fun.".repeat(3),
+            none,
+            "the magic",
+        ),
+    ]
+}
+
+#[test]
+fn objects_of_hostile_servers_are_refused() {
+    for (name, stream, reply, expected) in lies() {
+        let asked = Asked::answering(move |_, channel| {
+            // It may be hung up on before all is said.
+            let _ = channel.send(&stream).and_then(|()| channel.end());
+            let _ = channel.reply(reply.clone());
+        });
+        let side = Side::new(3);
+        let repository = side.open();
+        let writer = repository.store.writer().unwrap();
+        let ids = [id(b"one"), id(b"two")];
+        let error = asked
+            .with(|client| client.bring_objects(&writer, &ids))
+            .expect_err(name);
+        assert!(error.to_string().contains(expected), "{name}: {error}");
+        writer.commit().unwrap();
+        for (bytes, id) in [&b"one"[..], b"two"].into_iter().zip(ids) {
+            let found = repository.store.get(&id).unwrap();
+            assert!(found.is_none_or(|found| found == bytes), "{name}");
+        }
+        side.verify();
+    }
+}
+
+#[test]
+fn a_server_that_refuses_is_quoted_and_one_that_says_nothing_is_left() {
+    let asked = Asked::answering(|_, channel| channel.fail(&crate::remote::policy::forbidden("not for you")));
+    let repository = Side::new(3).open();
+    let writer = repository.store.writer().unwrap();
+    let error = asked
+        .with(|client| client.bring_objects(&writer, &[id(b"x")]))
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Refused { code, .. } if code == Code::Forbidden as u16),
+        "{error}"
+    );
+    // It takes the question and is silent: the clock, which is handed in, ends the wait.
+    let asked = Asked::running(|connection| {
+        let request = connection.accept();
+        let _ = connection.accept();
+        drop(request);
+    });
+    let connection = asked.connection.as_ref().unwrap();
+    std::thread::scope(|threads| {
+        let waiting = threads.spawn(|| asked.with(|client| client.bring_objects(&writer, &[id(b"x")])));
+        let mut now = Duration::ZERO;
+        while !waiting.is_finished() {
+            now += Duration::from_secs(30);
+            connection.tick(now);
+            std::thread::yield_now();
+        }
+        let error = waiting.join().unwrap().unwrap_err();
+        assert!(matches!(error, Error::Disconnected { .. }), "{error}");
+    });
+}
+
+#[test]
+fn hostile_questions_end_in_an_error_and_the_server_goes_on() {
+    let far = Side::new(2);
+    far.commit(MAIN, &[("a", b"one")]);
+    let asked = Asked::serving(&far);
+    let ask = |bytes: &[u8]| {
+        asked.with(|client| {
+            let channel = client.connection.open(message::GET, &[])?;
+            message::send(&channel, bytes)?;
+            channel.finish(&mut |_| ())
+        })
+    };
+    let many = [&[0][..], &[0xff, 0xff, 0xff, 0x7f]].concat();
+    for (name, question) in [
+        ("no bytes", &[][..]),
+        ("unknown flags", &[8, 0]),
+        ("more ids than the limit", &many),
+        ("fewer ids than announced", &[0, 2, 1]),
+        ("no id", &[0, 1, 99]),
+    ] {
+        let error = ask(question).expect_err(name).to_string();
+        assert!(error.contains("request for objects"), "{name}: {error}");
+    }
+    let nowhere: Vec<ObjectId> = (0..5000u32).map(|number| id(&number.to_le_bytes())).collect();
+    let request = GetRequest {
+        ids: nowhere.clone(),
+        ..GetRequest::default()
+    };
+    let reply = ask(&request.encode()).unwrap();
+    let named = message::decode_ids(&reply.payload).unwrap();
+    assert_eq!(named.len(), message::MISSING_NAMED_MAX, "no more than one frame holds");
+    let repository = Side::new(3).open();
+    let writer = repository.store.writer().unwrap();
+    let brought = asked.with(|client| client.bring_objects(&writer, &nowhere)).unwrap();
+    assert_eq!(brought.missing, nowhere);
+}
+
+#[test]
+fn the_page_says_what_is_asked() {
+    let request = GetRequest {
+        ids: vec![id(b"")],
+        ..GetRequest::default()
+    };
+    let hex: Vec<String> = request.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+    let lines: Vec<String> = hex.chunks(16).map(|line| line.join(" ")).collect();
+    let block = format!("```hex wire-get\n{}\n```", lines.join("\n"));
+    assert!(include_str!("../../../../object-format.md").contains(&block), "{block}");
+}
