@@ -133,7 +133,7 @@ impl Repack<'_> {
         }
         let mut decoded = Vec::new();
         // Chunks of large files lie in longer frames, and are to do so again.
-        let is_large = work.head.header.raw_bytes as usize > 2 * self.store.options().frame_bytes;
+        let is_large = work.head.header.raw_bytes as usize > self.store.options().frame_bytes / 2 * 3;
         for slot in &work.slots {
             let row = work.head.rows[usize::from(*slot)];
             let bytes = match is_delta {

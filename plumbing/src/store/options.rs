@@ -46,7 +46,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             file_bytes_max: 1 << 30,
-            frame_bytes: 4 << 20,
+            frame_bytes: 6 << 20,
             large_frame_bytes: 16 << 20,
             meta_frame_bytes: 512 << 10,
             zstd_level: 3,

@@ -311,7 +311,7 @@ pub struct Logs {
 pub(crate) fn logs(class: Class) -> Logs {
     let (window, long) = match class {
         Class::Large | Class::Huge => (24, None),
-        Class::Small => (22, Some(16)),
+        Class::Small => (23, Some(16)),
         Class::Dense | Class::Meta => return Logs::default(),
     };
     Logs {

@@ -146,7 +146,7 @@ settings! {
     /// A data file of this many bytes gets no more frames.
     "data.file-max" data_file_bytes_max: u64 = 1 << 30, Kind::Bytes { min: 1 << 20, max: 1 << 40 }, Any;
     /// Bytes of small files that are compressed together.
-    "data.frame-bytes" data_frame_bytes: u64 = 4 << 20, Kind::Bytes { min: 4 << 10, max: 16 << 20 }, Any;
+    "data.frame-bytes" data_frame_bytes: u64 = 6 << 20, Kind::Bytes { min: 4 << 10, max: 16 << 20 }, Any;
     /// Bytes of large files that are compressed together.
     "data.large-frame-bytes" data_large_frame_bytes: u64 = 16 << 20, Kind::Bytes { min: 4 << 10, max: 16 << 20 }, Any;
     /// Bytes of trees and lists that are compressed together.
