@@ -13,7 +13,7 @@ use bstr::ByteSlice;
 use crate::object::ObjectId;
 
 /// Shorter blocks have no sketch: what is saved by finding what they are like is not worth the room.
-const BLOCK_BYTES_MIN: usize = 8 << 10;
+const BLOCK_BYTES_MIN: usize = 16 << 10;
 /// Bytes of a block that are looked at.
 const SAMPLE_BYTES: usize = 8 << 10;
 /// Bytes that are hashed at each place.
@@ -193,7 +193,7 @@ mod tests {
         for make in [lines as fn(u32, u32) -> Vec<u8>, |from, to| {
             noise(from.into(), 40 * (to - from) as usize)
         }] {
-            let contents: Vec<Vec<u8>> = (0..300).map(|n| make(10_000 * n, 10_000 * n + 400)).collect();
+            let contents: Vec<Vec<u8>> = (0..300).map(|n| make(10_000 * n, 10_000 * n + 500)).collect();
             let table = Table::new(contents.iter().map(|bytes| row(bytes)).collect());
             let (mut found, mut wrong) = (0, 0);
             for bytes in &contents {
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_newest_of_those_that_are_equally_alike_comes_first() {
-        let bytes = lines(0, 400);
+        let bytes = lines(0, 500);
         let of = |id| Row { id, ..row(&bytes) };
         let table = Table::new(vec![of(1), of(2), of(3)]);
         assert_eq!(table.like(&row(&bytes).sketch), [3, 2]);
