@@ -6,6 +6,7 @@
 //! | `gfs:FILE.gfs` | the newest tree of a bundle, or what follows names: [`bundles`] |
 //! | `path:PATH` | a directory or file as it is now |
 //! | `rev:REV` | a snapshot, tree or path in one: `ghost help revisions` |
+//! | `URL:REV` | the same in another repository: [`crate::remote::named`] |
 //! | anything else | a path if there is something, else a revision |
 //!
 //! What is both a path and a revision is refused, unless it begins with `.` or `/`: then it is a path.
@@ -24,6 +25,7 @@ use ghost_plumbing::ghosts::recall::Recall;
 use ghost_plumbing::ghosts::stored::Stored;
 use ghost_plumbing::object::{HashAlgo, Node};
 use ghost_plumbing::refs::Named;
+use ghost_plumbing::remote::objects::walk::Below;
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::repository::config::Trust;
 use ghost_plumbing::walk::cache::Cutoff;
@@ -34,6 +36,7 @@ use crate::bundles;
 use crate::commands::snapshot::COARSE;
 use crate::error::{Failure, Outcome, Report};
 use crate::ghosts;
+use crate::remote::source::bring_below;
 use crate::ui::show;
 
 /// What a tree argument names.
@@ -76,6 +79,10 @@ pub fn parse(app: &App, text: &OsStr) -> Outcome<TreeArgument> {
             "the name of a tree is empty",
             "name a path or a revision",
         ));
+    }
+    // A path alone is a folder, also where that is a repository.
+    if app.named_far(text).is_some_and(|named| !named.may_be_folder) {
+        return Ok(TreeArgument::Revision(text.to_owned()));
     }
     if let Some(argument) = by_form(text) {
         return Ok(argument);
@@ -121,7 +128,7 @@ fn node_of(app: &App, repository: &Repository, text: &OsStr) -> Outcome<Node> {
         }
         named => named?.named,
     };
-    Ok(match named {
+    let node = match named {
         Named::Entry { entry, .. } => entry.node,
         Named::Content(content) => Node::File {
             content,
@@ -130,7 +137,11 @@ fn node_of(app: &App, repository: &Repository, text: &OsStr) -> Outcome<Node> {
         named => Node::Directory {
             tree: named.tree(&repository.store)?,
         },
-    })
+    };
+    if let Node::Directory { tree } = &node {
+        bring_below(app, &repository.store, *tree, &[], Below::Lists)?;
+    }
+    Ok(node)
 }
 
 /// An open tree as the library takes it.
@@ -243,10 +254,23 @@ impl Opening<'_> {
         Ok(Tree::Stored {
             node: node_of(self.app, &repository, &text)?,
             repository: Box::new(repository),
-            label: text.as_bytes().into(),
+            label: label(self.app, &text),
             algo,
         })
     }
+}
+
+/// What paths in a stored tree are shown behind. The URL of a remote has colons of its own: where no path is named in it,
+/// one ends it.
+fn label(app: &App, text: &OsStr) -> BString {
+    let mut label = BString::from(text.as_bytes());
+    if let Some(named) = app.named_far(text)
+        && !named.rest.as_bytes().contains(&b':')
+    {
+        let ending: &[u8] = if named.rest.is_empty() { b"::@:" } else { b":" };
+        label.extend_from_slice(ending);
+    }
+    label
 }
 
 /// What the catalogue knows, unless nothing but bytes is trusted. Where it cannot be used, everything is read, which is

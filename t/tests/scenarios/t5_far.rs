@@ -66,6 +66,7 @@ fn parts_of_it_are_restored_and_compared_with_what_is_here() {
     assert!(!world.path("elsewhere/out/added").exists());
     at(&["reconstruct", "../a:@:deep", "deep"]).ok();
     oracle::assert_same_for_rsync(&world.path("src/deep"), &world.path("elsewhere/deep"));
+    at(&["overlap", "../a:@", "../src"]).ok().says(&["deep/er/large"]);
     at(&["diff", "../a:@", "../src"]).ok().hides(&["M ", "A ", "D "]);
     at(&["diff", "../a:@~1", "../src"])
         .ok()
