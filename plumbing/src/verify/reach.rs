@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use super::data::{Walked, Work};
 use super::{Bad, Hurt, Target};
 use crate::error::{Error, Result};
-use crate::limits::DIRECTORY_DEPTH_MAX;
+use crate::limits::{DELTA_LINKS_MAX, DIRECTORY_DEPTH_MAX};
 use crate::object::{ContentRef, Entry, Indirect, Node, ObjectId, ObjectKind, ObjectSource, Snapshot, TreeNode};
 use crate::progress::Progress;
-use crate::store::data::format::Codec;
+use crate::store::data::format::{Codec, Row};
 use crate::store::{Location, Store};
 
 /// What a walk found.
@@ -103,6 +103,8 @@ pub fn check(scope: &Scope<'_>, targets: &[&Target], bad: &Bad, note_frames: boo
         bad,
         intact: HashSet::new(),
         leaning: HashMap::new(),
+        bases: HashMap::new(),
+        links: 0,
         frames: note_frames.then(BTreeSet::new),
         target: None,
         faults: 0,
@@ -157,6 +159,10 @@ struct Walk<'a> {
     intact: HashSet<ObjectId>,
     /// Of frames whose objects are made from others, whether all of these are there.
     leaning: HashMap<(u32, u64), bool>,
+    /// What is wrong with bases, if something is; of sound ones only those beside such.
+    bases: HashMap<ObjectId, Option<String>>,
+    /// Bases that lead to the one that is looked at.
+    links: u8,
     frames: Option<BTreeSet<(u32, u64)>>,
     target: Option<&'a Target>,
     /// What was found hurt so far, recorded or not.
@@ -219,11 +225,20 @@ impl Walk<'_> {
                 break;
             }
         }
+        if let Some(fault) = &unreadable {
+            // Look-ups pass over it from now on, so that this is not found out again.
+            self.bases.insert(*id, Some(fault.clone()));
+        }
+        let known = || self.bases.get(id).cloned().flatten();
         let of_bad = || Some(self.bad.get(id)?.first()?.1.clone());
         let of_store = || Some(self.scope.store.reason_of(id)?.to_string());
         let missing = || format!("the {} is not in this repository", kind.name());
         Ok(Some(
-            unreadable.or_else(of_bad).or_else(of_store).unwrap_or_else(missing),
+            unreadable
+                .or_else(known)
+                .or_else(of_bad)
+                .or_else(of_store)
+                .unwrap_or_else(missing),
         ))
     }
 
@@ -236,20 +251,38 @@ impl Walk<'_> {
         }
         let (_, head) = self.scope.store.head(at)?;
         if !self.leaning.contains_key(&place) {
-            // A base never leads back here: what does is refused when it is read.
+            // What leads back here is looked at one by one, and not for long.
             self.leaning.insert(place, false);
             let mut all = true;
             for base in &head.bases {
-                all &= self.fault(&base.id, base.kind)?.is_none();
+                all &= self.fault_of_base(base)?.is_none();
             }
             self.leaning.insert(place, all);
         }
         for base in head.bases_of(at.slot) {
-            if let Some(fault) = self.fault(&base.id, base.kind)? {
+            let fault = self.fault_of_base(base)?;
+            self.bases.insert(base.id, fault.clone());
+            if let Some(fault) = fault {
                 return Ok(Some(format!("it is made from object {}: {fault}", base.id)));
             }
         }
         Ok(None)
+    }
+
+    /// What is wrong with an object that others are made from. A chain is followed as far as who reads it does.
+    fn fault_of_base(&mut self, base: &Row) -> Result<Option<String>> {
+        if let Some(known) = self.bases.get(&base.id) {
+            return Ok(known.clone());
+        }
+        if self.links == DELTA_LINKS_MAX {
+            return Ok(Some(format!(
+                "a chain of more than {DELTA_LINKS_MAX} bases, or a cycle"
+            )));
+        }
+        self.links += 1;
+        let fault = self.fault(&base.id, base.kind);
+        self.links -= 1;
+        fault
     }
 
     /// The tree of a target, unless it is one that may lack bytes: those are put aside.

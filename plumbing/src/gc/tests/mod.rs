@@ -2,6 +2,7 @@
 
 mod basics;
 mod crash;
+mod deltas;
 mod histories;
 mod interleaved;
 mod schedule;
