@@ -4,18 +4,26 @@
 usage: remote.py DIR [options]
 
 DIR is where `inputs.py kernel` put linux-old and linux-new. An sshd of its own is started on a free port; between ssh and it
-stands a relay that counts bytes, and with --latency MS holds each of them back so long in each direction. Steps:
-  local    the first snapshot into a repository of this machine (ghost alone: what `first` is compared with)
-  first    the whole of linux-old into an empty repository at the other end
-  nothing  the same again, with nothing new
-  update   the source is turned into linux-new; what is new goes to the other end
-  restore  the newest state from the other end into an empty folder; compared with the source afterwards
-  ssh      `ssh HOST true`: what every other step pays at least
+stands a relay that counts bytes, and with --latency MS holds each of them back so long in each direction. Then all of it runs
+in a network namespace of its own. Steps:
+  local          the first snapshot into a repository of this machine (ghost alone: what `first` is compared with)
+  first          the whole of linux-old into an empty repository at the other end
+  nothing        the same again, with nothing new
+  update         the source is turned into linux-new; what is new goes to the other end
+  restore        the newest state from the other end into an empty folder; compared with the source afterwards
+  local-restore  the same from the repository of this machine (ghost alone)
+  ssh            `ssh HOST true`: what every other step pays at least
 
 For git and ghost a step is the snapshot or commit here and the push; the push alone is measured, too (first-push,
-update-push), and so is ghost's pack: bytes on the wire over bytes of the new data as stored.
+update-push). Bytes on the wire are those of the relay, so with what ssh and a push of nothing send; they are compared with the
+bytes that the data files here grew by.
 
-Runs of the tools are interleaved. Writes NAME.json (every measurement, commands, versions, machine) and NAME.txt.
+Runs of the tools are interleaved. Writes NAME.json (every measurement, commands, versions, machine) and NAME.txt. What a run with
+latency costs beside one without is told where --beside names the NAME.json of that one.
+
+usage for all of it:
+  remote.py DIR --ghost GHOST --name remote && remote.py DIR --ghost GHOST --latency 40 --tools ghost --name remote-40ms \\
+    --beside runs/remote.json
 """
 import argparse, datetime, json, os, platform, select, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
 
@@ -24,7 +32,7 @@ TOOLS = ["ghost", "git", "rsync", "borg", "bupstash", "restic"]
 STEPS = ["first", "nothing", "update", "restore"]
 # first: of the local first snapshot; nothing: seconds beside ssh's own start; restore: of the local one; wire: of the
 # new data as stored; latency: of the update push without.
-TARGET = dict(first=1.2, nothing=0.05, restore=1.5, wire=1.03, latency=1.5, round_trips=3)
+TARGET = dict(first=1.2, nothing=0.05, restore=1.5, wire=1.03, update_wire=1.05, latency=1.5, round_trips=3)
 
 
 class Relay(threading.Thread):
@@ -103,10 +111,16 @@ def arguments():
     ap.add_argument("--tools", default=",".join(TOOLS))
     ap.add_argument("--runs", type=int, default=3)
     ap.add_argument("--latency", type=float, default=0, help="milliseconds that are added in each direction")
+    ap.add_argument("--beside", help="results of a run without latency, to compare with")
     ap.add_argument("--name", help="of the result files (default: remote and the date)")
     ap.add_argument("--out", default=os.path.join(HERE, "runs"))
     ap.add_argument("--work", default="/tmp/ghost-remote-bench", help="an empty folder on the disk to measure")
     a = ap.parse_args()
+    if a.latency and "GHOST_REMOTE_BENCH_NETNS" not in os.environ:
+        # A namespace of its own: nothing else of the machine is held back, and nothing of it disturbs.
+        os.environ["GHOST_REMOTE_BENCH_NETNS"] = "1"
+        inner = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable] + sys.argv
+        os.execvp("unshare", ["unshare", "-n"] + inner)
     a.ghost = os.path.abspath(shutil.which(a.ghost) or a.ghost)
     a.name = a.name or f"remote{f'-{a.latency:g}ms' if a.latency else ''}-{datetime.date.today()}"
     return a
@@ -120,7 +134,8 @@ def commands(tool, ghost, w, port):
         snap, push = f"{ghost} -q --repo {here} snapshot {src}", f"{ghost} -q --repo {here} push"
         return dict(init=f"{ghost} init {here} && {ghost} init {there} && {ghost} --repo {here} remote add origin {host}{there}",
                     first=[("snapshot", snap), ("push", push)], nothing=[("push", push)], update=[("snapshot", snap), ("push", push)],
-                    restore=[("clone", f"{ghost} -q clone {host}{there} {out}")])
+                    restore=[("clone", f"{ghost} -q clone {host}{there} {out}")],
+                    **{"told": f"{ghost} --json --repo {here} push", "local-restore": f"{ghost} -q --repo {here} reconstruct main {w}/local"})
     if tool == "git":
         git = f"git --git-dir={here} --work-tree={src}"
         snap, push = f"{git} add -A . && {git} commit -q -m x", f"{git} push -q origin HEAD:main"
@@ -154,6 +169,16 @@ def commands(tool, ghost, w, port):
                              RESTIC_SFTP="$SSH"))
 
 
+def versions(a, tools):
+    """What each tool says that it is."""
+    words = dict(ghost=[a.ghost, "--version"], ssh=["ssh", "-V"])
+    found = {}
+    for tool in tools + ["ssh"]:
+        said = subprocess.run(words.get(tool, [tool, "version" if tool == "restic" else "--version"]), capture_output=True, text=True)
+        found[tool] = (said.stdout + said.stderr).strip().splitlines()[0]
+    return found
+
+
 def timed(command, env):
     begun = time.monotonic()
     done = subprocess.run(["bash", "-c", command], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -181,6 +206,7 @@ def one_run(a, tool, sshd, relay, results):
     subprocess.run(["rsync", "-a", f"{a.dir}/linux-old/", f"{w}/src/"], check=True)
     subprocess.run("find " + w + "/src -type f -exec cat {} + > /dev/null", shell=True, check=True)
     timed(steps["init"], env)
+    results["commands"][tool] = steps
     if tool == "ghost":
         record(results, tool, "ssh", "", timed(f"{ssh} 127.0.0.1 true", env), 0, 0)
     for step in STEPS:
@@ -196,6 +222,12 @@ def one_run(a, tool, sshd, relay, results):
         if tool == "ghost":
             stored = sum(os.path.getsize(os.path.join(f"{w}/here/.ghost/data", n)) for n in os.listdir(f"{w}/here/.ghost/data"))
             results.setdefault("stored", {}).setdefault(step, []).append(stored)
+            if step == "nothing":
+                told = subprocess.run(["bash", "-c", steps["told"]], env=env, capture_output=True, text=True, check=True).stdout
+                results.setdefault("round_trips", []).append(json.loads(told.splitlines()[-1])["round_trips"])
+    if tool == "ghost":
+        record(results, tool, "local-restore", "", timed(steps["local-restore"], env), 0, 0)
+        shutil.rmtree(f"{w}/local")
     out = f"{w}/out"
     diff = subprocess.run(["diff", "-rq", "--no-dereference", "-x", ".git", "-x", ".ghost", f"{w}/src", out], capture_output=True, text=True)
     if diff.stdout:
@@ -232,7 +264,17 @@ def table(a, results):
                   f"first push / local first snapshot   {median('ghost', 'first', 'push') / local:.2f} (target {TARGET['first']})",
                   f"push of nothing beside ssh          {median('ghost', 'nothing') - ssh:.3f} s (target {TARGET['nothing']})",
                   f"wire / stored, first                {median('ghost', 'first', 'push', 'up') / stored['first']:.3f} (target {TARGET['wire']})",
-                  f"wire / stored, update               {median('ghost', 'update', 'push', 'up') / max(1, new):.3f} (target {TARGET['wire']})"]
+                  f"wire / stored, update               {median('ghost', 'update', 'push', 'up') / max(1, new):.3f}",
+                  f"the same beside ssh's own           {(median('ghost', 'update', 'push', 'up') - median('ghost', 'nothing', 'push', 'up')) / max(1, new):.3f} (target {TARGET['update_wire']})",
+                  f"round trips of a push of nothing    {max(results['round_trips'])} (target below {TARGET['round_trips']})",
+                  f"restore / local restore             {median('ghost', 'restore') / median('ghost', 'local-restore'):.2f} (target {TARGET['restore']})"]
+    best = [median(t, "update") for t in results["tools"] if t != "ghost" and median(t, "update") is not None]
+    if best and median("ghost", "update") is not None:
+        lines.append(f"update / that of the best peer       {median('ghost', 'update') / min(best):.2f} (target below 1)")
+    if a.beside:
+        without = json.load(open(a.beside))["measurements"]
+        without = [m["seconds"] for m in without if (m["tool"], m["step"], m["part"]) == ("ghost", "update", "push")]
+        lines.append(f"update push / that without latency  {median('ghost', 'update', 'push') / statistics.median(without):.2f} (target {TARGET['latency']})")
     return "\n".join(lines) + "\n"
 
 
@@ -246,7 +288,7 @@ def main():
     have = [t for t in a.tools.split(",") if t == "ghost" or shutil.which(t)]
     results = dict(tools=have, missing=[t for t in a.tools.split(",") if t not in have], latency_ms=a.latency, measurements=[],
                    machine=platform.platform(), cpus=os.cpu_count(), date=datetime.datetime.now().isoformat(timespec="seconds"),
-                   command=sys.argv, versions={})
+                   command=sys.argv, commands={}, versions=versions(a, have))
     try:
         for run in range(a.runs):
             for tool in have[run % len(have):] + have[:run % len(have)]:
