@@ -1247,7 +1247,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__fetch)
-            opts="-j -C -c -q -v -h --all --jobs --prune --depth --unlazy --limit-rate --repo --quiet --verbose --color --json --progress --help"
+            opts="-j -C -c -q -v -h --all --jobs --prune --depth --unlazy --deepen --unshallow --limit-rate --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1262,6 +1262,10 @@ _ghost() {
                     return 0
                     ;;
                 --depth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deepen)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -800,6 +800,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subc
 complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s j -l jobs -d 'So many remotes at once' -r
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l depth -d 'Bring only the newest N snapshots of each line; older ones come as forgotten, without their trees' -r
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l deepen -d 'Bring the trees of N more snapshots of each line that a shallow clone left behind' -r
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
@@ -810,6 +811,7 @@ never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l all -d 'Fetch from all remotes'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l prune -d 'Remove refs/remotes/NAME/LINE where the remote has no such line any more'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l unlazy -d 'Bring also all data of files that a lazy clone lacks; it is lazy no more then'
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l unshallow -d 'Bring all of them, as far as the remote has them'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s v -l verbose -d 'Say more; twice for details'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l json -d 'Print one JSON object a line, the summary last'

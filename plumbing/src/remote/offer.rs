@@ -58,13 +58,7 @@ impl Ask {
 /// Finds what the other side lacks. Fails where something is asked for that is not whole here. `forgotten` says of which
 /// snapshots the trees may be gone, here or there.
 pub fn prepare(store: &Store, ask: &Ask, forgotten: &Reachable, progress: &Progress) -> Result<Offer> {
-    let mut haves = Vec::new();
-    for &id in &ask.haves {
-        // What the other side holds and this one does not know is of no use here.
-        if store.contains(&id)? && read_snapshot(store, &id).is_ok() {
-            haves.push(id);
-        }
-    }
+    let haves = known(store, &ask.haves)?;
     let mut held = Reachable::of(haves.iter().copied());
     let new = new_snapshots(
         store,
@@ -130,6 +124,17 @@ pub fn prepare(store: &Store, ask: &Ask, forgotten: &Reachable, progress: &Progr
         return Err(Error::Missing { id, needed_as });
     }
     Ok(Offer { new, plan })
+}
+
+/// What the other side holds and this one does not know is of no use here.
+fn known(store: &Store, haves: &[ObjectId]) -> Result<Vec<ObjectId>> {
+    let mut known = Vec::new();
+    for &id in haves {
+        if store.contains(&id)? && read_snapshot(store, &id).is_ok() {
+            known.push(id);
+        }
+    }
+    Ok(known)
 }
 
 fn plan(mut bases: HeldBases<'_, '_>, wanted: &[Wanted], deltas: bool) -> Result<Plan> {

@@ -6,4 +6,5 @@ mod objects;
 mod resume;
 mod rules;
 mod transfer;
+mod tunnels;
 pub(super) mod world;

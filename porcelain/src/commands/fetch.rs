@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::{LINES, Who};
-use ghost_plumbing::remote::client::{Fetch, Fetched, Mapping};
+use ghost_plumbing::remote::client::{Deepen, Deepened, Fetch, Fetched, Mapping};
 use ghost_plumbing::remote::lazy;
 use ghost_plumbing::remote::message::Listing;
 use ghost_plumbing::remote::wire::Traffic;
@@ -48,6 +48,12 @@ pub struct Arguments {
     /// Bring also all data of files that a lazy clone lacks; it is lazy no more then
     #[arg(long, conflicts_with = "depth")]
     pub unlazy: bool,
+    /// Bring the trees of N more snapshots of each line that a shallow clone left behind
+    #[arg(long, value_name = "N", conflicts_with = "depth", value_parser = clap::value_parser!(u64).range(1..))]
+    pub deepen: Option<u64>,
+    /// Bring all of them, as far as the remote has them
+    #[arg(long, conflicts_with_all = ["depth", "deepen"])]
+    pub unshallow: bool,
     /// How it is done
     #[command(flatten)]
     pub rate: RateArguments,
@@ -85,6 +91,8 @@ pub struct Done {
     pub listing: Listing,
     /// What changed.
     pub fetched: Fetched,
+    /// What older snapshots got.
+    pub deepened: Deepened,
     /// What it cost.
     pub traffic: Traffic,
     /// How long it took.
@@ -100,6 +108,8 @@ pub struct Order<'a> {
     pub prune: bool,
     /// The trees of so many snapshots.
     pub depth: Option<u64>,
+    /// The trees of so many snapshots more.
+    pub deepen: Option<u64>,
     /// For the ref log.
     pub who: Who,
 }
@@ -124,6 +134,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         lines: &arguments.lines,
         prune: arguments.prune,
         depth: arguments.depth,
+        deepen: arguments.deepen.or(arguments.unshallow.then_some(u64::MAX)),
         who: who(app, &repository),
     };
     let reach = Reach::new(app, repository.settings(), Some(repository.format.uuid))?;
@@ -258,10 +269,22 @@ pub fn fetch(
         message: format!("fetch from {}", remote.shown()),
     };
     let fetched = client.fetch(repository, &listing, &wish)?;
+    let mut deepened = Deepened::default();
+    if let Some(more) = order.deepen {
+        let tips = wish.mappings.iter().map(|mapping| repository.refs.get(&mapping.ours));
+        let deepen = Deepen {
+            tips: tips.filter_map(Result::transpose).collect::<Result<_>>()?,
+            more: Some(more),
+            who: order.who.clone(),
+            message: format!("deepen from {}", remote.shown()),
+        };
+        deepened = client.deepen(repository, &listing, &deepen)?;
+    }
     let traffic = client.connection.traffic();
     Ok(Done {
         listing,
         fetched,
+        deepened,
         traffic,
         took: begun.elapsed(),
     })
@@ -309,9 +332,20 @@ pub fn show(app: &mut App, remote: &Remote, done: &Done, command: &'static str) 
         let from = line.map_or_else(|| change.name.clone(), |line| format!("{LINES}{line}"));
         tell::change(app, &change.name, &from, *old, change.new)?;
     }
+    let deepened = done.deepened;
+    if deepened.snapshots > 0 {
+        let (one, more) = ("older snapshot is whole again", "older snapshots are whole again");
+        let snapshots = counted(deepened.snapshots as u64, one, more);
+        let pack = Size(deepened.count.bytes);
+        app.output
+            .say(format_args!("{}: {snapshots}, {pack} on the wire", remote.shown()))?;
+    }
     let fetched = (done.fetched.snapshots, done.fetched.count);
     let summary = Summary::new(command, remote.shown(), fetched, done.traffic, done.took);
     if done.fetched.changes.is_empty() && !app.output.json() {
+        if deepened.snapshots > 0 {
+            return Ok(());
+        }
         return Ok(app.output.say(format_args!("{}: nothing new", remote.shown()))?);
     }
     summary.show(app, "Received")

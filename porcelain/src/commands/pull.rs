@@ -46,6 +46,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         lines: &lines,
         prune: false,
         depth: None,
+        deepen: None,
         who: who(app, &repository),
     };
     let reach = Reach::new(app, repository.settings(), Some(repository.format.uuid))?;

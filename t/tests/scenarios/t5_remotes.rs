@@ -73,6 +73,25 @@ fn a_shallow_clone_knows_what_it_left_behind() {
     world.ghost(["snapshot", "-q", "."]).at("b").ok();
     world.ghost(["push"]).at("b").ok();
     world.ghost(["log"]).at("a").ok().says(&[&first]);
+    // What stayed behind comes when it is asked for.
+    world.ghost(["clone", "--depth", "1", "--bare", "a", "d"]).ok();
+    world
+        .ghost(["fetch", "--deepen", "1"])
+        .at("d")
+        .ok()
+        .says(&["origin: 1 older snapshot is whole again"]);
+    world
+        .ghost(["fetch", "--unshallow"])
+        .at("d")
+        .ok()
+        .says(&["whole again"]);
+    world.ghost(["log", "origin/main"]).at("d").ok().says(&[&first]);
+    world
+        .ghost(["fetch", "--unshallow"])
+        .at("d")
+        .ok()
+        .says(&["nothing new"]);
+    world.ghost(["verify", "--data"]).at("d").ok().says(&["No damage"]);
     world
         .ghost(["verify", "--data"])
         .at("a")

@@ -6,11 +6,15 @@
 //! Round trips: one for the refs, after which most runs know that nothing is to be done; one for a push or a fetch; and
 //! one more only where the other side has snapshots that are not known here and much would be sent.
 
+mod deepen;
 mod fetch;
 mod push;
+mod tunnel;
 
+pub use deepen::{Deepen, Deepened};
 pub use fetch::{Fetch, Fetched, Mapping};
 pub use push::{Push, Pushed};
+pub use tunnel::Tunnel;
 
 use super::message::{self, GetRequest, Have, Listing};
 use super::pack::read::{PackLimits, PackReader};

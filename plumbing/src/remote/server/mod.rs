@@ -6,6 +6,7 @@
 
 mod fetch;
 mod push;
+pub mod tunnel;
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use super::message::{self, Have, Listing, REPOSITORY, decode_ids};
 use super::pack::read::PackLimits;
 use super::policy::Policy;
 use super::wire::failure::json;
-use super::wire::{Code, Connection, Request};
-use crate::error::{Error, Result};
+use super::wire::{Connection, Request};
+use crate::error::Result;
 use crate::object::ObjectId;
 use crate::progress::Progress;
 use crate::refs::{RefChange, line_ref};
@@ -60,6 +61,8 @@ struct Session<'s> {
     /// The repository of the client.
     key: Option<[u8; 16]>,
     progress: &'s Progress,
+    /// Connections that this one is within.
+    depth: usize,
 }
 
 /// Answers one client until it ends the connection. `progress` counts what goes through and may be told to stop.
@@ -76,17 +79,22 @@ pub fn serve(connection: &Connection, exports: &dyn Exports, progress: &Progress
         export,
         key,
         progress,
+        depth: 0,
     };
-    std::thread::scope(|threads| {
-        while let Some(request) = connection.accept()? {
-            let session = &session;
-            threads.spawn(move || session.answer(request));
-        }
-        Ok(())
-    })
+    session.answer_all(connection)
 }
 
 impl Session<'_> {
+    /// Answers each request in a thread of its own, until the client ends the connection.
+    fn answer_all(&self, connection: &Connection) -> Result<()> {
+        std::thread::scope(|threads| {
+            while let Some(request) = connection.accept()? {
+                threads.spawn(move || self.answer(request));
+            }
+            Ok(())
+        })
+    }
+
     fn answer(&self, request: Request) {
         let Request {
             method,
@@ -129,7 +137,8 @@ impl Session<'_> {
             hash: repository.format.hash,
             is_append_only: policy.append_only,
             is_read_only: policy.read_only,
-            knows_deltas: repository.store.allows_deltas(),
+            // Where blocks are elsewhere, so may be what others are made from.
+            knows_deltas: repository.store.allows_deltas() && !repository.is_lazy(),
             sequence: repository.refs.sequence()?.map_or(0, |sequence| sequence.0),
             line: line_ref(&repository.settings().core_line)?,
             refs: repository.refs.list("refs/")?,
@@ -172,15 +181,5 @@ impl Session<'_> {
             ("lazy", if repository.is_lazy() { "yes" } else { "no" }),
             ("refs", &refs.to_string()),
         ]))
-    }
-
-    /// A whole connection within a channel, to the same or another repository.
-    fn tunnel(&self, channel: &super::wire::Channel, arguments: &[u8]) -> Result<Vec<u8>> {
-        let _ = (channel, arguments);
-        Err(Error::Refused {
-            code: Code::Unsupported as u16,
-            text: "this server opens no connections within channels".to_owned(),
-            detail: String::new(),
-        })
     }
 }

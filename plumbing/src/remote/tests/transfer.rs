@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::error::Error;
 use crate::object::{ObjectKind, ObjectSource};
-use crate::remote::client::Fetch;
+use crate::remote::client::{Deepen, Fetch};
 use crate::remote::message::{GetRequest, Have};
 use crate::remote::policy::Policy;
 use crate::store::data::format::FrameKind;
@@ -189,6 +189,62 @@ fn histories_are_cut_where_it_is_asked_for() {
     assert_eq!((fetched.snapshots, fetched.bare), (5, 3));
     assert!(fetched.count.bytes < 25_000, "{:?}", fetched.count);
     local.verify();
+}
+
+#[test]
+fn what_was_left_behind_is_brought_later() {
+    let (local, remote) = (Side::new(1), Side::new(2));
+    for n in 0..6u8 {
+        remote.commit(MAIN, &[("a", &[n]), ("b", &noise(u64::from(n), 10_000))]);
+    }
+    let exports = exports(&remote, Policy::default());
+    with_server(&local, &exports, |client| {
+        fetch_by(client, &local, |fetch| fetch.depth = Some(1)).unwrap();
+        let left = || local.open().refs.list(crate::refs::FORGOTTEN).unwrap().len();
+        let listing = client.list().unwrap();
+        let deepen = |more| {
+            let wish = Deepen {
+                tips: vec![local.get("refs/remotes/origin/main").unwrap()],
+                more,
+                who: who(),
+                message: "deepen".to_owned(),
+            };
+            client.deepen(&local.open(), &listing, &wish).unwrap()
+        };
+        assert_eq!(left(), 5);
+        let done = deepen(Some(2));
+        assert_eq!((done.snapshots, left()), (2, 3));
+        assert!(
+            done.count.bytes > 20_000 && done.count.bytes < 25_000,
+            "{:?}",
+            done.count
+        );
+        local.verify();
+        assert_eq!((deepen(None).snapshots, left()), (3, 0));
+        let again = deepen(None);
+        assert!(again.snapshots == 0 && again.sequence.is_none());
+    });
+    local.verify();
+    // What the other side has forgotten itself stays behind.
+    let third = Side::new(3);
+    let tip = remote.get(MAIN).unwrap();
+    let parent = crate::refs::revision::read_snapshot(&remote.open().store, &tip)
+        .unwrap()
+        .parents[0];
+    remote.set(&crate::refs::forgotten_ref(&parent), Some(parent));
+    with_server(&third, &exports, |client| {
+        fetch_by(client, &third, |fetch| fetch.depth = Some(1)).unwrap();
+        let wish = Deepen {
+            tips: vec![third.get("refs/remotes/origin/main").unwrap()],
+            more: None,
+            who: who(),
+            message: String::new(),
+        };
+        let listing = client.list().unwrap();
+        let done = client.deepen(&third.open(), &listing, &wish).unwrap();
+        assert_eq!(done.snapshots, 4);
+    });
+    third.verify();
 }
 
 #[test]

@@ -292,7 +292,7 @@ impl<T: Read> Read for Cut<T> {
 /// Runs `ask` against a server. The streams end after so many bytes each way.
 pub fn with_server_cut<T>(
     local: &Side,
-    exports: &One,
+    exports: &dyn Exports,
     (up, down): (u64, u64),
     ask: impl FnOnce(&Client<'_>) -> T,
 ) -> T {
@@ -323,6 +323,11 @@ pub fn with_server_cut<T>(
         drop(connection);
         result
     })
+}
+
+/// Runs `ask` against a server of these.
+pub fn serving<T>(local: &Side, exports: &dyn Exports, ask: impl FnOnce(&Client<'_>) -> T) -> T {
+    with_server_cut(local, exports, (u64::MAX, u64::MAX), ask)
 }
 
 pub fn with_server<T>(local: &Side, exports: &One, ask: impl FnOnce(&Client<'_>) -> T) -> T {

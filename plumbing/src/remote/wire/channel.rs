@@ -43,18 +43,7 @@ impl Channel {
 
     /// Sends no more data. Where the answer is there already, the other side wants no end, and may even have hung up.
     pub fn end(&self) -> Result<()> {
-        let mut state = self.shared.lock();
-        let Some(line) = state.lines.get_mut(&self.id) else {
-            return Err(cancelled());
-        };
-        if let Some(Err(failure)) = &line.answer {
-            return Err(failure.clone().into_error());
-        }
-        if std::mem::replace(&mut line.has_ended, true) || line.answer.is_some() {
-            return Ok(());
-        }
-        let frame = Frame::new(FrameType::End, self.id, Vec::new());
-        self.shared.queue_behind(&mut state, frame)
+        end(&self.shared, self.id)
     }
 
     /// Receives some data; 0 bytes at its end.
@@ -154,6 +143,17 @@ impl Channel {
         }
     }
 
+    /// The two directions as streams that may be read and written by other threads, as long as the channel is there. When
+    /// the one that is written to is dropped, this side's stream has ended.
+    pub fn streams(&self) -> (Incoming, Outgoing) {
+        let (shared, id) = (self.shared.clone(), self.id);
+        let incoming = Incoming {
+            shared: shared.clone(),
+            id,
+        };
+        (incoming, Outgoing { shared, id })
+    }
+
     /// How far the other side is, if it said so.
     pub fn tally(&self) -> Option<Tally> {
         self.shared.lock().lines.get(&self.id).and_then(|line| line.tally)
@@ -178,14 +178,69 @@ impl Read for &Channel {
 
 impl Write for &Channel {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match bytes.is_empty() {
-            true => Ok(0),
-            false => self.shared.queue_data(self.id, bytes).map_err(io::Error::other),
-        }
+        queue(&self.shared, self.id, bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+fn queue(shared: &Shared, id: u32, bytes: &[u8]) -> io::Result<usize> {
+    match bytes.is_empty() {
+        true => Ok(0),
+        false => shared.queue_data(id, bytes).map_err(io::Error::other),
+    }
+}
+
+fn end(shared: &Shared, id: u32) -> Result<()> {
+    let mut state = shared.lock();
+    let Some(line) = state.lines.get_mut(&id) else {
+        return Err(cancelled());
+    };
+    if let Some(Err(failure)) = &line.answer {
+        return Err(failure.clone().into_error());
+    }
+    if std::mem::replace(&mut line.has_ended, true) || line.answer.is_some() {
+        return Ok(());
+    }
+    shared.queue_behind(&mut state, Frame::new(FrameType::End, id, Vec::new()))
+}
+
+/// What comes on a channel. Dropping it does not give the channel up.
+#[derive(Debug)]
+pub struct Incoming {
+    shared: Arc<Shared>,
+    id: u32,
+}
+
+impl Read for Incoming {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.shared.consume(self.id, buffer).map_err(io::Error::other)
+    }
+}
+
+/// What is sent on a channel. Dropping it ends this side's stream, and does not give the channel up.
+#[derive(Debug)]
+pub struct Outgoing {
+    shared: Arc<Shared>,
+    id: u32,
+}
+
+impl Write for Outgoing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        queue(&self.shared, self.id, bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        // Where nobody listens there is nobody to tell.
+        let _ = end(&self.shared, self.id);
     }
 }
 
