@@ -41,6 +41,8 @@ pub const LARGE_FILE_BYTES: u64 = 128 << 10;
 pub const HUGE_FILE_BYTES: u64 = 64 << 20;
 /// Bytes that are looked at to tell whether an object compresses.
 const SAMPLE_BYTES: usize = 4096;
+/// Bytes of what does not compress in one frame: a longer one would save nothing.
+const DENSE_FRAME_BYTES: usize = 4 << 20;
 
 #[derive(Default)]
 struct Group {
@@ -278,7 +280,8 @@ impl<'w> Packer<'w> {
 
 fn frame_bytes(class: Class, options: &Options) -> usize {
     match class {
-        Class::Small | Class::Dense => options.frame_bytes,
+        Class::Small => options.frame_bytes,
+        Class::Dense => options.frame_bytes.min(DENSE_FRAME_BYTES),
         Class::Large => options.large_frame_bytes,
         Class::Huge => options.large_frame_bytes / 4 * 3,
         Class::Meta => options.meta_frame_bytes,

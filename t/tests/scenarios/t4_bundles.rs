@@ -190,9 +190,11 @@ fn damage_foreign_files_and_interrupted_additions() {
     world.ghost(["ls", "gfs:f.gfs"]).ok().hides(&["more"]);
     world.ghost(["gfs", "push", "tree", "gfs:f.gfs"]).ok();
     world.ghost(["ls", "gfs:f.gfs"]).ok().says(&["more"]);
-    // A byte of a file's content.
+    // A byte of a file's content, wherever the threads put it: noise is stored as it is.
     let mut hurt = whole.clone();
-    let at = hurt.len() - 300_000;
+    let content = noise(7, 700_000);
+    let middle = &content[content.len() / 2..][..32];
+    let at = hurt.windows(middle.len()).position(|bytes| bytes == middle).unwrap();
     hurt[at] ^= 1;
     world.write("f.gfs", &hurt);
     world.ghost(["verify", "gfs:f.gfs", "--data"]).code(4).says(&["large"]);
