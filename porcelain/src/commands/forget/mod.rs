@@ -35,38 +35,9 @@ pub struct Arguments {
     /// What is kept
     #[command(flatten)]
     pub policy: PolicyArguments,
-    /// Only snapshots of this machine; may be given again
-    #[arg(
-        long = "host",
-        value_name = "HOST",
-        conflicts_with = "revisions",
-        help_heading = "Which are looked at"
-    )]
-    pub hosts: Vec<String>,
-    /// Only snapshots taken of this folder or file; given again, of both
-    #[arg(
-        long = "path",
-        value_name = "PATH",
-        conflicts_with = "revisions",
-        help_heading = "Which are looked at"
-    )]
-    pub paths: Vec<OsString>,
-    /// Only snapshots with this label; one,two is both; given again, either; '' those without labels
-    #[arg(
-        long = "tag",
-        value_name = "LABELS",
-        conflicts_with = "revisions",
-        help_heading = "Which are looked at"
-    )]
-    pub tags: Vec<String>,
-    /// Only snapshots of this line; may be given again
-    #[arg(
-        long = "line",
-        value_name = "LINE",
-        conflicts_with = "revisions",
-        help_heading = "Which are looked at"
-    )]
-    pub lines: Vec<String>,
+    /// Which snapshots are looked at
+    #[command(flatten)]
+    pub which: Which,
     /// Change nothing; tell what would be done with each snapshot, and why
     #[arg(long, short = 'n')]
     pub dry_run: bool,
@@ -76,6 +47,24 @@ pub struct Arguments {
     /// Forget these snapshots, whatever a policy would say
     #[arg(value_name = "REV")]
     pub revisions: Vec<OsString>,
+}
+
+/// Which snapshots a policy looks at.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which are looked at")]
+pub struct Which {
+    /// Only snapshots of this machine; may be given again
+    #[arg(long = "host", value_name = "HOST", conflicts_with = "revisions")]
+    pub hosts: Vec<String>,
+    /// Only snapshots taken of this folder or file; given again, of both
+    #[arg(long = "path", value_name = "PATH", conflicts_with = "revisions")]
+    pub paths: Vec<OsString>,
+    /// Only snapshots with this label; one,two is both; given again, either; '' those without labels
+    #[arg(long = "tag", value_name = "LABELS", conflicts_with = "revisions")]
+    pub tags: Vec<String>,
+    /// Only snapshots of this line; may be given again
+    #[arg(long = "line", value_name = "LINE", conflicts_with = "revisions")]
+    pub lines: Vec<String>,
 }
 
 /// Runs the command.
@@ -103,12 +92,12 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
 fn by_policy(app: &mut App, repository: &Repository, arguments: &Arguments) -> Outcome {
     let policy = arguments.policy.policy(repository)?;
     let by = arguments.policy.group_by(repository)?;
-    let filter = filter(app, arguments);
+    let filter = filter(app, &arguments.which);
     let now = app.environment.now();
     let mut tries = 0;
     loop {
         let values = repository.refs.list("refs/")?;
-        let lines = lines(arguments, &values)?;
+        let lines = lines(&arguments.which, &values)?;
         let scene = Scene::read(&values, &repository.store)?;
         let mut candidates = scene.candidates();
         candidates.retain(|candidate| filter.fits(candidate));
@@ -155,22 +144,22 @@ fn mark(
     Ok(sequence)
 }
 
-fn filter(app: &App, arguments: &Arguments) -> Filter {
+fn filter(app: &App, which: &Which) -> Filter {
     let path = |path: &OsString| {
         let resolved = app.environment.resolved(path.as_ref());
         BString::from(resolved.as_os_str().as_encoded_bytes())
     };
     Filter {
-        hosts: arguments.hosts.clone(),
-        paths: arguments.paths.iter().map(path).collect(),
-        tags: arguments.tags.iter().map(|text| rules::labels(text)).collect(),
+        hosts: which.hosts.clone(),
+        paths: which.paths.iter().map(path).collect(),
+        tags: which.tags.iter().map(|text| rules::labels(text)).collect(),
     }
 }
 
 /// The full names of the lines that are asked about; none are all.
-fn lines(arguments: &Arguments, values: &[(String, ghost_plumbing::object::ObjectId)]) -> Outcome<Vec<String>> {
+fn lines(which: &Which, values: &[(String, ghost_plumbing::object::ObjectId)]) -> Outcome<Vec<String>> {
     let mut lines = Vec::new();
-    for name in &arguments.lines {
+    for name in &which.lines {
         let line = line_ref(name)?;
         if !values.iter().any(|(known, _)| *known == line) {
             let message = format!("there is no line {name}");
