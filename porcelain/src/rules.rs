@@ -1,7 +1,4 @@
-//! What a snapshot leaves out: from options and settings to rules, and to the lines that a snapshot keeps and back.
-//!
-//! The lines let `status` and `diff` look at a live directory as the snapshot did: `exclude PATTERN`,
-//! `exclude-caches`, `exclude-if-present NAME`, `exclude-larger-than BYTES`, `one-file-system`, `no-ignore-files`.
+//! What a snapshot leaves out: from options and settings to rules.
 
 use std::path::PathBuf;
 
@@ -84,48 +81,6 @@ pub fn patterns_in(path: &PathBuf) -> Outcome<Vec<String>> {
     Ok(lines.map(str::to_owned).collect())
 }
 
-/// The lines that a snapshot keeps.
-pub fn to_lines(rules: &RuleOptions) -> Vec<String> {
-    let mut lines: Vec<String> = rules
-        .exclude
-        .iter()
-        .map(|pattern| format!("exclude {pattern}"))
-        .collect();
-    let names = rules.exclude_if_present.iter();
-    lines.extend(names.map(|name| format!("exclude-if-present {name}")));
-    lines.extend(
-        rules
-            .exclude_larger_than
-            .map(|bytes| format!("exclude-larger-than {bytes}")),
-    );
-    for (set, word) in [
-        (rules.exclude_caches, "exclude-caches"),
-        (rules.one_file_system, "one-file-system"),
-        (rules.no_ignore_files, "no-ignore-files"),
-    ] {
-        lines.extend(set.then(|| word.to_owned()));
-    }
-    lines
-}
-
-/// The rules that a snapshot was taken with. Lines of later versions that are not known are passed over.
-pub fn from_lines(lines: &[String]) -> RuleOptions {
-    let mut rules = RuleOptions::default();
-    for line in lines {
-        let (word, value) = line.split_once(' ').unwrap_or((line, ""));
-        match word {
-            "exclude" => rules.exclude.push(value.into()),
-            "exclude-if-present" => rules.exclude_if_present.push(value.into()),
-            "exclude-larger-than" => rules.exclude_larger_than = value.parse().ok(),
-            "exclude-caches" => rules.exclude_caches = true,
-            "one-file-system" => rules.one_file_system = true,
-            "no-ignore-files" => rules.no_ignore_files = true,
-            _ => {}
-        }
-    }
-    rules
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,9 +97,13 @@ mod tests {
             ..RuleArguments::default()
         };
         let rules = arguments.options(&Settings::default()).unwrap();
-        let lines = to_lines(&rules);
+        let lines = rules.to_lines();
         assert_eq!(lines.len(), 7);
-        assert_eq!(to_lines(&from_lines(&lines)), lines);
-        assert!(to_lines(&from_lines(&["later thing".to_owned()])).is_empty());
+        assert_eq!(RuleOptions::from_lines(&lines).to_lines(), lines);
+        assert!(
+            RuleOptions::from_lines(&["later thing".to_owned()])
+                .to_lines()
+                .is_empty()
+        );
     }
 }

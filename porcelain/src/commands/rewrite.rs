@@ -23,7 +23,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::changing::{self, TRIES_MAX, moved_words, ref_words};
 use crate::error::{Failure, Outcome};
-use crate::rules::{self, patterns_in};
+use crate::rules::patterns_in;
 use crate::ui::Style;
 use crate::ui::show::short_id;
 use crate::ui::size::{Size, counted};
@@ -161,7 +161,7 @@ fn patterns(arguments: &Arguments) -> Outcome<(Arc<Rules>, Vec<String>)> {
         exclude,
         ..RuleOptions::default()
     };
-    let lines = rules::to_lines(&options);
+    let lines = options.to_lines();
     if lines.is_empty() {
         return Err(Failure::usage(
             "there is no pattern",

@@ -29,7 +29,7 @@ use crate::commands::{gfs, init};
 use crate::error::{Failure, Outcome, PARTIAL};
 use crate::hooks::{self, Call, Hook};
 use crate::remote::source;
-use crate::rules::{self, RuleArguments};
+use crate::rules::RuleArguments;
 
 /// Granularity of times on file systems that keep no parts of a second; two seconds on FAT, the coarsest.
 pub const COARSE: Duration = Duration::from_secs(2);
@@ -228,7 +228,7 @@ pub fn request_by(app: &App, settings: &Settings, rules: RuleOptions) -> Request
     let time = app.environment.now();
     Request {
         roots: Vec::new(),
-        rules_text: rules::to_lines(&rules),
+        rules_text: rules.to_lines(),
         rules: Rules::new(rules),
         trust_hash: settings.snapshot_trust == Trust::Hash,
         dry_run: false,

@@ -13,6 +13,7 @@
 //!
 //! Without rules, only the first is looked at.
 
+mod lines;
 mod patterns;
 
 use std::fmt;

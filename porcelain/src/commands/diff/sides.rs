@@ -27,7 +27,6 @@ use crate::commands::snapshot::{COARSE, place, plain_request};
 use crate::error::{Failure, Outcome};
 use crate::history;
 use crate::remote::source;
-use crate::rules;
 use crate::ui::show;
 
 /// Everything that is compared.
@@ -190,7 +189,7 @@ pub fn find(app: &App, repository: &Repository, arguments: &Arguments) -> Outcom
         (Some(old), Some(new)) => between(app, repository, &old, &new, trust),
         (Some(Subject::Snapshot(snapshot)), None) => with_now(app, repository, &snapshot, trust),
         (Some(Subject::Tree(tree, Some((path, lines)))), None) => {
-            let now = live(app, repository, path, rules::from_lines(&lines), trust);
+            let now = live(app, repository, path, RuleOptions::from_lines(&lines), trust);
             Ok(Sides {
                 pairs: vec![Pair::new(End::Stored(tree), now)],
                 ..Sides::default()
@@ -302,7 +301,7 @@ fn between(app: &App, repository: &Repository, old: &Subject, new: &Subject, tru
         Subject::Tree(_, Some((_, lines))) => Some(lines.clone()),
         _ => None,
     });
-    let rules = rules::from_lines(&lines.unwrap_or_default());
+    let rules = RuleOptions::from_lines(&lines.unwrap_or_default());
     let end = |subject: &Subject| match subject {
         Subject::Snapshot(snapshot) => Ok(End::Stored(snapshot.tree)),
         Subject::Tree(tree, _) => Ok(End::Stored(*tree)),
@@ -323,7 +322,7 @@ pub fn with_now(app: &App, repository: &Repository, snapshot: &Snapshot, trust: 
         return Err(Failure::usage("this snapshot was taken of no folder", hint));
     }
     let mut sides = Sides::default();
-    let rules = rules::from_lines(&snapshot.rules);
+    let rules = RuleOptions::from_lines(&snapshot.rules);
     for root in &snapshot.roots {
         let path = PathBuf::from(OsStr::from_bytes(&root.path));
         let is_gone = is_gone(&path);
