@@ -127,6 +127,16 @@ impl App {
         }
     }
 
+    /// Where there is no repository: the folder of one that lost its format file.
+    pub fn remains(&self) -> Option<PathBuf> {
+        let named = self.repo.as_ref().or(self.environment.ghost_dir.as_ref());
+        let start = named.map_or_else(
+            || self.environment.cwd.clone(),
+            |named| self.environment.absolute(named),
+        );
+        repository::remains(&*self.disk, &start, named.is_some())
+    }
+
     /// Opens the repository.
     pub fn repository(&self) -> Result<Repository> {
         self.open(&self.ghost_dir()?)

@@ -166,6 +166,9 @@ fn hints(error: &Error) -> Vec<String> {
             "snapshots are still there by their ids; `ghost ref-log --check` names all damage, `ghost ref-log --salvage` \
              makes a usable log and keeps this one"
         }
+        Error::Damaged { path, .. } if path.ends_with("format") || path.ends_with("generation") => {
+            "`ghost repair` makes it anew from what else is there, and keeps the damaged one"
+        }
         Error::Damaged { .. } | Error::Malformed { .. } | Error::BadObject { .. } | Error::Missing { .. } => {
             "`ghost verify` names every path that is damaged; a new `ghost snapshot --trust hash` of the source stores \
              again what is missing"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Makes the repositories of the format that this version of ghost writes: t/golden/make.sh VERSION[-FEATURE]
-# 1: without deltas. 1-delta: with contents and trees that are stored as differences, and chains of them.
+# 1: without deltas. 1-delta: with contents and trees that are stored as differences, and chains of them. 1-generations: the
+# same after a gc that condemned and freed a data file.
 # Run it once, before the release of a format; what it made is then never changed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -75,11 +76,18 @@ make_one() {
         long 's/line 2500 /the last, /; 100d' 3
     fi
     ghost snapshot tree -m 'the second state'
+    if [ "$version" = 1-generations ]; then
+        mkdir gone
+        noise 3 500000 >gone/noise
+        ghost snapshot gone --ref goes
+        ghost update-ref -d refs/snapshots/goes
+        ghost gc --max-unused 0
+    fi
     mkdir -p "$dir"
     ghost rev-list --objects --all >"$dir/ids"
     "$here/describe.sh" tree >"$dir/expected"
     # Caches name devices and inodes of this machine.
-    rm -rf .ghost/cache/* .ghost/log
+    rm -rf .ghost/cache/* .ghost/log .ghost/reserve
     cp -r .ghost "$dir/.ghost"
     rm -rf "$work"
 }

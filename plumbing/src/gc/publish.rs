@@ -1,7 +1,8 @@
 //! The next generation: the moment from which data files are condemned.
 //!
 //! 1. What refs have gained since the last look is marked; what of it lies only in files that are to go is copied.
-//! 2. The file of the next generation is written and synced, under another name.
+//! 2. The file of the next generation is written and synced, under another name. Before the first one there is a file of
+//!    generation 0, and then the repository's format says that there are generations.
 //! 3. Under the lock of the refs: if no ref moved since step 1, the file is renamed, and the files are condemned. Else
 //!    the lock is given back, and it begins again at step 1. So the lock is held for one look at the log and one rename.
 //! 4. The folder is synced. Only behind this may anything be unlinked.
@@ -13,8 +14,10 @@ use super::Collection;
 use super::repack::Leaving;
 use super::roots::values;
 use crate::error::{Error, Result};
+use crate::repository::Repository;
+use crate::repository::format::{GENERATIONS, require};
 use crate::store::LockedFile;
-use crate::store::generation::{Generation, Prepared};
+use crate::store::generation::{Generation, Prepared, give_up_reserve, is_full};
 use crate::store::lease;
 
 /// How often refs may move between the last look and the lock before the last look is done under the lock.
@@ -26,7 +29,8 @@ impl Collection<'_> {
         let repository = self.repository;
         let (disk, ghost_dir) = (&*repository.disk, &*repository.ghost_dir);
         let uuid = &repository.format.uuid;
-        let mut generation = Generation::load(disk, ghost_dir, uuid)?;
+        let mut generation = repository.store.read_generation()?;
+        announce(repository)?;
         generation.number += 1;
         let since = generation.number;
         generation
@@ -86,5 +90,27 @@ impl Collection<'_> {
             self.report.copied_bytes += self.repack().copy(leaving)?;
         }
         Ok(())
+    }
+}
+
+/// Makes it known, before the first data file is condemned, that there are generations: versions that do not know of them
+/// no longer write here. On a full disk the reserve is given up for it.
+///
+/// There is a file before it is said that there must be one: whoever reads the one and then the other finds both.
+fn announce(repository: &Repository) -> Result<()> {
+    let (disk, ghost_dir) = (&*repository.disk, &*repository.ghost_dir);
+    if repository.format.has(GENERATIONS) {
+        return Ok(());
+    }
+    let uuid = &repository.format.uuid;
+    if Generation::read(disk, ghost_dir, uuid)?.is_none() {
+        Prepared::new(disk, ghost_dir, uuid, &Generation::default())?.publish(disk)?;
+        disk.sync_dir(ghost_dir).map_err(Error::io("sync", ghost_dir))?;
+    }
+    match require(disk, ghost_dir, GENERATIONS) {
+        Err(Error::Io { source, .. }) if is_full(&source) && give_up_reserve(disk, ghost_dir) => {
+            require(disk, ghost_dir, GENERATIONS)
+        }
+        announced => announced,
     }
 }

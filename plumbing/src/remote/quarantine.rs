@@ -29,7 +29,7 @@ use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::store::data::format::{Codec, FILE_HEADER_BYTES, FrameKind};
 use crate::store::data::read::{DataFile, Head, hex};
-use crate::store::{Frame, Location, Store};
+use crate::store::{Frame, Location, Options, Store};
 
 /// The folder of all quarantines in a repository's.
 pub const FOLDER: &str = "quarantine";
@@ -69,13 +69,18 @@ impl Quarantine {
         if !lock.try_lock(LockKind::Exclusive).map_err(Error::io("lock", &path))? {
             return Ok(None);
         }
-        let open = |folder: &Path| {
+        let open = |folder: &Path, options: Options| {
             let (uuid, algo) = (repository.format.uuid, repository.format.hash);
-            Store::open(disk.clone(), folder, uuid, algo, repository.store.options().clone())
+            Store::open(disk.clone(), folder, uuid, algo, options)
         };
-        let store = open(&folder)?;
+        let options = repository.store.options();
+        let own = Options {
+            has_generations: false,
+            ..options.clone()
+        };
+        let store = open(&folder, own)?;
         // What came before settings changed may still lean on the repository.
-        store.lean_on(Arc::new(open(&repository.ghost_dir)?));
+        store.lean_on(Arc::new(open(&repository.ghost_dir, options.clone())?));
         store.writer()?.take_over()?;
         Ok(Some(Self {
             takes_deltas: repository.store.allows_deltas(),

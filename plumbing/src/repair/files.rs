@@ -244,7 +244,27 @@ pub(super) fn mend_headers(repository: &Repository, dry_run: bool) -> Result<Vec
     Ok(mended)
 }
 
-fn data_files_in(disk: &dyn Disk, folder: &Path) -> Result<Vec<PathBuf>> {
+/// Copies these bytes of the file at `path` into a folder, durably, under another name where one of its name is there.
+pub(super) fn copy_aside(disk: &dyn Disk, path: &Path, bytes: &[u8], folder: &Path) -> Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default();
+    let mut target = folder.join(name);
+    let mut number = 0;
+    let file = loop {
+        match disk.open(&target, OpenMode::CreateNew) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                number += 1;
+                target = folder.join(format!("{}.{number}", name.to_string_lossy()));
+            }
+            opened => break opened.map_err(Error::io("create", &target))?,
+        }
+    };
+    file.write_all_at(bytes, 0).map_err(Error::io("write", &target))?;
+    file.sync_data().map_err(Error::io("sync", &target))?;
+    disk.sync_dir(folder).map_err(Error::io("sync", folder))?;
+    Ok(target)
+}
+
+pub(super) fn data_files_in(disk: &dyn Disk, folder: &Path) -> Result<Vec<PathBuf>> {
     let names = disk.list(folder).map_err(Error::io("list", folder))?;
     let mut paths: Vec<PathBuf> = names.into_iter().map(|name| folder.join(name)).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));

@@ -5,13 +5,16 @@
 //! 1. Nobody else collects meanwhile: gc's lock is held.
 //! 2. Where there is parity, damaged shards are computed and written back ([`parity`]).
 //! 3. The ref log is salvaged and checkpoints that are of no use are put aside ([`refs`]).
-//! 4. Headers of data files that do not read are made anew. Everything is checked. Of each data file that is hurt all that reads is copied into new data files; when that is
-//!    durable the file is moved to `damaged/` ([`files`]).
-//! 5. The index is made anew.
-//! 6. What snapshots need and nobody has is recorded: each of them gets a replacement, in which folders that do not read
+//! 4. The file of the generation is made anew where it does not read ([`generation`]).
+//! 5. Headers of data files that do not read are made anew. Everything is checked. Of each data file that is hurt all that
+//!    reads is copied into new data files; when that is durable the file is moved to `damaged/` ([`files`]).
+//! 6. The index is made anew.
+//! 7. What snapshots need and nobody has is recorded: each of them gets a replacement, in which folders that do not read
 //!    hold what is left of them, with a list of what is lost ([`mark`]). The snapshots themselves stay as they are.
 //!
-//! [`heal()`] puts back what is missing from elsewhere, and then does steps 4 and 5; records of what is whole again go.
+//! Before all that [`mend_format`] makes the file `format` anew, without which no repository can be opened.
+//!
+//! [`heal()`] puts back what is missing from elsewhere, and then does steps 5 and 6; records of what is whole again go.
 //!
 //! Invariants:
 //!
@@ -20,6 +23,8 @@
 //! - Blocks that are put back are compared with their hashes, wherever they come from.
 
 mod files;
+mod format;
+mod generation;
 mod heal;
 mod mark;
 pub mod parity;
@@ -27,12 +32,15 @@ mod refs;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use self::files::Aside;
+pub use self::format::{MendedFormat, mend_format};
+pub use self::generation::MendedGeneration;
 pub use self::heal::{Healed, Place, heal};
 pub use self::mark::Marked;
 pub use self::parity::Mended;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::refs::Who;
@@ -64,6 +72,8 @@ pub struct Report {
     pub headers: Vec<PathBuf>,
     /// What became of the ref log, if it was damaged.
     pub refs: Option<crate::refs::Salvaged>,
+    /// The file of the generation, if it was made anew, or would be.
+    pub generation: Option<MendedGeneration>,
     /// Damaged files that were put aside, or would be.
     pub aside: Vec<Aside>,
     /// Objects of which the index was made anew; none if it was left.
@@ -86,15 +96,18 @@ pub fn run(repository: &Repository, options: &Options, who: &Who, progress: &Pro
         report.refs = refs::salvage(repository, who)?;
         report.aside = refs::put_checkpoints_aside(repository)?;
     }
+    report.generation = generation::mend(repository, options.dry_run)?;
     report.headers = files::mend_headers(repository, options.dry_run)?;
     let store = fresh(repository)?;
     let hurt = files::Hurt::find(&store, repository)?;
     report.found = check(&store, repository, Depth::Data, options.threads, progress)?;
     let hurt = hurt.with(&store, &report.found);
-    let index_is_hurt = !report.found.index_damage.is_empty() || !hurt.is_empty() || !hurt.gone.is_empty();
+    let data_is_hurt = !hurt.is_empty() || !hurt.gone.is_empty();
+    let index_is_hurt = !report.found.index_damage.is_empty() || data_is_hurt || report.generation.is_some();
     let unrecorded = !report.found.hurt.is_empty();
     let had_nothing = report.mended.is_empty() && report.headers.is_empty() && report.refs.is_none();
-    report.is_sound = report.found.is_clean() && hurt.is_empty() && had_nothing && report.aside.is_empty();
+    let had_nothing = had_nothing && report.generation.is_none() && report.aside.is_empty();
+    report.is_sound = report.found.is_clean() && hurt.is_empty() && had_nothing;
     if options.dry_run {
         report.aside.extend(hurt.preview());
         report.marked = mark::preview(&report.found);
@@ -137,7 +150,7 @@ fn fresh(repository: &Repository) -> Result<Store> {
         &repository.ghost_dir,
         repository.format.uuid,
         repository.format.hash,
-        repository.settings().store_options(),
+        repository.store_options(),
     )
 }
 
@@ -149,15 +162,18 @@ fn alone(repository: &Repository) -> Result<CollectLock> {
 
 /// Makes a folder of the repository, if it is not there.
 fn make_folder(repository: &Repository, name: &str) -> Result<PathBuf> {
-    let folder = repository.ghost_dir.join(name);
-    match repository.disk.create_dir(&folder) {
+    make_folder_in(&*repository.disk, &repository.ghost_dir, name)
+}
+
+fn make_folder_in(disk: &dyn Disk, ghost_dir: &Path, name: &str) -> Result<PathBuf> {
+    let folder = ghost_dir.join(name);
+    match disk.create_dir(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             return Err(Error::io("make folder", &folder)(error));
         }
         _ => {}
     }
-    let above = &repository.ghost_dir;
-    repository.disk.sync_dir(above).map_err(Error::io("sync", above))?;
+    disk.sync_dir(ghost_dir).map_err(Error::io("sync", ghost_dir))?;
     Ok(folder)
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{FOLDER, format};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
+use crate::store::data::format::EXTENSION;
 
 /// The repository's folder for `start`, an absolute path: `.ghost` in it or in the nearest folder above it.
 ///
@@ -29,6 +30,24 @@ pub fn locate(disk: &dyn Disk, path: &Path) -> Result<PathBuf> {
         }
     }
     Err(Error::NoRepository { path: path.to_owned() })
+}
+
+/// The folder of a repository that lost its format file, which both others pass by: there are data files in it. `start` is
+/// where one stands, or, where `is_named`, a path that somebody named.
+pub fn remains(disk: &dyn Disk, start: &Path, is_named: bool) -> Option<PathBuf> {
+    let mut candidates: Vec<PathBuf> = match is_named {
+        true => vec![start.join(FOLDER), start.to_owned()],
+        false => start.ancestors().map(|folder| folder.join(FOLDER)).collect(),
+    };
+    candidates.retain(|folder| disk.folder_owner(folder).is_ok() && has_data(disk, folder));
+    candidates.into_iter().next()
+}
+
+/// Whether there are data files.
+pub(super) fn has_data(disk: &dyn Disk, folder: &Path) -> bool {
+    let names = disk.list(&folder.join("data")).unwrap_or_default();
+    let is_data = |name: &std::ffi::OsString| Path::new(name).extension().is_some_and(|it| it == EXTENSION);
+    names.iter().any(is_data)
 }
 
 fn is_repository(disk: &dyn Disk, folder: &Path) -> Result<bool> {

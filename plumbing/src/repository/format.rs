@@ -19,8 +19,9 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use crate::disk::{Disk, LockKind, OpenMode, read_file, replace_file};
+use crate::disk::{Disk, DiskFile, LockKind, OpenMode, read_file, replace_file};
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, ObjectId};
 use crate::time::Timestamp;
@@ -38,7 +39,7 @@ const VERSION: &str = "1";
 const VERSIONS: [&str; 1] = [VERSION];
 /// Every version that was released, alone and with each feature that changes what is stored; of all, repositories are kept
 /// under `t/golden/`.
-pub const RELEASED: [&str; 2] = ["1", "1-delta"];
+pub const RELEASED: [&str; 3] = ["1", "1-delta", "1-generations"];
 const KEYS: [&str; 7] = [
     "uuid",
     "hash",
@@ -49,14 +50,43 @@ const KEYS: [&str; 7] = [
     "check",
 ];
 
+/// What others may do who do not know a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// Read.
+    ReadOnlyCompatible,
+    /// Nothing.
+    Incompatible,
+}
+
+/// A feature that is added to a repository when it is first made use of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// As the file has it.
+    pub name: &'static str,
+    /// Where the file has it.
+    pub list: List,
+}
+
 /// Frames of which objects are compressed against others (object-format.md, "Delta frames").
-pub const DELTA: &str = "delta";
+pub const DELTA: Feature = Feature {
+    name: "delta",
+    list: List::Incompatible,
+};
 /// Blocks that a snapshot names may be with somebody else (object-format.md, "Lazy repositories").
-pub const LAZY: &str = "lazy";
+pub const LAZY: Feature = Feature {
+    name: "lazy",
+    list: List::Incompatible,
+};
+/// Data files that nothing may lean on (object-format.md, "Generations").
+pub const GENERATIONS: Feature = Feature {
+    name: "generations",
+    list: List::ReadOnlyCompatible,
+};
 /// Features that this version reads and writes although they are in the list of incompatible ones.
-const INCOMPATIBLE_KNOWN: [&str; 2] = [DELTA, LAZY];
+const INCOMPATIBLE_KNOWN: [&str; 2] = [DELTA.name, LAZY.name];
 /// Features that this version keeps up when it writes.
-const READ_ONLY_COMPATIBLE_KNOWN: [&str; 0] = [];
+const READ_ONLY_COMPATIBLE_KNOWN: [&str; 1] = [GENERATIONS.name];
 
 /// What a repository is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +134,7 @@ impl Format {
 
     /// Reads the file at `path`. An error names the line.
     pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let mut lines = Lines {
+        let mut lines = Cursor {
             path,
             bytes,
             at: 0,
@@ -142,6 +172,45 @@ impl Format {
         Ok(format)
     }
 
+    /// Whether it has a feature.
+    pub fn has(&self, feature: Feature) -> bool {
+        self.list(feature.list).iter().any(|name| name == feature.name)
+    }
+
+    /// Adds a feature; says whether it was not there.
+    pub(crate) fn add(&mut self, feature: Feature) -> bool {
+        let names = self.list_mut(feature.list);
+        match names.binary_search_by(|name| name.as_str().cmp(feature.name)) {
+            Ok(_) => false,
+            Err(at) => {
+                names.insert(at, feature.name.to_owned());
+                true
+            }
+        }
+    }
+
+    /// Takes a feature away; says whether it was there.
+    fn take_away(&mut self, feature: Feature) -> bool {
+        let names = self.list_mut(feature.list);
+        let before = names.len();
+        names.retain(|name| name != feature.name);
+        names.len() < before
+    }
+
+    fn list_mut(&mut self, list: List) -> &mut Vec<String> {
+        match list {
+            List::ReadOnlyCompatible => &mut self.read_only_compatible,
+            List::Incompatible => &mut self.incompatible,
+        }
+    }
+
+    fn list(&self, list: List) -> &[String] {
+        match list {
+            List::ReadOnlyCompatible => &self.read_only_compatible,
+            List::Incompatible => &self.incompatible,
+        }
+    }
+
     /// Refuses features that this version does not know, by name. Gives the features that allow reading only.
     pub fn check_features(&self, path: &Path) -> Result<Vec<String>> {
         let unknown = self
@@ -159,44 +228,73 @@ impl Format {
     }
 }
 
-/// Adds a feature to the incompatible ones of the repository in `ghost_dir`, durably, unless it is there. To be called
-/// before anything is written that others could not read.
-pub fn require(disk: &dyn Disk, ghost_dir: &Path, feature: &str) -> Result<()> {
-    change(
-        disk,
-        ghost_dir,
-        &|names| match names.binary_search_by(|name| name.as_str().cmp(feature)) {
-            Ok(_) => false,
-            Err(at) => {
-                names.insert(at, feature.to_owned());
-                true
-            }
-        },
-    )
+/// Adds a feature to the repository in `ghost_dir`, durably, unless it is there. To be called before anything is written
+/// that others would misread.
+pub fn require(disk: &dyn Disk, ghost_dir: &Path, feature: Feature) -> Result<()> {
+    change(disk, ghost_dir, &|format| format.add(feature))
 }
 
-/// Takes a feature from the incompatible ones, durably. To be called when nothing is left that needs it.
-pub fn release(disk: &dyn Disk, ghost_dir: &Path, feature: &str) -> Result<()> {
-    change(disk, ghost_dir, &|names| {
-        let before = names.len();
-        names.retain(|name| name != feature);
-        names.len() < before
-    })
+/// Takes a feature away, durably. To be called when nothing is left that needs it.
+pub fn release(disk: &dyn Disk, ghost_dir: &Path, feature: Feature) -> Result<()> {
+    change(disk, ghost_dir, &|format| format.take_away(feature))
 }
 
-/// Changes the list of incompatible features, if `act` says that it did.
-fn change(disk: &dyn Disk, ghost_dir: &Path, act: &dyn Fn(&mut Vec<String>) -> bool) -> Result<()> {
-    let lock_path = ghost_dir.join(LOCK);
-    let lock = disk
-        .open(&lock_path, OpenMode::Create)
-        .map_err(Error::io("open", &lock_path))?;
-    lock.lock(LockKind::Exclusive).map_err(Error::io("lock", &lock_path))?;
+/// Writes the file anew, if `act` says that it changed what it says.
+fn change(disk: &dyn Disk, ghost_dir: &Path, act: &dyn Fn(&mut Format) -> bool) -> Result<()> {
+    let _lock = lock(disk, ghost_dir)?;
     let path = ghost_dir.join(FILE);
     let mut format = Format::decode(&path, &read_file(disk, &path, FORMAT_BYTES_MAX)?)?;
-    if act(&mut format.incompatible) {
-        replace_file(disk, &path, format.encode().as_bytes())?;
+    match act(&mut format) {
+        true => replace_file(disk, &path, format.encode().as_bytes()),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// Keeps others from changing the file until it is dropped.
+pub(crate) fn lock(disk: &dyn Disk, ghost_dir: &Path) -> Result<Arc<dyn DiskFile>> {
+    let path = ghost_dir.join(LOCK);
+    let lock = disk.open(&path, OpenMode::Create).map_err(Error::io("open", &path))?;
+    lock.lock(LockKind::Exclusive).map_err(Error::io("lock", &path))?;
+    Ok(lock)
+}
+
+/// What the lines of a damaged file say, each taken by itself. None where a line is not there, or not as it must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lines {
+    pub uuid: Option<[u8; 16]>,
+    pub hash: Option<HashAlgo>,
+    pub created: Option<Timestamp>,
+    pub compatible: Option<Vec<String>>,
+    pub read_only_compatible: Option<Vec<String>>,
+    pub incompatible: Option<Vec<String>>,
+}
+
+/// Whether the last line is the check of all before it, whatever these say.
+pub(crate) fn has_check(bytes: &[u8]) -> bool {
+    let lines = bytes.strip_suffix(b"\n").unwrap_or_default();
+    let end = lines.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let check = ObjectId::hash(HashAlgo::Blake3, &bytes[..end]);
+    lines[end..] == *format!("check {check}").as_bytes()
+}
+
+impl Lines {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let value = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key));
+            line.filter(|rest| rest.is_empty() || rest.starts_with(' '))
+                .map(str::trim_start)
+        };
+        let features = |key| value(key).and_then(parse_features);
+        Self {
+            uuid: value("uuid").and_then(parse_uuid),
+            hash: value("hash").and_then(|text| HashAlgo::from_str(text).ok()),
+            created: value("created").and_then(parse_time),
+            compatible: features("compatible"),
+            read_only_compatible: features("read-only-compatible"),
+            incompatible: features("incompatible"),
+        }
+    }
 }
 
 fn unsupported(path: &Path, feature: &str) -> Error {
@@ -206,14 +304,14 @@ fn unsupported(path: &Path, feature: &str) -> Error {
     }
 }
 
-struct Lines<'a> {
+struct Cursor<'a> {
     path: &'a Path,
     bytes: &'a [u8],
     at: usize,
     number: usize,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> Cursor<'a> {
     fn next(&mut self) -> Result<&'a str> {
         self.number += 1;
         let rest = &self.bytes[self.at..];

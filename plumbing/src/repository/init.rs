@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config::{self, Settings};
+use super::discover::has_data;
 use super::{CONFIG_FILE, FOLDER, FOLDERS, Format, format};
-use crate::disk::{Disk, LockKind, OpenMode, read_file, replace_file};
+use crate::disk::{Disk, OpenMode, read_file, replace_file};
 use crate::error::{Error, Result};
 use crate::object::HashAlgo;
 use crate::refs::RefStore;
@@ -63,12 +64,7 @@ pub fn init(disk: &Arc<dyn Disk>, dir: &Path, options: &InitOptions) -> Result<I
     for name in FOLDERS {
         make_folder(&**disk, &ghost_dir.join(name))?;
     }
-    let lock_path = ghost_dir.join(format::LOCK);
-    let lock = disk
-        .open(&lock_path, OpenMode::Create)
-        .map_err(Error::io("open", &lock_path))?;
-    lock.lock(LockKind::Exclusive).map_err(Error::io("lock", &lock_path))?;
-
+    let _lock = format::lock(&**disk, &ghost_dir)?;
     let format = match prepare(disk, &ghost_dir, options)? {
         (_, true) => return Ok(Initialised::AlreadyThere(ghost_dir)),
         (format, false) => format,
@@ -95,7 +91,7 @@ pub(crate) fn init_plain(disk: &Arc<dyn Disk>, root: &Path, options: &InitOption
     let (mut format, is_there) = prepared?;
     if !is_there {
         // Nobody changes the format of a plain folder later: that would take a lock.
-        format.incompatible.push(format::DELTA.to_owned());
+        format.add(format::DELTA);
         replace_file(&**disk, &root.join(format::FILE), format.encode().as_bytes())?;
     }
     Ok(!is_there)
@@ -144,7 +140,18 @@ fn existing(disk: &dyn Disk, ghost_dir: &Path, hash: Option<HashAlgo>) -> Result
     let path = ghost_dir.join(format::FILE);
     let bytes = match read_file(disk, &path, format::FORMAT_BYTES_MAX) {
         Ok(bytes) => bytes,
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            // An interrupted init stored nothing.
+            return match has_data(disk, ghost_dir) {
+                true => Err(Error::damaged(
+                    &path,
+                    0,
+                    "a format file, as there are data files",
+                    "no file",
+                )),
+                false => Ok(None),
+            };
+        }
         Err(e) => return Err(e),
     };
     let found = Format::decode(&path, &bytes)?;

@@ -18,7 +18,7 @@
 mod closure;
 mod commit;
 mod discover;
-mod format;
+pub(crate) mod format;
 mod init;
 
 pub mod config;
@@ -30,8 +30,8 @@ use std::sync::Arc;
 pub use self::closure::Closure;
 pub use self::commit::Leans;
 pub use self::config::{Config, Layer, Settings};
-pub use self::discover::{discover, locate};
-pub use self::format::{Format, LAZY, RELEASED as FORMATS_RELEASED, parse_uuid, release, require, uuid_text};
+pub use self::discover::{discover, locate, remains};
+pub use self::format::{Feature, Format, LAZY, RELEASED as FORMATS_RELEASED, parse_uuid, release, require, uuid_text};
 pub(crate) use self::init::init_plain;
 pub use self::init::{InitOptions, Initialised, init};
 use crate::disk::{Disk, read_file};
@@ -39,7 +39,7 @@ use crate::error::{Error, Result};
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::object::{IdPrefix, ObjectId, ObjectKind, ObjectSource};
 use crate::refs::{Forgotten, HistoryEntry, RefStore, RevisionContext, RevisionSource};
-use crate::store::Store;
+use crate::store::{Options as StoreOptions, Store};
 
 /// Name of a repository's folder.
 pub const FOLDER: &str = ".ghost";
@@ -104,9 +104,9 @@ impl Repository {
             ghost_dir,
             format.uuid,
             format.hash,
-            config.typed().store_options(),
+            store_options(&format, &config),
         )?;
-        if format.incompatible.iter().any(|name| name == format::LAZY) {
+        if format.has(format::LAZY) {
             store.let_blocks_be_absent();
         }
         let (delta_disk, delta_dir) = (disk.clone(), ghost_dir.to_owned());
@@ -138,6 +138,11 @@ impl Repository {
         self.store.may_lack_blocks()
     }
 
+    /// How its store is opened.
+    pub(crate) fn store_options(&self) -> StoreOptions {
+        store_options(&self.format, &self.config)
+    }
+
     /// The file of the repository's own settings.
     pub fn config_path(&self) -> PathBuf {
         self.ghost_dir.join(CONFIG_FILE)
@@ -155,6 +160,13 @@ impl Repository {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         self.config.typed()
+    }
+}
+
+fn store_options(format: &Format, config: &Config) -> StoreOptions {
+    StoreOptions {
+        has_generations: format.has(format::GENERATIONS),
+        ..config.typed().store_options()
     }
 }
 
@@ -204,7 +216,7 @@ pub fn repository_layer(disk: &dyn Disk, ghost_dir: &Path) -> Result<Option<Laye
 }
 
 /// Refuses the repository of somebody else: its hooks and its configuration would act for the caller.
-fn check_owner(disk: &dyn Disk, ghost_dir: &Path, options: &OpenOptions) -> Result<()> {
+pub(crate) fn check_owner(disk: &dyn Disk, ghost_dir: &Path, options: &OpenOptions) -> Result<()> {
     let owner = disk.folder_owner(ghost_dir).map_err(Error::io("open", ghost_dir))?;
     let safe = |folder: &PathBuf| ghost_dir == folder || ghost_dir.parent() == Some(folder);
     if owner == options.user

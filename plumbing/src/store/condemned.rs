@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::generation::Generation;
+use super::generation::{self, Generation};
 use super::index::format::Cover;
 use super::lease::Lease;
 use super::recent::{Recent, State as RecentState};
@@ -78,12 +78,30 @@ impl Store {
         self.standing.lease.lock().as_ref().map(Lease::number)
     }
 
+    /// Reads the generation that stands; the first where none was ever published. Fails where its file is damaged, gone
+    /// although the repository says that there is one, or of an earlier generation than this store has read.
+    pub(crate) fn read_generation(&self) -> Result<Generation> {
+        let Some(ghost_dir) = self.ghost_dir() else {
+            return Ok(Generation::default());
+        };
+        let seen = self.generation();
+        let wrong = |found: String| {
+            let expected = format!("generation {seen} or a later one");
+            Err(Error::damaged(generation::path(ghost_dir), 0, expected, found))
+        };
+        match Generation::read(&*self.disk, ghost_dir, &self.repository)? {
+            Some(found) if found.number < seen => wrong(format!("generation {}", found.number)),
+            None if seen > 0 || self.options.has_generations => wrong("no file".to_owned()),
+            found => Ok(found.unwrap_or_default()),
+        }
+    }
+
     /// Reads the generation and takes a lease of it.
     pub(super) fn begin_generation(&self) -> Result<()> {
         let Some(ghost_dir) = self.ghost_dir() else {
             return Ok(());
         };
-        match Lease::take_to_read(&*self.disk, ghost_dir, &self.repository) {
+        match Lease::take_to_read(&*self.disk, ghost_dir, &|| self.read_generation()) {
             Ok((generation, lease)) => {
                 self.state.write().generation = generation;
                 *self.standing.lease.lock() = lease;
@@ -106,7 +124,7 @@ impl Store {
         let Some(ghost_dir) = self.ghost_dir().filter(|_| lease.is_none()) else {
             return Ok(());
         };
-        let (_, taken) = Lease::take(&*self.disk, ghost_dir, &self.repository)?;
+        let (_, taken) = Lease::take(&*self.disk, ghost_dir, &|| self.read_generation())?;
         *lease = Some(taken);
         drop(lease);
         // It may have moved since this store was opened without a lease.
@@ -116,10 +134,7 @@ impl Store {
     /// Reads the generation that stands. Where it moved, look-ups pass over what it condemned from now on. Gives its
     /// number.
     pub fn advance(&self) -> Result<u64> {
-        let Some(ghost_dir) = self.ghost_dir() else {
-            return Ok(0);
-        };
-        let generation = Generation::load(&*self.disk, ghost_dir, &self.repository)?;
+        let generation = self.read_generation()?;
         let number = generation.number;
         if number == self.generation() {
             return Ok(number);
@@ -179,8 +194,7 @@ impl Store {
         let Some(ghost_dir) = self.ghost_dir() else {
             return Ok(());
         };
-        let (generation, lease) = Lease::take(&*self.disk, ghost_dir, &self.repository)?;
-        drop(generation);
+        let (_, lease) = Lease::take(&*self.disk, ghost_dir, &|| self.read_generation())?;
         *self.standing.lease.lock() = Some(lease);
         self.advance().map(drop)
     }
@@ -225,7 +239,7 @@ impl Store {
 
     /// Whether all that the object at `at` is made from is there, in files that are not condemned. It may not be where a
     /// process died after it stored an object that no ref names, and gc went on without knowing of it.
-    pub(super) fn stands(&self, at: Location) -> Result<bool> {
+    pub(crate) fn stands(&self, at: Location) -> Result<bool> {
         if self.generation() == 0 {
             return Ok(true);
         }

@@ -10,6 +10,9 @@
 //!   of the list holds goes away.
 //! - Everything that live refs need is in data files outside of the list.
 //! - An id leaves the list only after its data file is gone, durably, and no index segment names it.
+//! - Once there was such a file there is one: before the first is published the repository's format says so. A file that
+//!   is gone, or of a generation before one that this process has seen, is damage, and nothing is written until
+//!   [`crate::repair`] has put a later one in its place.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,7 +34,7 @@ const VERSION: &str = "1";
 /// Most condemned data files: as many as a repository has.
 const CONDEMNED_MAX: usize = 65_535;
 /// Longest file in bytes.
-const BYTES_MAX: usize = 1024 + CONDEMNED_MAX * 64;
+pub(crate) const BYTES_MAX: usize = 1024 + CONDEMNED_MAX * 64;
 
 /// A generation of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,12 +51,13 @@ pub fn path(ghost_dir: &Path) -> PathBuf {
 }
 
 impl Generation {
-    /// Reads the one that stands; the first where none was ever published.
-    pub fn load(disk: &dyn Disk, ghost_dir: &Path, repository: &[u8; 16]) -> Result<Self> {
+    /// Reads the file; none where there is none, as before any was published. [`super::Store::read_generation`] knows
+    /// whether that may be.
+    pub fn read(disk: &dyn Disk, ghost_dir: &Path, repository: &[u8; 16]) -> Result<Option<Self>> {
         let path = path(ghost_dir);
         match read_file(disk, &path, BYTES_MAX) {
-            Ok(bytes) => Self::decode(&path, &bytes, repository),
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Ok(bytes) => Self::decode(&path, &bytes, repository).map(Some),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
     }

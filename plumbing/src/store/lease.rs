@@ -37,14 +37,18 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes a lease of the generation that stands, and reads that.
-    pub fn take(disk: &dyn Disk, ghost_dir: &Path, repository: &[u8; 16]) -> Result<(Generation, Self)> {
+    /// Takes a lease of the generation that stands, as `read` reads it.
+    pub fn take(
+        disk: &dyn Disk,
+        ghost_dir: &Path,
+        read: &dyn Fn() -> Result<Generation>,
+    ) -> Result<(Generation, Self)> {
         for _ in 0..TRIES_MAX {
-            let generation = Generation::load(disk, ghost_dir, repository)?;
+            let generation = read()?;
             let path = lease_path(ghost_dir, generation.number);
             let file = open_or_make(disk, ghost_dir, &path)?;
             file.lock(LockKind::Shared).map_err(Error::io("lock", &path))?;
-            if Generation::load(disk, ghost_dir, repository)?.number == generation.number {
+            if read()?.number == generation.number {
                 let number = generation.number;
                 return Ok((generation, Self { number, _file: file }));
             }
@@ -57,13 +61,11 @@ impl Lease {
     pub(super) fn take_to_read(
         disk: &dyn Disk,
         ghost_dir: &Path,
-        repository: &[u8; 16],
+        read: &dyn Fn() -> Result<Generation>,
     ) -> Result<(Generation, Option<Self>)> {
-        match Self::take(disk, ghost_dir, repository) {
+        match Self::take(disk, ghost_dir, read) {
             Ok((generation, lease)) => Ok((generation, Some(lease))),
-            Err(Error::Io { source, .. }) if is_refusal(&source) => {
-                Ok((Generation::load(disk, ghost_dir, repository)?, None))
-            }
+            Err(Error::Io { source, .. }) if is_refusal(&source) => Ok((read()?, None)),
             Err(e) => Err(e),
         }
     }
@@ -175,6 +177,11 @@ pub(crate) fn while_alone<T>(
     Ok((Lease { number, _file: file }, done))
 }
 
+/// The newest generation of which there is a lease file, held or not.
+pub(crate) fn newest(disk: &dyn Disk, ghost_dir: &Path) -> Result<u64> {
+    Ok(lease_files(disk, ghost_dir)?.last().map_or(0, |(number, _)| *number))
+}
+
 fn lease_files(disk: &dyn Disk, ghost_dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let folder = ghost_dir.join(FOLDER);
     let names = match disk.list(&folder) {
@@ -257,6 +264,11 @@ mod tests {
         (disk, ghost_dir)
     }
 
+    fn take(disk: &MemoryDisk, ghost_dir: &Path) -> (Generation, Lease) {
+        let read = || Ok(Generation::read(disk, ghost_dir, &[7; 16])?.unwrap_or_default());
+        Lease::take(disk, ghost_dir, &read).unwrap()
+    }
+
     fn publish(disk: &MemoryDisk, number: u64) {
         let generation = Generation {
             number,
@@ -269,9 +281,9 @@ mod tests {
     #[test]
     fn the_oldest_lease_that_is_held_is_found_and_free_ones_go() {
         let (disk, ghost_dir) = disk();
-        let (_, first) = Lease::take(&disk, ghost_dir, &[7; 16]).unwrap();
+        let (_, first) = take(&disk, ghost_dir);
         publish(&disk, 1);
-        let (generation, second) = Lease::take(&disk, ghost_dir, &[7; 16]).unwrap();
+        let (generation, second) = take(&disk, ghost_dir);
         assert_eq!((first.number(), second.number(), generation.number), (0, 1, 1));
         publish(&disk, 2);
         assert_eq!(living(&disk, ghost_dir, 2).unwrap().oldest, 0);
@@ -285,15 +297,15 @@ mod tests {
     #[test]
     fn alone_is_who_holds_the_only_lease() {
         let (disk, ghost_dir) = disk();
-        let (_, own) = Lease::take(&disk, ghost_dir, &[7; 16]).unwrap();
+        let (_, own) = take(&disk, ghost_dir);
         let (own, done) = while_alone(&disk, ghost_dir, own, || 1).unwrap();
         assert_eq!(done, Some(1));
-        let (_, other) = Lease::take(&disk, ghost_dir, &[7; 16]).unwrap();
+        let (_, other) = take(&disk, ghost_dir);
         let (own, done) = while_alone(&disk, ghost_dir, own, || 1).unwrap();
         assert_eq!(done, None);
         drop(other);
         publish(&disk, 1);
-        let (_, later) = Lease::take(&disk, ghost_dir, &[7; 16]).unwrap();
+        let (_, later) = take(&disk, ghost_dir);
         assert_eq!(
             while_alone(&disk, ghost_dir, later, || 1).unwrap().1,
             None,

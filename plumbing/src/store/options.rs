@@ -19,6 +19,8 @@ pub struct Options {
     pub parity_percent: u64,
     /// What is compressed against earlier objects.
     pub delta: DeltaOptions,
+    /// The repository says that there is a file of its generation: where it is missing, that is damage.
+    pub has_generations: bool,
 }
 
 /// How objects are compressed against earlier ones.
@@ -52,6 +54,7 @@ impl Default for Options {
             zstd_level: 3,
             parity_percent: 0,
             delta: DeltaOptions::default(),
+            has_generations: false,
         }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::data::format::EXTENSION;
 use super::data::read::hex;
-use super::generation::{Generation, Prepared};
+use super::generation::Prepared;
 use super::index::format::{Cover, EXTENSION as SEGMENT_EXTENSION, pack, unpack};
 use super::index::read::Segment;
 use super::index::write::SegmentWriter;
@@ -43,7 +43,7 @@ impl Store {
         let Layout::Repository { ghost, data, index } = &self.layout else {
             return Ok(Swept::default());
         };
-        let mut generation = Generation::load(&*self.disk, ghost, &self.repository)?;
+        let mut generation = self.read_generation()?;
         let mut swept = Swept::default();
         if generation.condemned.is_empty() {
             return Ok(swept);
@@ -178,7 +178,7 @@ impl Store {
         };
         let removed = self.with_lease(|own| {
             while_alone(&*self.disk, ghost_dir, own, || {
-                let folders = ["", "data", "index", "refs", "cache"].map(|name| ghost_dir.join(name));
+                let folders = ["", "data", "index", "refs", "cache", "parity"].map(|name| ghost_dir.join(name));
                 folders.iter().map(|folder| self.remove_temporary(folder)).sum()
             })
         })?;

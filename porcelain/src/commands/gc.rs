@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::commands::verify_path::parse_length;
-use crate::error::{self, DAMAGE, Failure, Outcome};
+use crate::error::{self, DAMAGE, Failure, Outcome, PARTIAL};
 use crate::hooks::{self, Call, Hook};
 use crate::ui::size::{Count, Size, counted};
 use crate::ui::time::Length;
@@ -24,7 +24,8 @@ const NAME_DIGITS: usize = 12;
 ///
 /// Snapshots that were forgotten, lines and tags that were deleted, and what interrupted runs left behind are still stored
 /// until this command removes them: then they cannot be brought back. Everything else may go on meanwhile: snapshots,
-/// restores and checks. What a process still reads is freed when it ends, by the next gc or snapshot.
+/// restores and checks. What a process still reads is freed when it ends, by the next gc or snapshot. Ends with code 3 where
+/// a full disk kept it from copying what lives: what was dead altogether is freed even so.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Leave as much unused as this: a share of the repository, such as 5%, or a size [default: gc.max-unused, which is 5%]
@@ -142,7 +143,14 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         gc::run(&repository, &options, &progress)
     };
     match done {
-        Ok(report) => tell(app, arguments, &report, begun),
+        Ok(report) => {
+            tell(app, arguments, &report, begun)?;
+            // The caller asked for an end in time, but not for a full disk.
+            match report.stopped {
+                Some(Stopped::Full) => Err(Failure::Code(PARTIAL)),
+                Some(Stopped::Time) | None => Ok(()),
+            }
+        }
         Err(error) if error.is_damage() => {
             app.output.error(&error::Report {
                 message: Some(format!("nothing more was removed: {error}")),

@@ -288,6 +288,7 @@ impl Settings {
                 window_bytes: bytes(self.delta_window_bytes),
             },
             parity_percent: self.data_parity,
+            has_generations: false,
         }
     }
 }

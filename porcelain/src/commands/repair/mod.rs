@@ -1,9 +1,12 @@
 //! `ghost repair`.
 
+mod made_anew;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ghost_plumbing::Error;
 use ghost_plumbing::refs::Who;
 use ghost_plumbing::repair::{self, Aside, Marked, Mended, Options, Report, parity};
 use ghost_plumbing::repository::Repository;
@@ -24,7 +27,8 @@ const PARITY_PERCENT: u64 = 5;
 
 /// Save what reads of a damaged repository, and record what is lost
 ///
-/// Uses parity where there is some; makes a usable ref log of a damaged one; copies all that reads of damaged data files
+/// Makes the files `format` and `generation` anew where they are damaged or gone, from what else is there, and says what it
+/// assumed. Uses parity where there is some; makes a usable ref log of a damaged one; copies all that reads of damaged data files
 /// into new ones and moves the damaged ones to .ghost/damaged; makes the index anew. A snapshot of which something is
 /// lost gets a replacement, refs/damaged/ID, with the list of what is lost: it can be reconstructed without it, and
 /// `ghost verify` no longer calls it new damage. Nothing original is removed or changed. `ghost heal` puts back what is
@@ -101,6 +105,12 @@ struct Summary {
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let begun = Instant::now();
+    let mended = mend_format(app, arguments)?;
+    if mended && arguments.dry_run {
+        return Ok(app
+            .output
+            .say("Nothing was changed; the rest can be looked at when it is made anew")?);
+    }
     let repository = app.repository()?;
     if let Some(percent) = arguments.add_parity {
         return add_parity(app, &repository, percent, begun);
@@ -121,6 +131,22 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         true => Err(Failure::Code(PARTIAL)),
         false => Ok(()),
     }
+}
+
+/// Makes the file `format` anew that the repository cannot be opened without; says whether it did, or would.
+fn mend_format(app: &mut App, arguments: &Arguments) -> Outcome<bool> {
+    let depth = |path: &Path| path.components().count();
+    let ghost_dir = match (app.ghost_dir(), app.remains()) {
+        (Err(Error::NoRepository { .. }), Some(remains)) => remains,
+        // The nearer one is meant, as it was when it was whole.
+        (Ok(found), Some(remains)) if depth(&remains) > depth(&found) => remains,
+        (found, _) => found?,
+    };
+    let mended = repair::mend_format(&app.disk, &ghost_dir, &app.open_options()?, arguments.dry_run)?;
+    if let Some(mended) = &mended {
+        made_anew::format(app, mended, arguments.dry_run)?;
+    }
+    Ok(mended.is_some())
 }
 
 /// Who mends.
@@ -167,6 +193,9 @@ fn add_parity(app: &mut App, repository: &Repository, percent: Option<u64>, begu
 fn tell(app: &mut App, report: &Report, dry_run: bool, begun: Instant) -> Outcome {
     for mended in &report.mended {
         tell_mended(app, mended, dry_run)?;
+    }
+    if let Some(mended) = &report.generation {
+        made_anew::generation(app, mended, dry_run)?;
     }
     for path in &report.headers {
         if !app.output.json() {
