@@ -156,6 +156,7 @@ pub fn run(repository: &Repository, options: &Options<'_>, progress: &Progress) 
         collection.drop_dead(&lock)?;
         collection.pack_anew(&lock)?;
         keep_reserve(&*repository.disk, &repository.ghost_dir);
+        store.keep_parity(progress);
     }
     progress.set_phase(Phase::Finishing);
     Ok(collection.report)

@@ -1,19 +1,17 @@
 //! Parity of the files of a repository: made, kept up, used.
 //!
-//! Sealed data files, index segments and checkpoints of the refs are covered; of a data file that still grows the part
-//! before its last commit record, when that is asked for. Parity files of files that are gone are removed.
+//! Data files that are full are covered when they are, index segments and checkpoints of the refs then and by gc; all of
+//! them, and of data files that still grow the part before the last commit record, when that is asked for.
 
 use std::path::{Path, PathBuf};
 
-use hashbrown::HashSet;
-
 use super::{FOLDER, make_folder};
-use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::store::data::format::FILE_HEADER_BYTES;
-use crate::store::parity::{self, EXTENSION, Examined, examine, heal, path_of, read_head};
+use crate::store::parity::keep::{cover, covered, length, remove_orphans, unchanging};
+use crate::store::parity::{Examined, examine, heal};
 
 /// A file that parity was used for.
 #[derive(Debug)]
@@ -39,43 +37,14 @@ impl Mended {
     }
 }
 
-/// The files that have parity, with it.
-fn covered(repository: &Repository) -> Result<Vec<(PathBuf, PathBuf)>> {
-    let folder = repository.ghost_dir.join(parity::FOLDER);
-    let names = match repository.disk.list(&folder) {
-        Ok(names) => names,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("list", &folder)(error)),
-    };
-    let mut found = Vec::new();
-    for name in names {
-        let path = folder.join(&name);
-        let Some(name) = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(EXTENSION)?.strip_suffix('.'))
-        else {
-            continue;
-        };
-        let Some((part, file)) = name
-            .split_once('-')
-            .filter(|(part, _)| ["data", "index", "refs"].contains(part))
-        else {
-            continue;
-        };
-        found.push((repository.ghost_dir.join(part).join(file), path));
-    }
-    found.sort();
-    Ok(found)
-}
-
 /// Puts damaged shards of all files back that have parity; what they held is kept in `damaged/`. Only names what it would
 /// do in a dry run. A parity file that is itself of no use is passed over.
 pub fn mend(repository: &Repository, dry_run: bool, progress: &Progress) -> Result<Vec<Mended>> {
     let disk = &*repository.disk;
     let mut mended = Vec::new();
-    for (file, parity) in covered(repository)? {
+    for (file, parity) in covered(disk, &repository.ghost_dir)? {
         // Segments and checkpoints go when they are merged or old; a data file goes by gc.
-        if !exists(disk, &file)? {
+        if length(disk, &file)?.is_none() {
             continue;
         }
         let examined = match examine(disk, &file, &parity, progress) {
@@ -100,20 +69,11 @@ pub fn mend(repository: &Repository, dry_run: bool, progress: &Progress) -> Resu
     Ok(mended)
 }
 
-fn exists(disk: &dyn Disk, path: &Path) -> Result<bool> {
-    match disk.open(path, OpenMode::Read) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::io("open", path)(error)),
-    }
-}
-
 /// Covers all data files up to their last commit record, all index segments and checkpoints, with so many percent of
 /// recovery data, where they are not covered yet or have grown; gives the files that were covered now. Parity files that
 /// cover nothing any more are removed.
 pub fn add(repository: &Repository, percent: u64, progress: &Progress) -> Result<Vec<PathBuf>> {
-    let disk = &*repository.disk;
-    make_folder(repository, parity::FOLDER)?;
+    let (disk, ghost_dir) = (&*repository.disk, &*repository.ghost_dir);
     let mut wanted: Vec<(PathBuf, u64)> = repository
         .store
         .data_files()
@@ -121,48 +81,8 @@ pub fn add(repository: &Repository, percent: u64, progress: &Progress) -> Result
         .filter(|(_, committed)| *committed > FILE_HEADER_BYTES)
         .map(|(file, committed)| (file.path, committed))
         .collect();
-    let checkpoint = |name: &str| name.starts_with("checkpoint-");
-    let segment = |name: &str| name.ends_with(".gi");
-    wanted.extend(whole_files(disk, &repository.ghost_dir.join("index"), &segment)?);
-    wanted.extend(whole_files(disk, &repository.ghost_dir.join("refs"), &checkpoint)?);
-    let mut made = Vec::new();
-    for (path, bytes) in &wanted {
-        let Some(target) = path_of(&repository.ghost_dir, path) else {
-            continue;
-        };
-        let is_covered = read_head(disk, &target).is_ok_and(|head| head.layout.bytes >= *bytes);
-        if !is_covered {
-            parity::write(disk, (path, *bytes), &target, repository.format.uuid, percent, progress)?;
-            made.push(path.clone());
-        }
-    }
-    let kept: HashSet<PathBuf> = wanted
-        .iter()
-        .filter_map(|(path, _)| path_of(&repository.ghost_dir, path))
-        .collect();
-    for (file, parity) in covered(repository)? {
-        if !kept.contains(&parity) && !exists(disk, &file)? {
-            disk.remove(&parity).map_err(Error::io("remove", &parity))?;
-        }
-    }
+    wanted.extend(unchanging(disk, ghost_dir)?);
+    let made = cover(disk, (ghost_dir, repository.format.uuid), &wanted, percent, progress)?;
+    remove_orphans(disk, ghost_dir)?;
     Ok(made)
-}
-
-/// The files of a folder whose names are wanted, with their lengths.
-fn whole_files(disk: &dyn Disk, folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<(PathBuf, u64)>> {
-    let names = disk.list(folder).map_err(Error::io("list", folder))?;
-    let mut found = Vec::new();
-    for name in names
-        .iter()
-        .filter_map(|name| name.to_str())
-        .filter(|name| wanted(name))
-    {
-        let path = folder.join(name);
-        let file = disk.open(&path, OpenMode::Read).map_err(Error::io("open", &path))?;
-        let bytes = file.len().map_err(Error::io("stat", &path))?;
-        if bytes > 0 {
-            found.push((path, bytes));
-        }
-    }
-    Ok(found)
 }

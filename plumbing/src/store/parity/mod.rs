@@ -6,7 +6,8 @@
 //!
 //! 1. [`mod@write`] covers a file from its beginning to an offset up to which it never changes.
 //! 2. [`examine`] reads a file and says which of its shards are damaged, and whether they can be computed.
-//! 3. [`mod@heal`] writes what can be computed back to where it belongs. Each shard is compared with its hash before it is
+//! 3. [`keep`] says which files of a repository are to be covered, and makes parity go with them.
+//! 4. [`mod@heal`] writes what can be computed back to where it belongs. Each shard is compared with its hash before it is
 //!    written, and the whole file afterwards.
 //!
 //! Invariants:
@@ -18,6 +19,7 @@
 
 pub mod format;
 mod heal;
+pub mod keep;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -27,10 +29,8 @@ use std::path::{Path, PathBuf};
 pub use self::format::{Head, Layout};
 pub use self::heal::{Examined, Hopeless, examine, heal};
 pub use self::write::write;
-use super::{Layout as Places, Store};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, Result};
-use crate::progress::Progress;
 
 /// Name of the folder of parity files in a repository.
 pub const FOLDER: &str = "parity";
@@ -78,33 +78,5 @@ pub fn read_head(disk: &dyn Disk, path: &Path) -> Result<Head> {
     match bytes {
         Some(bytes) => Head::decode(path, &read(end - bytes, bytes)?),
         None => Err(error),
-    }
-}
-
-impl Store {
-    /// Covers a data file that is full, if that is wished for. What was stored is durable without it, so an error is one of
-    /// [`Store::problems`] only.
-    pub(super) fn cover(&self, file: &Path, bytes: u64) {
-        let Places::Repository { data, .. } = &self.layout else {
-            return;
-        };
-        let percent = self.options.parity_percent;
-        let Some((ghost_dir, target)) = data.parent().and_then(|above| Some((above, path_of(above, file)?))) else {
-            return;
-        };
-        if percent == 0 {
-            return;
-        }
-        // It is there from the second time on.
-        let _ = self.disk.create_dir(&ghost_dir.join(FOLDER));
-        let covered = write(
-            &*self.disk,
-            (file, bytes),
-            &target,
-            self.repository,
-            percent,
-            &Progress::default(),
-        );
-        self.problems.lock().extend(covered.err());
     }
 }
