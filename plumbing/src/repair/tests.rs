@@ -1,5 +1,8 @@
 //! Damage is mended as far as it can be, and what is lost is named and recorded.
 
+mod made_anew;
+mod trees;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -313,8 +316,19 @@ fn another_store_gives_back_what_is_lost_before_and_after_a_repair() {
         world.repository().store.rebuild_index().unwrap();
         assert_eq!(world.reads().len(), FILES as usize);
     }
+    // With a second place behind it, for which all is checked again in between.
+    let empty = tempfile::tempdir().unwrap();
+    let world = self::world();
+    world.hurt(7);
+    world.hurt(30);
+    world.heal(
+        &[Place::Store(&other.store), Place::Tree(empty.path().to_owned())],
+        &MEND,
+    );
+    assert_eq!(world.reads().len(), FILES as usize);
+    assert!(world.check().is_clean(), "{:?}", world.check());
     // Everything.
-    let world = world();
+    let world = self::world();
     world.disk.remove(&world.data_file()).unwrap();
     world.heal(&[Place::Store(&other.store)], &MEND);
     assert_eq!(world.reads().len(), FILES as usize);

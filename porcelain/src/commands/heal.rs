@@ -29,8 +29,9 @@ const PATHS_NAMED: usize = 20;
 /// Put back what is lost or damaged, from files as they are now or from another repository
 ///
 /// Checks all of the repository; then looks for what is missing, and only for that, in each PLACE: in another repository
-/// or bundle by its hash; in a directory by reading, in files at the paths of damaged ones, then in files of their length,
-/// then in all others, cut as they were when they were stored. What is found is compared with its hash and stored; damaged
+/// or bundle by its hash; in a directory by scanning it for lost folders, as the damaged snapshot was taken, and by reading
+/// files at the paths of damaged ones, then files of their length, then all others, cut as they were when they were
+/// stored. What is found is compared with its hash and stored; damaged
 /// data files are put aside as by `ghost repair`. Ends with code 4 where something is missing still.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -2,14 +2,15 @@
 //!
 //! 1. Data files that are hurt are put aside, as by [`super::run`]; so what they hid counts as missing.
 //! 2. What snapshots need and the store does not have is listed, with the files that need it.
-//! 3. Another store is asked for each object; of a tree or list that comes back, what is below it is asked for, too. Files
-//!    of a directory are looked through by [`live`].
+//! 3. Another store is asked for each object; of a tree or list that comes back, what is below it is asked for, too. The
+//!    folders of a directory are scanned for lost trees by [`rescan`], its files looked through for contents by [`live`].
 //! 4. What was found is made durable, and the list is made again until nothing more is found.
 //! 5. Records of snapshots that are whole again go.
 //!
 //! Nothing is written that is not missing, and nothing whose hash was not compared.
 
 mod live;
+mod rescan;
 
 use std::path::PathBuf;
 
@@ -99,7 +100,7 @@ pub fn heal(
         if !is_new || wanted.is_empty() {
             break;
         }
-        let found = round(&store, repository, wanted, places, options, progress)?;
+        let found = round(&store, repository, (wanted, &healed.left), places, options, progress)?;
         healed.wanted = healed.wanted.max(healed.objects + found.0);
         healed.objects += found.0;
         healed.bytes += found.1;
@@ -123,7 +124,7 @@ fn wanted(found: &Checked) -> Wanted {
 fn round(
     store: &Store,
     repository: &Repository,
-    mut wanted: Wanted,
+    (mut wanted, left): (Wanted, &Checked),
     places: &[Place<'_>],
     options: &Options,
     progress: &Progress,
@@ -132,6 +133,11 @@ fn round(
         true => store.dry_writer(),
         false => store.writer()?,
     };
+    // A check takes what no commit record closes for something that does not read.
+    let settle = || match options.dry_run {
+        true => Ok(()),
+        false => writer.commit(),
+    };
     for place in places {
         if wanted.is_empty() {
             break;
@@ -139,6 +145,15 @@ fn round(
         match place {
             Place::Store(other) => from_store(&writer, other, &mut wanted, progress)?,
             Place::Tree(path) => {
+                rescan::run(
+                    (repository, &writer),
+                    path,
+                    left,
+                    options.threads,
+                    &mut wanted,
+                    progress,
+                )?;
+                settle()?;
                 let search = live::Search {
                     store,
                     params: repository.settings().chunk_params(),
@@ -149,9 +164,7 @@ fn round(
                 search.run(&writer, path, &hints, &mut wanted)?;
             }
         }
-    }
-    if !options.dry_run {
-        writer.commit()?;
+        settle()?;
     }
     let counters = writer.into_counters();
     Ok((counters.new_objects.into_inner(), counters.new_bytes.into_inner()))
