@@ -17,7 +17,7 @@ use crate::store::data::read::{DataFile, Head, scan};
 use crate::store::data::verify::{Finding, walk};
 use crate::store::{Frame, Leaning, Location, Store};
 
-/// Objects with bases that are sorted by their roots, 48 bytes each. What is beyond is read as it lies, which takes longer.
+/// Objects with bases that are sorted by their roots, 48 bytes each. What is beyond is read one by one, which takes longer.
 const LEANING_MAX: usize = 1 << 20;
 
 /// A frame to read.
@@ -319,6 +319,8 @@ fn check_orphans(store: &Store, unit: &[Leaning], frame: &mut Frame, found: &Mut
 
 fn check_unit(store: &Store, unit: &[Leaning], frame: Option<&Frame>, found: &Mutex<Found>) -> Result<()> {
     store.check_leaning(unit, frame, &mut |at, id, checked| {
+        // What cannot be told stands.
+        let lacks_base = checked.is_err() && !store.stands(at).unwrap_or(true);
         let mut found = found.lock();
         match checked {
             Ok(bytes) => {
@@ -330,6 +332,7 @@ fn check_unit(store: &Store, unit: &[Leaning], frame: Option<&Frame>, found: &Mu
                 found.damage.push(Damage {
                     error,
                     objects: vec![id],
+                    lacks_base,
                 });
             }
             Err(error) => return Err(error),
@@ -353,15 +356,8 @@ fn check_frame(store: &Store, work: &Work, sweep: &Sweep, frame: &mut Frame, fou
         }
         Err(error) => return Err(error),
     };
-    if sweep.frames.binary_search(&work.place()).is_ok() {
-        match frame.read_stored_checked(&work.file, &head) {
-            Err(error) if error.is_damage() => {
-                found.lock().damage.push(error.into());
-                return Ok(false);
-            }
-            compared => compared?,
-        }
-        return Ok(true);
+    if work.has_bases {
+        return check_delta_frame(store, work, &head, sweep, (frame, found));
     }
     let (objects, bytes) = (head.rows.len() as u64, u64::from(head.header.raw_bytes));
     let ids: Vec<ObjectId> = head.rows.iter().map(|row| row.id).collect();
@@ -378,7 +374,10 @@ fn check_frame(store: &Store, work: &Work, sweep: &Sweep, frame: &mut Frame, fou
             for (slot, id) in ids.iter().enumerate() {
                 found.bad.entry(*id).or_default().push((at(slot), error.to_string()));
             }
-            found.damage.push(Damage { error, objects: ids });
+            found.damage.push(Damage {
+                objects: ids,
+                ..Damage::from(error)
+            });
             return Ok(false);
         }
         Err(error) => return Err(error),
@@ -398,13 +397,40 @@ fn check_frame(store: &Store, work: &Work, sweep: &Sweep, frame: &mut Frame, fou
         for (id, at, error) in wrong {
             found.bad.entry(id).or_default().push((at, error.to_string()));
             found.damage.push(Damage {
-                error,
                 objects: vec![id],
+                ..Damage::from(error)
             });
         }
     }
     check_unit(store, sweep.unit(work.place()), Some(frame), found)?;
     Ok(is_sound)
+}
+
+/// Compares the digest of a delta frame. Its objects are checked with their roots, if there was room to sort them.
+fn check_delta_frame(
+    store: &Store,
+    work: &Work,
+    head: &Head,
+    sweep: &Sweep,
+    (frame, found): (&mut Frame, &Mutex<Found>),
+) -> Result<bool> {
+    let told = |error: Error| match error.is_damage() {
+        true => {
+            found.lock().damage.push(error.into());
+            Ok(false)
+        }
+        false => Err(error),
+    };
+    if let Err(error) = frame.read_stored_checked(&work.file, head) {
+        return told(error);
+    }
+    if sweep.frames.binary_search(&work.place()).is_err() {
+        match store.leaning(work.number, head) {
+            Err(error) => return told(error),
+            Ok(objects) => check_unit(store, &objects, None, found)?,
+        }
+    }
+    Ok(true)
 }
 
 /// Reads a frame; gives damage that does not keep it from being read.

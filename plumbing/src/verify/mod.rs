@@ -134,6 +134,8 @@ pub struct Damage {
     pub error: Error,
     /// Objects that do not read because of it, where that is known: not where the table that names them is hurt.
     pub objects: Vec<ObjectId>,
+    /// What they are made from is gone, and was not damaged.
+    pub lacks_base: bool,
 }
 
 impl From<Error> for Damage {
@@ -141,6 +143,7 @@ impl From<Error> for Damage {
         Self {
             error,
             objects: Vec::new(),
+            lacks_base: false,
         }
     }
 }
@@ -176,6 +179,8 @@ pub struct Report {
     pub index_damage: Vec<Error>,
     /// Bytes that an interrupted job left behind; they do no harm.
     pub unfinished_bytes: u64,
+    /// Objects that nothing needs and whose bases are gone, as a gc that ended early leaves them; they do no harm.
+    pub remains: u64,
     /// Bytes of objects that were due and are left for the next run.
     pub left_bytes: u64,
     /// Places of objects that do not read.
@@ -344,6 +349,18 @@ fn finish(report: &mut Report, learnt: &mut Learnt, request: &Request, reached: 
     report.hurt = reached.hurt;
     report.recorded = reached.recorded;
     (report.not_stored, report.not_stored_bytes) = reached.not_stored;
+    tell_remains_apart(report);
+}
+
+/// A gc that ended early has freed some of what nothing needs, and left objects that were made from it: no damage, as long
+/// as nothing needs these. Where a base is damaged, or lay in a file that is gone, that is told by itself.
+fn tell_remains_apart(report: &mut Report) {
+    let needed: HashSet<ObjectId> = report.hurt.iter().chain(&report.recorded).map(|hurt| hurt.id).collect();
+    let before = report.damage.len();
+    report
+        .damage
+        .retain(|damage| !damage.lacks_base || damage.objects.iter().any(|id| needed.contains(id)));
+    report.remains = (before - report.damage.len()) as u64;
 }
 
 #[cfg(test)]

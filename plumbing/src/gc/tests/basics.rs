@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::disk::OpenMode;
+use crate::verify;
 
 /// Two lines of some snapshots each, with what they hold.
 fn two_lines(disk: &Arc<dyn Disk>) -> BTreeMap<ObjectId, Files> {
@@ -329,4 +330,55 @@ fn what_is_recorded_as_lost_is_not_missed_and_its_record_stays() {
     assert!(repository.store.contains(&hurt).unwrap() && !repository.store.contains(&tip).unwrap());
     let other = repository.refs.get("refs/snapshots/other").unwrap().unwrap();
     assert_eq!(restore(&repository, &other).unwrap(), known[&other]);
+}
+
+/// A gc that frees what is dead altogether and then ends leaves dead differences from it in files that were to follow.
+#[test]
+fn what_a_gc_that_ended_early_leaves_without_its_bases_is_no_damage() {
+    let mut remains = 0;
+    for seed in 0..12 {
+        let disk: Arc<dyn Disk> = Arc::new(new_disk());
+        let (mut files, mut other, mut dice) = (Files::new(), Files::new(), Dice::new(seed));
+        let mut known = BTreeMap::new();
+        for n in 0..12 {
+            change(&mut files, &mut dice);
+            take(&open(&disk).unwrap(), "refs/snapshots/goes", &files, &n.to_string()).unwrap();
+            if n % 3 == 2 {
+                change(&mut other, &mut dice);
+                let id = take(&open(&disk).unwrap(), MAIN, &other, &n.to_string()).unwrap();
+                known.insert(id, other.clone());
+            }
+        }
+        delete(&open(&disk).unwrap(), "refs/snapshots/goes");
+        let options = Options {
+            unused_max: Allowance::Share(0),
+            repack_bytes_max: u64::MAX,
+            keep_log: KeepLog::Nothing,
+            threads: 1,
+            dry_run: false,
+            is_over: &|| true,
+        };
+        let report = run(&open(&disk).unwrap(), &options, &Progress::default()).unwrap();
+        assert_eq!(report.stopped, Some(Stopped::Time), "{report:?}");
+        let repository = open(&disk).unwrap();
+        let (store, refs) = (&repository.store, &repository.refs);
+        let request = verify::Request {
+            targets: verify::targets::all(store, refs, &Progress::default()).unwrap(),
+            everything: true,
+            depth: verify::Depth::Data,
+            threads: 1,
+        };
+        let found = verify::run(store, Some(refs), &request, &Progress::default()).unwrap();
+        assert!(found.is_clean(), "{seed}: {found:?}");
+        remains += found.remains;
+        check(&repository, &known, &seed);
+        drop(repository);
+        // Nobody leans on them, and the next gc frees them.
+        let id = take(&open(&disk).unwrap(), "refs/snapshots/again", &files, "again").unwrap();
+        known.insert(id, files);
+        check(&open(&disk).unwrap(), &known, &seed);
+        assert!(settles(&disk), "{seed}");
+        check(&open(&disk).unwrap(), &known, &seed);
+    }
+    assert!(remains > 0, "nothing of the kind was met");
 }

@@ -73,6 +73,7 @@ struct Summary {
     damaged_files: u64,
     damaged_index_files: u64,
     unfinished_bytes: u64,
+    remains: u64,
     left_bytes: u64,
     not_stored: u64,
     not_stored_bytes: u64,
@@ -172,6 +173,7 @@ fn summary(report: &Report, depth: Depth, begun: Instant) -> Summary {
         damaged_files: report.damage.len() as u64,
         damaged_index_files: report.index_damage.len() as u64,
         unfinished_bytes: report.unfinished_bytes,
+        remains: report.remains,
         left_bytes: report.left_bytes,
         not_stored: report.not_stored,
         not_stored_bytes: report.not_stored_bytes,
@@ -217,6 +219,13 @@ fn tell_rest(app: &mut App, report: &Report) -> Outcome {
         let paths = counted(paths_of(&report.recorded).count() as u64, "path", "paths");
         app.output.say(format_args!(
             "{paths} of earlier damage are lost and recorded so; `ghost heal --from PLACE` may bring them back."
+        ))?;
+    }
+    if report.remains > 0 {
+        let objects = counted(report.remains, "object", "objects");
+        app.output.say(format_args!(
+            "{objects} that nothing needs cannot be read: a gc that ended early has freed what they were made from. The \
+             next gc frees them."
         ))?;
     }
     if report.left_bytes > 0 {
