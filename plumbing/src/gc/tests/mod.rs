@@ -5,6 +5,8 @@ mod crash;
 mod deltas;
 mod histories;
 mod interleaved;
+mod model;
+mod parity;
 mod schedule;
 
 use std::collections::BTreeMap;
@@ -62,13 +64,19 @@ fn ghost_dir() -> &'static Path {
 
 /// Opens it as a process of its own would, with data files of some kilobytes.
 fn open(disk: &Arc<dyn Disk>) -> Result<Repository> {
+    open_with(disk, 0)
+}
+
+/// The same, with so many percent of parity.
+fn open_with(disk: &Arc<dyn Disk>, parity_percent: u64) -> Result<Repository> {
     let mut repository = Repository::open(disk.clone(), ghost_dir(), &OpenOptions::default())?;
     let options = StoreOptions {
         file_bytes_max: 6000,
         frame_bytes: 1000,
         large_frame_bytes: 2000,
         meta_frame_bytes: 400,
-        ..StoreOptions::default()
+        parity_percent,
+        ..repository.store_options()
     };
     let format = &repository.format;
     repository.store = Store::open(disk.clone(), ghost_dir(), format.uuid, format.hash, options)?;
