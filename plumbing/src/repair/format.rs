@@ -181,7 +181,7 @@ impl Evidence {
             is_unsure: false,
             first_record: None,
             generation: lease::newest(&**disk, ghost_dir)?,
-            is_lazy: disk.open(&ghost_dir.join(LAZY.name), OpenMode::Read).is_ok(),
+            is_lazy: disk.folder_owner(&ghost_dir.join(LAZY.name)).is_ok(),
         };
         for path in data_files_in(&**disk, &ghost_dir.join("data"))? {
             evidence.look_into(&**disk, &path)?;

@@ -40,5 +40,6 @@ mod t8_damage;
 mod t8_flips;
 mod t8_hostile;
 mod t8_meddling;
+mod t8_places;
 mod t8_repair;
 mod t9_formats;

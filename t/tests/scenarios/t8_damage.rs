@@ -11,7 +11,7 @@ use crate::harness::{Done, World, noise, oracle, trees};
 
 /// What is done to a file.
 #[derive(Clone, Copy, Debug)]
-enum Action {
+pub enum Action {
     Remove,
     Empty,
     CutHalf,
@@ -24,7 +24,7 @@ enum Action {
     Foreign,
 }
 
-const ACTIONS: [Action; 10] = [
+pub const ACTIONS: [Action; 10] = [
     Action::Remove,
     Action::Empty,
     Action::CutHalf,
@@ -38,8 +38,13 @@ const ACTIONS: [Action; 10] = [
 ];
 
 impl Action {
+    /// Whether it can be done to a file without bytes.
+    pub fn is_for_empty_files(self) -> bool {
+        matches!(self, Self::Remove | Self::Empty)
+    }
+
     /// Damages `path`; `foreign` is the file of the same kind in another repository.
-    fn apply(self, path: &Path, foreign: &Path) {
+    pub fn apply(self, path: &Path, foreign: &Path) {
         let bytes = fs::read(path).unwrap();
         let flip = |at: usize| {
             let mut bytes = bytes.clone();
