@@ -2,11 +2,9 @@
 
 use super::*;
 use crate::disk::{read_file, replace_file};
-use crate::gc;
-use crate::repository::format::{DELTA, FILE, GENERATIONS};
-use crate::repository::{Format, Leans, remains};
-use crate::retention::KeepLog;
-use crate::store::generation::Generation;
+use crate::repository::format::{DELTA, FILE, GENERATIONS, require};
+use crate::repository::{Format, remains};
+use crate::store::generation::{Generation, Prepared};
 use crate::store::lease;
 
 const GHOST: &str = "/r/.ghost";
@@ -34,49 +32,18 @@ impl World {
         Generation::read(&*self.disk, Path::new(GHOST), &uuid).unwrap()
     }
 
-    /// Deletes a line whose contents nobody else has, and collects.
-    fn collect(&self, line: &str) {
-        let repository = self.repository();
-        let writer = repository.store.writer().unwrap();
-        let mut packer = writer.packer();
-        let noise = body(line.len() as u32 + 500).repeat(20);
-        let (block, _) = packer.put(ObjectKind::Block, &noise).unwrap();
-        let mut builder = TreeBuilder::new();
-        let content = ContentRef::Block {
-            id: block,
-            bytes: noise.len() as u64,
-        };
-        let node = Node::File {
-            content,
-            fullhash: None,
-        };
-        push(&mut builder, &mut packer, "f", node);
-        let tree = builder
-            .finish(&mut |kind, bytes| Ok(packer.put(kind, &bytes)?.0))
+    /// Publishes the next generation, as gc does.
+    fn publish_generation(&self) {
+        let (disk, ghost_dir) = (&*self.disk, Path::new(GHOST));
+        let uuid = self.repository().format.uuid;
+        require(disk, ghost_dir, GENERATIONS).unwrap();
+        let mut next = self.generation().unwrap_or_default();
+        next.number += 1;
+        lease::prepare(disk, ghost_dir, next.number);
+        Prepared::new(disk, ghost_dir, &uuid, &next)
+            .unwrap()
+            .publish(disk)
             .unwrap();
-        packer.flush().unwrap();
-        drop(packer);
-        writer.commit().unwrap();
-        drop(writer);
-        let change = |new| RefChange {
-            name: line.to_owned(),
-            expected: Expected::Any,
-            new,
-        };
-        for new in [Some(tree), None] {
-            repository.commit(&[change(new)], &who(), "", Leans::Anything).unwrap();
-        }
-        drop(repository);
-        let options = gc::Options {
-            unused_max: gc::Allowance::Share(0),
-            repack_bytes_max: u64::MAX,
-            keep_log: KeepLog::Nothing,
-            threads: 1,
-            dry_run: false,
-            is_over: &|| false,
-        };
-        let report = gc::run(&self.repository(), &options, &Progress::default()).unwrap();
-        assert!(report.condemned_files > 0, "{report:?}");
     }
 }
 
@@ -126,7 +93,7 @@ fn a_format_is_made_anew_as_it_was_whatever_happened_to_it() {
 #[test]
 fn a_format_that_is_gone_is_found_by_what_is_left_and_init_leaves_it_alone() {
     let world = world();
-    world.collect("refs/trees/other");
+    world.publish_generation();
     let before = world.repository().format;
     assert!(before.has(GENERATIONS) && !before.has(DELTA));
     world.disk.remove(&path("format")).unwrap();
@@ -182,8 +149,8 @@ fn a_later_versions_format_is_no_damage_and_names_that_nobody_knows_are_not_drop
 #[test]
 fn a_generation_that_is_damaged_or_gone_is_followed_by_one_that_nobody_has_seen() {
     let world = world();
-    for line in ["refs/trees/a", "refs/trees/bb"] {
-        world.collect(line);
+    for _ in 0..2 {
+        world.publish_generation();
     }
     let reads = world.reads();
     let good = world.bytes("generation");
@@ -225,7 +192,7 @@ fn a_generation_that_is_damaged_or_gone_is_followed_by_one_that_nobody_has_seen(
     // The process learns of it, and the next gc goes on from there.
     assert!(old.store.advance().unwrap() > before);
     drop(old);
-    world.collect("refs/trees/ccc");
+    world.publish_generation();
     assert!(world.check().is_clean());
     assert_eq!(world.reads(), reads);
     assert!(lease::newest(&*world.disk, Path::new(GHOST)).unwrap() > before);
