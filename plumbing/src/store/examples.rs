@@ -4,8 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
+use crate::disk::OpenMode;
 use crate::disk::memory::MemoryDisk;
-use crate::object::{ContentRef, Entry, Indirect, Metadata, Node, Root, Snapshot, Totals, TreeBuilder};
+use crate::object::{
+    ContentRef, Entry, Indirect, Metadata, Node, ObjectId, ObjectKind, Root, Snapshot, Totals, TreeBuilder,
+};
 use crate::time::Timestamp;
 
 const PAGE: &str = include_str!("../../../object-format.md");

@@ -4,6 +4,7 @@
 //! - [`index`]: sorted, mapped segments that say where an object lies; a cache of what the data files say
 //! - [`delta`]: objects that are compressed against others
 //! - [`recent`]: what no segment covers yet
+//! - [`lookup`], [`refresh`]: finding objects; what the store consists of
 //! - [`pack`], [`writer`]: grouping, compressing, appending, committing
 //! - [`single`]: stores of one file, without an index: bundles
 //! - [`generation`], [`lease`]: which data files are condemned, and who still reads them; [`condemned`], [`sweep`]: what
@@ -18,16 +19,19 @@
 pub mod cache;
 pub mod condemned;
 mod copy;
+mod counters;
 pub mod data;
 pub mod delta;
 mod distrust;
 pub mod generation;
 pub mod index;
 pub mod lease;
+mod lookup;
 mod options;
 pub mod pack;
 pub mod parity;
 pub mod recent;
+mod refresh;
 mod segments;
 pub mod single;
 mod supply;
@@ -42,23 +46,22 @@ use std::sync::atomic::AtomicBool;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 
-use crate::disk::{Disk, OpenMode};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::object::{HashAlgo, IdPrefix, ObjectId, ObjectKind};
+use crate::object::HashAlgo;
 
-use data::format::Row;
+pub use counters::Counters;
+use data::read::DataFile;
 pub use data::read::Frame;
-use data::read::{DataFile, Head, scan};
 pub use delta::{Leaning, Near};
 use generation::Generation;
-use index::format::{Cover, unpack};
 use index::read::Segment;
 pub use options::{DeltaOptions, Options};
 pub use pack::{Class, HUGE_FILE_BYTES, LARGE_FILE_BYTES, Packer};
-use recent::{Recent, State as RecentState};
+use recent::Recent;
 pub use supply::Supply;
 pub use tables::{IndexTable, LockedFile, StandingFile};
-pub use writer::{Counters, Writer};
+pub use writer::Writer;
 
 /// Where an object lies. Ordered by data file, then offset, then slot: reading in this order is sequential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -222,202 +225,6 @@ impl Store {
         std::mem::take(&mut *self.problems.lock())
     }
 
-    /// Data files that the index knows and that are gone or shorter than it says.
-    pub fn missing_data(&self) -> Vec<Error> {
-        let state = self.state.read();
-        let mut missing = Vec::new();
-        let Layout::Repository { data: folder, .. } = &self.layout else {
-            return missing;
-        };
-        let covers = state.segments.iter().flat_map(|mapped| mapped.segment.covers());
-        for cover in covers.filter(|cover| !state.generation.condemned.contains_key(&cover.file)) {
-            let known = state
-                .by_id
-                .get(&cover.file)
-                .and_then(|&number| state.files.get(number as usize));
-            let length = known.map_or(0, |known| known.file.file.len().unwrap_or(0));
-            if length < cover.to {
-                let path = folder.join(format!("{}.{}", data::read::hex(&cover.file), data::format::EXTENSION));
-                let found = if known.is_some() {
-                    format!("{length} bytes")
-                } else {
-                    "no usable file".to_owned()
-                };
-                let expected = format!("at least {} bytes, as the index says", cover.to);
-                missing.push(Error::damaged(path, length, expected, found));
-            }
-        }
-        missing
-    }
-
-    /// Looks for data files, ranges and segments that other processes have added.
-    pub fn refresh(&self) -> Result<()> {
-        self.refresh_state(&mut self.state.write())
-    }
-
-    fn refresh_state(&self, state: &mut State) -> Result<()> {
-        let mut problems: Vec<Error> = self.standing.problem().into_iter().collect();
-        if let Layout::Repository { data, index, .. } = &self.layout {
-            self.list_files(data, state, &mut problems)?;
-            self.list_segments(index, state, &mut problems)?;
-            if state.segments.iter().any(|mapped| mapped.names_unknown(state)) {
-                // Another process has made a data file and its segment since the folder was listed.
-                problems.truncate(usize::from(self.standing.has_problem()));
-                self.list_files(data, state, &mut problems)?;
-                self.list_segments(index, state, &mut problems)?;
-            }
-        }
-        self.scan_uncovered(state, &mut problems)?;
-        *self.problems.lock() = problems;
-        Ok(())
-    }
-
-    fn list_files(&self, folder: &Path, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
-        let mut names = self.disk.list(folder).map_err(Error::io("list", folder))?;
-        names.retain(|name| writer::is_data_file(name) && !state.generation.condemns(name));
-        names.sort();
-        for name in names {
-            let path = folder.join(name);
-            if state.files.iter().any(|known| known.file.path == path) {
-                continue;
-            }
-            match DataFile::open(&*self.disk, &path, OpenMode::Read, &self.repository) {
-                Ok(file) => {
-                    self.add_file(state, file, false)?;
-                }
-                // A file shorter than its header is one that another process is just making, or died while making.
-                Err(problem) => problems.push(problem),
-            }
-        }
-        Ok(())
-    }
-
-    fn add_file(&self, state: &mut State, file: DataFile, is_attached: bool) -> Result<u32> {
-        if let Some(&known) = state.by_id.get(&file.header.file) {
-            return Ok(known);
-        }
-        let number = state.files.len() as u32;
-        if number >= u32::from(u16::MAX) {
-            let problem = "more than 65,535 data files; raise data.file-max";
-            return Err(Error::invalid("repository", file.path.display(), problem));
-        }
-        state.by_id.insert(file.header.file, number);
-        state.files.push(Known::new(file, is_attached));
-        Ok(number)
-    }
-
-    fn scan_uncovered(&self, state: &mut State, problems: &mut Vec<Error>) -> Result<()> {
-        let is_bundle = |known: &Known| !known.file.is_committed_at_once();
-        let bundles: Vec<u32> = (0..)
-            .zip(&state.files)
-            .filter(|(_, known)| is_bundle(known) && !known.is_condemned)
-            .map(|(n, _)| n)
-            .collect();
-        for number in bundles {
-            self.scan_bundle(number, state, problems)?;
-        }
-        let is_due = |known: &Known| !is_bundle(known) && !known.is_condemned;
-        let State { files, distrust, .. } = state;
-        for (number, known) in (0..).zip(files).filter(|(_, known)| is_due(known)) {
-            let length = known.file.file.len().map_err(Error::io("stat", &known.file.path))?;
-            let from = known.covered.max(known.committed);
-            if length <= from {
-                known.committed = from;
-                continue;
-            }
-            let mut note = |head: &Head| {
-                for (slot, row) in (0..).zip(&head.rows) {
-                    let at = Location {
-                        file: number,
-                        frame: head.offset,
-                        slot,
-                    };
-                    if !distrust.has(&at) {
-                        self.recent.set(row.id, at);
-                    }
-                }
-            };
-            known.committed = scan(&known.file, from, known.covered, &mut note)?.committed;
-        }
-        Ok(())
-    }
-
-    /// Where an object lies.
-    pub fn locate(&self, id: &ObjectId) -> Result<Option<Location>> {
-        match self.recent.get(id) {
-            Some(RecentState::At(at)) => Ok(Some(at)),
-            _ => self.locate_in_segments(id),
-        }
-    }
-
-    fn locate_in_segments(&self, id: &ObjectId) -> Result<Option<Location>> {
-        let state = self.state.read();
-        for mapped in &state.segments {
-            for locator in mapped.segment.candidates(id.prefix()) {
-                if let Some((at, _)) = confirm(&state, mapped, locator, |found| found == id)?
-                    && !state.files[at.file as usize].is_condemned
-                {
-                    return Ok(Some(at));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether the object is there.
-    pub fn contains(&self, id: &ObjectId) -> Result<bool> {
-        Ok(self.locate(id)?.is_some())
-    }
-
-    /// The kind that the object was stored as.
-    pub fn kind_of(&self, id: &ObjectId) -> Result<Option<ObjectKind>> {
-        let Some(at) = self.locate_to_read(id)? else {
-            return Ok(None);
-        };
-        Ok(self.row_at(at)?.map(|row| row.kind))
-    }
-
-    /// The row of the object at `at`, unchecked but for the row itself.
-    pub(crate) fn row_at(&self, at: Location) -> Result<Option<Row>> {
-        self.data_file(at.file)?.row(at.frame, at.slot)
-    }
-
-    /// The bytes of an object, hash checked. Where one copy does not read, another is looked for.
-    pub fn get(&self, id: &ObjectId) -> Result<Option<Vec<u8>>> {
-        let Some(at) = self.locate_to_read(id)? else {
-            return self.reason_of(id).map_or(Ok(None), Err);
-        };
-        match self.get_at(id, at) {
-            Err(error) if error.is_damage() => self.get_elsewhere(id, at, error).map(Some),
-            read => read.map(Some),
-        }
-    }
-
-    fn get_at(&self, id: &ObjectId, at: Location) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.near().read(at, id, &mut bytes)?;
-        Ok(bytes)
-    }
-
-    /// Reads and decompresses one frame (the slot is not looked at), reusing the buffers of `into`.
-    pub fn read_frame(&self, at: Location, into: &mut Frame) -> Result<()> {
-        into.clear();
-        let (file, head) = self.head(at)?;
-        into.read_payload(&file, head, &self.near())
-    }
-
-    fn data_file(&self, number: u32) -> Result<DataFile> {
-        let state = self.state.read();
-        let known = state.files.get(number as usize);
-        known.map(|known| known.file.clone()).ok_or_else(|| {
-            Error::invalid(
-                "location",
-                number,
-                "no data file has that number; it is from another run",
-            )
-        })
-    }
-
     /// All data files, with the length up to which each is committed.
     pub fn data_files(&self) -> Vec<(DataFile, u64)> {
         self.state
@@ -426,33 +233,6 @@ impl Store {
             .iter()
             .map(|known| (known.file.clone(), known.committed))
             .collect()
-    }
-
-    /// Ids that begin so: at most `limit`.
-    pub fn find_prefix(&self, prefix: &IdPrefix, limit: usize) -> Result<Vec<ObjectId>> {
-        let (low, high) = prefix.range();
-        let mut found: Vec<ObjectId> = Vec::new();
-        self.recent.each(&mut |id, _| {
-            if prefix.matches(id) && found.len() < limit {
-                found.push(*id);
-            }
-        });
-        let state = self.state.read();
-        for mapped in &state.segments {
-            let segment = &mapped.segment;
-            for at in segment.lower_bound(low)..segment.len() {
-                let (found_prefix, locator) = segment.entry(at);
-                if found_prefix > high || found.len() >= limit {
-                    break;
-                }
-                if let Some((_, id)) = confirm(&state, mapped, locator, |id| prefix.matches(id))? {
-                    found.push(id);
-                }
-            }
-        }
-        found.sort();
-        found.dedup();
-        Ok(found)
     }
 
     /// Begins to write. A data file is locked when the first frame is appended. Refused where another store is attached
@@ -470,42 +250,6 @@ impl Store {
     pub fn dry_writer(&self) -> Writer<'_> {
         Writer::new(self, true)
     }
-
-    /// Whether every data file that the index knows is there and every file could be used.
-    pub fn is_whole(&self) -> bool {
-        let state = self.state.read();
-        let is_gone = |(cover, number): (&Cover, &Option<u32>)| {
-            number.is_none() && !state.generation.condemned.contains_key(&cover.file)
-        };
-        let known = |mapped: &Arc<Mapped>| !mapped.segment.covers().iter().zip(&mapped.files).any(is_gone);
-        self.problems.lock().is_empty() && state.segments.iter().all(known)
-    }
-}
-
-/// Follows a locator and compares the id in the data file; a locator that leads nowhere is no hit.
-fn confirm(
-    state: &State,
-    mapped: &Mapped,
-    locator: u64,
-    is_wanted: impl Fn(&ObjectId) -> bool,
-) -> Result<Option<(Location, ObjectId)>> {
-    let (file, frame, slot) = unpack(locator);
-    let Some(Some(number)) = mapped.files.get(usize::from(file)) else {
-        return Ok(None);
-    };
-    let Some(known) = state.files.get(*number as usize) else {
-        return Ok(None);
-    };
-    let at = Location {
-        file: *number,
-        frame,
-        slot,
-    };
-    if state.distrust.has(&at) {
-        return Ok(None);
-    }
-    let row = known.file.row(frame, slot)?;
-    Ok(row.filter(|row| is_wanted(&row.id)).map(|row| (at, row.id)))
 }
 
 #[cfg(test)]

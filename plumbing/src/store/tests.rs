@@ -1,7 +1,9 @@
 //! The store on a disk in memory.
 
 use super::*;
+use crate::disk::OpenMode;
 use crate::disk::memory::MemoryDisk;
+use crate::object::{IdPrefix, ObjectId, ObjectKind};
 
 fn disk() -> Arc<MemoryDisk> {
     let disk = MemoryDisk::default();

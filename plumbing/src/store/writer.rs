@@ -8,12 +8,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use super::data::format::{Codec, EXTENSION, FrameKind, Row};
+use super::counters::Counters;
+use super::data::format::{Codec, FrameKind, Row};
 use super::data::read::{DataFile, Head};
 use super::data::write::{Appender, Sealed};
 use super::delta::pending::{Pending, Unit, Waiting};
@@ -25,7 +26,6 @@ use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::limits::FRAME_RAW_BYTES_MAX;
 use crate::object::{ObjectId, ObjectKind};
-use crate::progress::Progress;
 
 /// A group is committed when it has grown to this many bytes.
 const GROUP_BYTES: u64 = 64 << 20;
@@ -34,56 +34,6 @@ const RECENT_MAX: usize = 128 << 10;
 
 /// Shorter objects are not compared with others: what they are like is not worth to be read.
 const DELTA_BYTES_MIN: usize = 256;
-
-/// What was added and what was there, by count and bytes before compression.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Objects that were added.
-    pub new_objects: AtomicU64,
-    /// Their bytes.
-    pub new_bytes: AtomicU64,
-    /// Objects that were there already.
-    pub existing_objects: AtomicU64,
-    /// Their bytes.
-    pub existing_bytes: AtomicU64,
-    /// Objects that were hashed and left out, where data is not kept; some of them may be there.
-    pub described_objects: AtomicU64,
-    /// Their bytes.
-    pub described_bytes: AtomicU64,
-    /// Bytes appended to data files.
-    pub stored_bytes: AtomicU64,
-    /// Objects that were stored as differences from others.
-    pub delta_objects: AtomicU64,
-    /// Their bytes.
-    pub delta_bytes: AtomicU64,
-    /// Bytes of the differences.
-    pub delta_stored_bytes: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn added(&self, bytes: usize) {
-        self.new_objects.fetch_add(1, Ordering::Relaxed);
-        self.new_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn settled(&self, objects: usize, bytes: usize, stored: usize) {
-        self.delta_objects.fetch_add(objects as u64, Ordering::Relaxed);
-        self.delta_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.delta_stored_bytes.fetch_add(stored as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn known(&self, bytes: usize) {
-        self.existing_objects.fetch_add(1, Ordering::Relaxed);
-        self.existing_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Shows the counts so far as those of a job.
-    pub fn tell(&self, progress: &Progress) {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        progress.set_new(get(&self.new_objects), get(&self.new_bytes));
-        progress.set_known(get(&self.existing_objects), get(&self.existing_bytes));
-    }
-}
 
 #[derive(Debug, Default)]
 struct Appending {
@@ -500,11 +450,4 @@ impl Drop for Writer<'_> {
         // A sync under way goes on with a handle of its own; nobody waits for what was not committed.
         self.hold(&mut appending);
     }
-}
-
-/// The name of a data file's path without its folder.
-pub(super) fn is_data_file(name: &std::ffi::OsStr) -> bool {
-    std::path::Path::new(name)
-        .extension()
-        .is_some_and(|extension| extension == EXTENSION)
 }

@@ -18,7 +18,8 @@ use crate::disk::{read_file, replace_cache};
 use crate::error::{Error, Result};
 use crate::limits::LIKENESS_ROWS_MAX;
 use crate::object::ObjectId;
-use crate::store::{Store, confirm};
+use crate::store::Store;
+use crate::store::lookup::confirm;
 
 const MAGIC: &[u8; 8] = b"ghlike\r\n";
 const VERSION: u32 = 1;
