@@ -12,7 +12,8 @@
 //!
 //! Layers, each of which may use only those before it (checked by `cargo xtask layers`):
 //!
-//! 1. [`limits`], [`error`], [`time`], [`progress`]: bounds, errors, instants, how far a job is
+//! 1. [`limits`], [`error`], [`time`], [`progress`], [`tasks`]: bounds, errors, instants, how far a job is, what it has yet
+//!    to do
 //! 2. [`disk`]: the one seam to the files of a repository
 //! 3. [`object`]: block ids, content refs, trees, snapshots; pure bytes <-> values; [`content`]: the bytes behind a ref
 //! 4. [`chunk`]: where a file is cut
@@ -53,6 +54,7 @@ pub mod retention;
 pub mod rewrite;
 pub mod snapshot;
 pub mod store;
+pub mod tasks;
 pub mod time;
 pub mod verify;
 pub mod walk;

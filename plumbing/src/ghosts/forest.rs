@@ -15,13 +15,14 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use bstr::{BStr, BString, ByteSlice};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::fasthash::{self, FastHash};
 use super::live::Live;
 use crate::error::{Error, Result};
 use crate::object::{Entry, HashAlgo, Kind, ObjectId};
 use crate::progress::Progress;
+use crate::tasks::Stack;
 use crate::time::Timestamp;
 use crate::walk::{Scope, Stat};
 
@@ -250,15 +251,6 @@ impl Iterator for Leaves<'_> {
     }
 }
 
-/// Folders that wait to be entered.
-struct Waiting {
-    folders: Vec<Leaf>,
-    /// Threads that are in one, and may find more.
-    busy: usize,
-    /// The first error of a `take`: everybody stops.
-    failed: Option<Error>,
-}
-
 /// Goes through a forest with up to `threads` threads, in no order, and hands each folder that was read, with its
 /// leaf, to `take` (from any thread). A root that is a file comes as the only leaf of a folder that is itself.
 ///
@@ -275,61 +267,43 @@ pub fn each_folder(
         let problems = Vec::new();
         return take(&root, Folder { leaves, problems });
     }
-    let waiting = Mutex::new(Waiting {
-        folders: vec![root],
-        busy: 0,
-        failed: None,
-    });
-    let changed = Condvar::new();
+    let folders = Stack::default();
+    folders.push([root]);
+    let failed = Mutex::new(None);
+    let walk = || {
+        while let Some(at) = folders.pop() {
+            let has_failed = failed.lock().is_some();
+            if has_failed {
+                folders.clear();
+            } else if let Err(error) = enter(forest, &at, &folders, progress, take) {
+                failed.lock().get_or_insert(error);
+            }
+            folders.done();
+        }
+    };
     std::thread::scope(|scope| {
         for _ in 1..threads.max(1) {
-            scope.spawn(|| work(forest, &waiting, &changed, progress, take));
+            scope.spawn(walk);
         }
-        work(forest, &waiting, &changed, progress, take);
+        walk();
     });
-    waiting.into_inner().failed.map_or(Ok(()), Err)
+    failed.into_inner().map_or(Ok(()), Err)
 }
 
-fn work(
+/// Reads a folder and hands it on; others may go on below it meanwhile.
+fn enter(
     forest: &dyn Forest,
-    waiting: &Mutex<Waiting>,
-    changed: &Condvar,
+    at: &Leaf,
+    folders: &Stack<Leaf>,
     progress: &Progress,
     take: &(dyn Fn(&Leaf, Folder) -> Result<()> + Sync),
-) {
-    let mut state = waiting.lock();
-    loop {
-        if state.failed.is_some() {
-            break;
-        }
-        // The last that was found is entered first: few folders wait at once.
-        let Some(at) = state.folders.pop() else {
-            if state.busy == 0 {
-                break;
-            }
-            changed.wait(&mut state);
-            continue;
-        };
-        state.busy += 1;
-        drop(state);
-        let folder = forest.enter(&at).unwrap_or_else(|problem| Folder {
-            leaves: Vec::new(),
-            problems: vec![problem],
-        });
-        let below = folder.leaves.iter().rev().filter(|leaf| leaf.kind == Kind::Directory);
-        let below: Vec<Leaf> = below.cloned().collect();
-        // Others may go on while this folder is handled.
-        if !below.is_empty() {
-            waiting.lock().folders.extend(below);
-            changed.notify_all();
-        }
-        let taken = progress.check().and_then(|()| take(&at, folder));
-        state = waiting.lock();
-        state.busy -= 1;
-        if let Err(error) = taken {
-            state.failed.get_or_insert(error);
-        }
-    }
-    drop(state);
-    changed.notify_all();
+) -> Result<()> {
+    let folder = forest.enter(at).unwrap_or_else(|problem| Folder {
+        leaves: Vec::new(),
+        problems: vec![problem],
+    });
+    let below = folder.leaves.iter().rev().filter(|leaf| leaf.kind == Kind::Directory);
+    folders.push(below.cloned());
+    progress.check()?;
+    take(at, folder)
 }

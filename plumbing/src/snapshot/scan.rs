@@ -133,7 +133,7 @@ pub(super) fn with_threads<'s, 'w, T>(
         let begun = begin(first);
         if begun.is_err() {
             scan.fail();
-            scan.queue.clear();
+            scan.queue.stop();
         }
         scan.queue.done();
         let mut result = first.run();

@@ -74,7 +74,7 @@ impl<'s, 'w> Worker<'s, 'w> {
             if let Err(error) = result {
                 // The others end at their next look.
                 self.scan.fail();
-                self.scan.queue.clear();
+                self.scan.queue.stop();
                 return Err(error);
             }
         }

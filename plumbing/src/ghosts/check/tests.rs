@@ -4,30 +4,10 @@ use std::fs::{File, FileTimes};
 use super::*;
 use crate::ghosts::catalogue::Facts;
 use crate::ghosts::catalogue::{FileSeen, Look};
+use crate::ghosts::tests::world::World;
 use crate::walk::DirHandle;
 
-struct World {
-    folder: tempfile::TempDir,
-    catalogue: Catalogue,
-}
-
 impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("t/sub")).unwrap();
-        let path = folder.path().join("c.db");
-        let catalogue = Catalogue::open(&path, Timestamp::default()).unwrap().catalogue;
-        Self { folder, catalogue }
-    }
-
-    fn root(&self) -> PathBuf {
-        self.folder.path().canonicalize().unwrap().join("t")
-    }
-
-    fn put(&self, name: &str, content: &str) {
-        fs::write(self.root().join(name), content).unwrap();
-    }
-
     /// Changes a file so that its size and mtime do not tell.
     fn rot(&self, name: &str, content: &str) {
         let path = self.root().join(name);
@@ -37,21 +17,9 @@ impl World {
         file.set_times(FileTimes::new().set_modified(mtime)).unwrap();
     }
 
-    fn scan(&mut self, seconds: i64) {
-        let request = scan::Request {
-            roots: vec![self.root()],
-            rules: Rules::new(RuleOptions::default()),
-            trust_hash: false,
-            keep_trust: None,
-            host: "h".to_owned(),
-            algo: HashAlgo::Sha256,
-            threads: 2,
-            now: Timestamp::new(seconds, 0),
-            began: Timestamp::new(i64::from(u32::MAX), 0),
-            coarse: Duration::ZERO,
-        };
-        let report = scan::scan(&mut self.catalogue, &request, &Progress::default()).unwrap();
-        assert!(report.problems.is_empty());
+    fn scan_at(&mut self, seconds: i64) {
+        let request = self.scan_request(seconds);
+        assert!(self.scan(&request).problems.is_empty());
     }
 
     fn request(&self, seconds: i64) -> Request {
@@ -98,7 +66,7 @@ fn each_file_is_what_it_was_or_it_is_told_what_became_of_it() {
     for name in ["changed", "gone", "rotten", "sound", "sub/lost", "touched"] {
         world.put(name, name);
     }
-    world.scan(100);
+    world.scan_at(100);
     let report = world.check(&world.request(200));
     assert_eq!((report.files, report.sound, report.findings.len()), (6, 6, 0));
     assert_eq!(world.verified("sound"), Some(200));
@@ -141,7 +109,7 @@ fn a_fast_check_reads_samples_and_proves_no_more_than_they_do() {
     let mut world = World::new();
     let long = "x".repeat(100_000);
     world.put("a", &long);
-    world.scan(100);
+    world.scan_at(100);
     let request = Request {
         fast: true,
         ..world.request(200)
@@ -167,7 +135,7 @@ fn a_sound_copy_hides_no_rotten_one_and_what_is_fresh_is_passed_over() {
     let mut world = World::new();
     world.put("a", "same");
     world.put("sub/b", "same");
-    world.scan(100);
+    world.scan_at(100);
     let only_a = Request {
         root: world.root().join("a"),
         ..world.request(200)
@@ -192,10 +160,9 @@ fn a_sound_copy_hides_no_rotten_one_and_what_is_fresh_is_passed_over() {
 fn what_was_not_come_to_is_first_the_next_time() {
     let mut world = World::new();
     for at in 0..5 {
-        fs::create_dir(world.root().join(format!("d{at}"))).unwrap();
-        world.put(&format!("d{at}/f"), &at.to_string());
+        world.put(&format!("d{at}/f"), at.to_string());
     }
-    world.scan(100);
+    world.scan_at(100);
     let third = Request {
         root: world.root().join("d3"),
         ..world.request(50)

@@ -5,60 +5,8 @@ use bstr::ByteSlice as _;
 
 use super::*;
 use crate::ghosts::catalogue::{Facts, FileSeen, Listing, Look};
+use crate::ghosts::tests::world::World;
 use crate::walk::RuleOptions;
-
-struct World {
-    folder: tempfile::TempDir,
-    catalogue: Catalogue,
-}
-
-impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("t")).unwrap();
-        let path = folder.path().join("c.db");
-        let catalogue = Catalogue::open(&path, Timestamp::default()).unwrap().catalogue;
-        Self { folder, catalogue }
-    }
-
-    fn root(&self) -> PathBuf {
-        self.folder.path().canonicalize().unwrap().join("t")
-    }
-
-    fn put(&self, name: &str, content: impl AsRef<[u8]>) {
-        let path = self.root().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn request(&self, seconds: i64) -> Request {
-        Request {
-            roots: vec![self.root()],
-            rules: Rules::new(RuleOptions::default()),
-            trust_hash: false,
-            keep_trust: None,
-            host: "h".to_owned(),
-            algo: HashAlgo::Sha256,
-            threads: 3,
-            now: Timestamp::new(seconds, 0),
-            // Every change is long ago.
-            began: Timestamp::new(i64::from(u32::MAX), 0),
-            coarse: Duration::from_secs(2),
-        }
-    }
-
-    fn scan(&mut self, request: &Request) -> Report {
-        let report = scan(&mut self.catalogue, request, &Progress::default()).unwrap();
-        self.catalogue.check().unwrap();
-        report
-    }
-
-    fn known(&self, name: &str) -> Option<ObjectId> {
-        let path = self.root().join(name);
-        let row = self.catalogue.at("h", path.as_os_str().as_bytes()).unwrap()?;
-        Some(self.catalogue.content(row.content.unwrap()).unwrap().unwrap().fullhash)
-    }
-}
 
 /// New, changed, unchanged, gone, read.
 fn counts(report: &Report) -> [u64; 5] {
@@ -76,7 +24,7 @@ fn what_is_found_is_what_sha256sum_says() {
     world.put("odd\n\u{1}", "");
     fs::hard_link(world.root().join("large"), world.root().join("linked")).unwrap();
     std::os::unix::fs::symlink("large", world.root().join("link")).unwrap();
-    let report = world.scan(&world.request(100));
+    let report = world.scan(&world.scan_request(100));
     assert!(report.problems.is_empty() && report.rotten.is_empty(), "{report:?}");
     assert_eq!(counts(&report), [304, 0, 0, 0, 304]);
     assert_eq!((report.files, report.directories, report.new_contents), (304, 5, 302));
@@ -100,14 +48,14 @@ fn what_looks_the_same_is_not_read_and_what_changed_is() {
     for name in ["a", "b", "sub/c", "sub/d", "lost/e"] {
         world.put(name, name);
     }
-    assert_eq!(counts(&world.scan(&world.request(100))), [5, 0, 0, 0, 5]);
-    assert_eq!(counts(&world.scan(&world.request(200))), [0, 0, 5, 0, 0]);
+    assert_eq!(counts(&world.scan(&world.scan_request(100))), [5, 0, 0, 0, 5]);
+    assert_eq!(counts(&world.scan(&world.scan_request(200))), [0, 0, 5, 0, 0]);
     let old = world.known("a").unwrap();
     world.put("a", "other");
     world.put("new", "b");
     fs::remove_file(world.root().join("sub/d")).unwrap();
     fs::remove_dir_all(world.root().join("lost")).unwrap();
-    let report = world.scan(&world.request(300));
+    let report = world.scan(&world.scan_request(300));
     assert_eq!(counts(&report), [1, 1, 2, 2, 2]);
     assert_eq!(report.new_contents, 1, "the content of `new` was known");
     assert_eq!((world.known("sub/d"), world.known("lost/e")), (None, None));
@@ -120,7 +68,7 @@ fn what_looks_the_same_is_not_read_and_what_changed_is() {
     assert_eq!((place.relative(), ghost.found_last.seconds), (&b"a"[..], 200));
     // What comes back is the ghost that it was.
     world.put("a", "a");
-    assert_eq!(counts(&world.scan(&world.request(400))), [0, 1, 3, 0, 1]);
+    assert_eq!(counts(&world.scan(&world.scan_request(400))), [0, 1, 3, 0, 1]);
     let ghost = world.catalogue.ghost(&old).unwrap().unwrap();
     let place = ghost.places.iter().next().unwrap();
     assert_eq!((ghost.places.len(), place.present), (1, true));
@@ -133,8 +81,8 @@ fn what_rules_leave_out_stays_as_it_is_known() {
     for name in ["a.o", "b", "out/c", "out/d.o"] {
         world.put(name, name);
     }
-    world.scan(&world.request(100));
-    let mut request = world.request(200);
+    world.scan(&world.scan_request(100));
+    let mut request = world.scan_request(200);
     request.rules = Rules::new(RuleOptions {
         exclude: vec!["*.o".into(), "/out".into()],
         ..RuleOptions::default()
@@ -153,11 +101,11 @@ fn what_rules_leave_out_stays_as_it_is_known() {
 fn times_too_close_to_the_scan_prove_nothing() {
     let mut world = World::new();
     world.put("a", "a");
-    let mut request = world.request(100);
+    let mut request = world.scan_request(100);
     request.began = Timestamp::default();
     assert_eq!(counts(&world.scan(&request)), [1, 0, 0, 0, 1]);
-    assert_eq!(counts(&world.scan(&world.request(200))), [0, 0, 1, 0, 1]);
-    assert_eq!(counts(&world.scan(&world.request(300))), [0, 0, 1, 0, 0]);
+    assert_eq!(counts(&world.scan(&world.scan_request(200))), [0, 0, 1, 0, 1]);
+    assert_eq!(counts(&world.scan(&world.scan_request(300))), [0, 0, 1, 0, 0]);
 }
 
 #[test]
@@ -179,8 +127,8 @@ fn rot_shows_where_only_bytes_are_trusted() {
         complete: true,
     };
     world.catalogue.record("h", &[look]).unwrap();
-    assert!(world.scan(&world.request(100)).rotten.is_empty());
-    let mut request = world.request(200);
+    assert!(world.scan(&world.scan_request(100)).rotten.is_empty());
+    let mut request = world.scan_request(200);
     request.trust_hash = true;
     let report = world.scan(&request);
     let [rotten] = &report.rotten[..] else {
@@ -198,7 +146,7 @@ fn one_file_is_a_root() {
     let mut world = World::new();
     world.put("a", "a");
     world.put("b", "b");
-    let mut request = world.request(100);
+    let mut request = world.scan_request(100);
     request.roots = vec![world.root().join("b")];
     assert_eq!(counts(&world.scan(&request)), [1, 0, 0, 0, 1]);
     assert_eq!(counts(&world.scan(&request)), [0, 0, 1, 0, 0]);
@@ -214,13 +162,13 @@ fn a_large_directory_is_looked_at_in_windows() {
         world.put(&format!("n{at:05}"), at.to_string());
     }
     let all = 2 * folder::WINDOW as u64 + 10;
-    assert_eq!(counts(&world.scan(&world.request(100))), [all, 0, 0, 0, all]);
+    assert_eq!(counts(&world.scan(&world.scan_request(100))), [all, 0, 0, 0, all]);
     // At the ends of the windows.
     for at in [0, folder::WINDOW - 1, folder::WINDOW, 2 * folder::WINDOW + 9] {
         fs::remove_file(world.root().join(format!("n{at:05}"))).unwrap();
     }
     world.put("n04096x", "new");
-    assert_eq!(counts(&world.scan(&world.request(200))), [1, 0, all - 4, 4, 1]);
+    assert_eq!(counts(&world.scan(&world.scan_request(200))), [1, 0, all - 4, 4, 1]);
     let mut listing = Listing::default();
     world
         .catalogue
@@ -235,10 +183,10 @@ fn a_scan_that_is_stopped_keeps_what_is_known() {
     let mut world = World::new();
     world.put("a", "a");
     world.put("sub/b", "b");
-    world.scan(&world.request(100));
+    world.scan(&world.scan_request(100));
     let stop = Progress::default();
     stop.request_stop();
-    let request = world.request(200);
+    let request = world.scan_request(200);
     let result = scan(&mut world.catalogue, &request, &stop);
     assert!(matches!(result, Err(Error::Interrupted)));
     assert!(world.known("sub/b").is_some());

@@ -6,6 +6,7 @@ mod dup;
 mod forest;
 mod overlap;
 mod recall;
+pub(super) mod world;
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
