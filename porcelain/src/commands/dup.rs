@@ -1,6 +1,7 @@
 //! `ghost dup`.
 
 mod as_found;
+mod telling;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -9,13 +10,14 @@ use bstr::{BString, ByteSlice as _};
 use clap::ValueHint;
 use ghost_plumbing::Error;
 use ghost_plumbing::ghosts::act::{Action, Job, Keep, KeepRules};
-use ghost_plumbing::ghosts::dup::{Duplicates, Group, Name, Select, Twin};
+use ghost_plumbing::ghosts::dup::{self, Group, Name, Select, Twin};
 use ghost_plumbing::ghosts::forest::Forest;
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::repository::config::parse_bytes;
 use ghost_plumbing::walk::RuleOptions;
 use serde::Serialize;
 
+use self::telling::Telling;
 use crate::app::App;
 use crate::error::{Failure, Outcome, PARTIAL};
 use crate::records::{PathField, ProblemRecord};
@@ -30,7 +32,9 @@ use crate::ui::size::{Size, counted};
 /// another one has are read, and only once: inside of a repository, what is learnt of a file is kept in its catalogue,
 /// and a file that did not change since is not read again. Names of one inode are one file. Groups are printed as they
 /// are found, the largest files first; that begins when all folders were walked, since until then a group may grow.
-/// With --as-found, each file that equals one met before is printed at once, with that one.
+///
+/// With --as-found nobody waits for the walk: each file that equals one met before is printed as soon as that is known,
+/// as FILE = FIRST. All lines with one FIRST are the group. The same files are read, and at the end the same is known.
 ///
 /// With --action, all but one file of each group are replaced or removed, after both were read again and compared byte
 /// by byte. Nothing is done without --yes. A file that changed meanwhile is passed over, said, and makes the command end
@@ -281,23 +285,19 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn all(&mut self, select: &Select, threads: usize) -> Outcome {
-        let mut found = Duplicates::find(self.forests, select, threads, self.progress)?;
-        loop {
-            let next = found.next().transpose();
-            self.tell_problems(found.take_problems())?;
-            let Some(group) = next? else { return Ok(()) };
-            self.group(&group)?;
-            self.app.check_interrupt()?;
-        }
+        let (forests, progress) = (self.forests, self.progress);
+        Telling::with(self, |telling| {
+            let found = &mut |group| telling.tell(|run| run.group(&group));
+            let failed = &mut |problem| telling.tell(|run| run.tell_problem(&problem));
+            dup::each(forests, select, threads, progress, found, failed)
+        })
     }
 
-    fn tell_problems(&mut self, problems: Vec<Error>) -> Outcome {
-        for problem in problems {
-            self.summary.unreadable += 1;
-            match self.app.output.json() {
-                true => self.app.output.record(&ProblemRecord::of(&problem))?,
-                false => self.app.output.problem(&problem.to_string()),
-            }
+    fn tell_problem(&mut self, problem: &Error) -> Outcome {
+        self.summary.unreadable += 1;
+        match self.app.output.json() {
+            true => self.app.output.record(&ProblemRecord::of(problem))?,
+            false => self.app.output.problem(&problem.to_string()),
         }
         Ok(())
     }
@@ -321,7 +321,7 @@ impl Run<'_> {
             // Somebody may be waiting for the first one.
             self.app.output.flush()?;
         }
-        Ok(())
+        Ok(self.app.check_interrupt()?)
     }
 
     fn shown(&self, name: &Name) -> BString {

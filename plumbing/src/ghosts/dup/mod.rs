@@ -7,6 +7,7 @@
 //! 3. In a round, of each inode one name is read. Files of more than [`AT_ONCE_BYTES_MAX`] bytes are told apart by their
 //!    fast hash first; what is still alike, and smaller files at once, by their full hash. What is known is not read.
 //! 4. Equal hashes are a group, its files in the order of forests and paths.
+//! 5. Groups are told by the caller's thread while others find the next ([`each`]).
 //!
 //! Who cannot wait for the walk asks for matches as they are found ([`stream()`]).
 //!
@@ -21,6 +22,7 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use bstr::BString;
+use crossbeam_channel::bounded;
 
 use self::round::Round;
 pub use self::stream::{Match, stream};
@@ -39,6 +41,9 @@ pub(super) const AT_ONCE_BYTES_MAX: u64 = 64 << 10;
 const ROUND_FILES: usize = 16 << 10;
 /// A round ends behind so many bytes of files.
 const ROUND_BYTES: u64 = 1 << 30;
+
+/// Heaps of groups that may wait to be told.
+const PARTS_WAITING: usize = 2;
 
 /// Files with the same bytes: two or more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +92,7 @@ pub struct Duplicates<'a> {
     table: Table,
     /// The first row of the next round.
     next: usize,
+    round: Round,
     ready: VecDeque<Group>,
     problems: Vec<Error>,
 }
@@ -112,6 +118,7 @@ impl<'a> Duplicates<'a> {
             },
             table,
             next: 0,
+            round: Round::default(),
             ready: VecDeque::new(),
             problems,
         })
@@ -122,18 +129,38 @@ impl<'a> Duplicates<'a> {
         std::mem::take(&mut self.problems)
     }
 
-    fn advance(&mut self) -> Result<Option<Group>> {
-        while self.ready.is_empty() && self.next < self.table.len() {
-            let mut round = Round::default();
-            let (mut files, mut bytes) = (0, 0u64);
-            while self.next < self.table.len() && files < ROUND_FILES && bytes < ROUND_BYTES {
-                let class = self.table.class_at(self.next);
-                files += class.len();
-                bytes = bytes.saturating_add(self.table.size(self.next).saturating_mul(class.len() as u64));
-                self.next = class.end;
-                round.add_class(&self.table, class);
+    /// The next groups, in order; after the last, nothing.
+    fn part(&mut self) -> Result<Option<Vec<Group>>> {
+        loop {
+            match self.round.part(&self.table, self.crew.threads) {
+                Some(groups) if groups.is_empty() => {}
+                Some(groups) => return Ok(Some(groups)),
+                None if self.next < self.table.len() => self.begin_round()?,
+                None => return Ok(None),
             }
-            self.ready = round.run(&self.table, &self.crew, &mut self.problems)?.into();
+        }
+    }
+
+    fn begin_round(&mut self) -> Result<()> {
+        let mut round = Round::default();
+        let (mut files, mut bytes) = (0, 0u64);
+        while self.next < self.table.len() && files < ROUND_FILES && bytes < ROUND_BYTES {
+            let class = self.table.class_at(self.next);
+            files += class.len();
+            bytes = bytes.saturating_add(self.table.size(self.next).saturating_mul(class.len() as u64));
+            self.next = class.end;
+            round.add_class(&self.table, class);
+        }
+        round.read(&self.table, &self.crew, &mut self.problems)?;
+        self.round = round;
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<Option<Group>> {
+        if self.ready.is_empty()
+            && let Some(groups) = self.part()?
+        {
+            self.ready = groups.into();
         }
         Ok(self.ready.pop_front())
     }
@@ -146,8 +173,48 @@ impl Iterator for Duplicates<'_> {
         let next = self.advance();
         if next.is_err() {
             self.next = self.table.len();
+            self.round = Round::default();
             self.ready.clear();
         }
         next.transpose()
     }
+}
+
+/// Hands each group to `found`, in order, and what could not be looked at or read to `failed`, while other threads find
+/// the next. What either fails with ends the job. Fails, too, where the root of a forest cannot be read.
+pub fn each(
+    forests: &[&dyn Forest],
+    select: &Select,
+    threads: usize,
+    progress: &Progress,
+    found: &mut dyn FnMut(Group) -> Result<()>,
+    failed: &mut dyn FnMut(Error) -> Result<()>,
+) -> Result<()> {
+    let (sender, receiver) = bounded::<(Vec<Error>, Vec<Group>)>(PARTS_WAITING);
+    std::thread::scope(|scope| {
+        let finding = scope.spawn(move || {
+            let mut all = Duplicates::find(forests, select, threads, progress)?;
+            loop {
+                let part = all.part();
+                let is_last = !matches!(part, Ok(Some(_)));
+                let (groups, end) = match part {
+                    Ok(groups) => (groups.unwrap_or_default(), Ok(())),
+                    Err(error) => (Vec::new(), Err(error)),
+                };
+                // Nobody takes it any more: the other side says why.
+                let sent = sender.send((all.take_problems(), groups));
+                sent.map_err(|_| Error::Interrupted)?;
+                if is_last {
+                    return end;
+                }
+            }
+        });
+        // Where this fails the receiver is gone, and no more is looked for.
+        let told = receiver.into_iter().try_for_each(|(problems, groups)| {
+            problems.into_iter().try_for_each(&mut *failed)?;
+            groups.into_iter().try_for_each(&mut *found)
+        });
+        let finding = finding.join();
+        told.and(finding.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }

@@ -13,6 +13,8 @@ use crate::object::ObjectId;
 
 /// A thread is worth so many sizes.
 const CLASSES_PER_THREAD_MIN: usize = 256;
+/// Sizes whose groups are made at once, so that they are in the processor's cache still when they are told.
+const PART_CLASSES: usize = 2048;
 
 /// An inode with its names.
 struct File {
@@ -32,6 +34,8 @@ pub(super) struct Round {
     files: Vec<File>,
     /// The files of each size.
     classes: Vec<Range<usize>>,
+    /// Sizes whose groups were given.
+    given: usize,
 }
 
 impl Round {
@@ -57,8 +61,8 @@ impl Round {
         self.classes.push(first..self.files.len());
     }
 
-    /// Reads what must be read, and gives the groups in order. What cannot be read is added to `problems`.
-    pub(super) fn run(mut self, table: &Table, crew: &Crew<'_>, problems: &mut Vec<Error>) -> Result<Vec<Group>> {
+    /// Reads what must be read. What cannot be is added to `problems`.
+    pub(super) fn read(&mut self, table: &Table, crew: &Crew<'_>, problems: &mut Vec<Error>) -> Result<()> {
         let sampled = self.chosen(table, |round, file| {
             let class = &round.files[round.classes[file.class].clone()];
             let large = table.size(file.names.start) > AT_ONCE_BYTES_MAX;
@@ -79,7 +83,15 @@ impl Round {
         for (file, hash) in read.into_iter().zip(hashes) {
             self.files[file].full = hash.map_err(|problem| problems.push(problem)).ok();
         }
-        Ok(self.groups(table, crew.threads))
+        Ok(())
+    }
+
+    /// The groups of the next sizes, in order; there may be none of them. Nothing when all sizes had their turn.
+    pub(super) fn part(&mut self, table: &Table, threads: usize) -> Option<Vec<Group>> {
+        let from = self.given;
+        self.given = self.classes.len().min(from + PART_CLASSES);
+        let part = &self.classes[from..self.given];
+        (!part.is_empty()).then(|| self.groups(table, part, threads))
     }
 
     /// The files that `wanted` takes, in the order of reading.
@@ -116,10 +128,10 @@ impl Round {
         alike
     }
 
-    /// The groups of all sizes, found by several threads where there are many.
-    fn groups(&self, table: &Table, threads: usize) -> Vec<Group> {
-        let share = self.classes.len().div_ceil(threads.max(1)).max(CLASSES_PER_THREAD_MIN);
-        let mut parts = self.classes.chunks(share);
+    /// The groups of these sizes, found by several threads where there are many.
+    fn groups(&self, table: &Table, classes: &[Range<usize>], threads: usize) -> Vec<Group> {
+        let share = classes.len().div_ceil(threads.max(1)).max(CLASSES_PER_THREAD_MIN);
+        let mut parts = classes.chunks(share);
         let own = parts.next().unwrap_or_default();
         std::thread::scope(|scope| {
             let others: Vec<_> = parts

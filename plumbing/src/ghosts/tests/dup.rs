@@ -7,7 +7,7 @@ use std::path::Path;
 use bstr::{BString, ByteSlice};
 
 use super::{Memory, plant};
-use crate::ghosts::dup::{Duplicates, Group, Match, Select, stream};
+use crate::ghosts::dup::{Duplicates, Group, Match, Select, each, stream};
 use crate::ghosts::forest::{Forest, leaves};
 use crate::ghosts::live::Live;
 use crate::ghosts::stored::Stored;
@@ -25,6 +25,13 @@ fn find(forests: &[&dyn Forest], select: &Select, threads: usize) -> Vec<Group> 
     let mut found = Duplicates::find(forests, select, threads, &progress).unwrap();
     let groups: Vec<Group> = found.by_ref().map(Result::unwrap).collect();
     assert!(found.take_problems().is_empty());
+    let mut told = Vec::new();
+    let mut take = |group| {
+        told.push(group);
+        Ok(())
+    };
+    each(forests, select, threads, &progress, &mut take, &mut Err).unwrap();
+    assert_eq!(told, groups, "told while the next are found");
     groups
 }
 
@@ -285,4 +292,28 @@ fn a_job_that_is_to_stop_stops() {
     progress.request_stop();
     assert!(matches!(found.next(), Some(Err(crate::Error::Interrupted))));
     assert!(found.next().is_none());
+}
+
+#[test]
+fn who_fails_to_tell_ends_the_job_with_that_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..100u8 {
+        let bytes = vec![1; usize::from(number) + 1];
+        write(&folder.path().join(format!("a{number}")), &bytes);
+        write(&folder.path().join(format!("b{number}")), &bytes);
+    }
+    let forest = live(folder.path());
+    let progress = Progress::default();
+    let forests: [&dyn Forest; 1] = [&forest];
+    let mut told = 0;
+    let mut take = |group: Group| {
+        told += 1;
+        match group.size {
+            90 => Err(crate::Error::invalid("output", "pipe", "it is closed")),
+            _ => Ok(()),
+        }
+    };
+    let done = each(&forests, &Select::default(), 2, &progress, &mut take, &mut Err);
+    assert!(done.unwrap_err().to_string().contains("it is closed"));
+    assert_eq!(told, 11, "the largest first, none after");
 }

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use ghost_plumbing::Error;
 use ghost_plumbing::ghosts::dup::{Match, Select, stream};
 use ghost_plumbing::object::ObjectId;
 use serde::Serialize;
 
 use super::Run;
-use crate::error::{Failure, Outcome};
+use super::telling::Telling;
+use crate::error::Outcome;
 use crate::records::PathField;
 use crate::ui::show;
 
@@ -22,54 +22,27 @@ struct MatchRecord {
     size_bytes: u64,
 }
 
-/// What is told from two callbacks, and what went wrong while it was.
-struct Telling<'r, 'a> {
-    run: &'r mut Run<'a>,
-    contents: HashSet<ObjectId>,
-    failure: Option<Failure>,
-}
-
-impl Telling<'_, '_> {
-    fn tell(&mut self, tell: impl FnOnce(&mut Run<'_>) -> Outcome) -> Result<(), Error> {
-        tell(self.run).map_err(|failure| {
-            self.failure = Some(failure);
-            Error::Interrupted
-        })
-    }
-
-    fn found(&mut self, found: &Match) -> Result<(), Error> {
-        let is_new = self.contents.insert(found.fullhash);
-        self.tell(|run| {
-            let summary = &mut run.summary;
-            summary.groups += u64::from(is_new);
-            summary.files += 1 + u64::from(is_new);
-            summary.spare_bytes += found.size;
-            run.tell_match(found)
-        })
-    }
-}
-
 impl Run<'_> {
     /// Tells of all matches.
     pub(super) fn as_found(&mut self, select: &Select, threads: usize) -> Outcome {
         let (forests, progress) = (self.forests, self.progress);
-        let telling = std::cell::RefCell::new(Telling {
-            run: self,
-            contents: HashSet::new(),
-            failure: None,
-        });
-        let done = stream(
-            forests,
-            select,
-            threads,
-            progress,
-            &mut |found| telling.borrow_mut().found(&found),
-            &mut |problem| telling.borrow_mut().tell(|run| run.tell_problems(vec![problem])),
-        );
-        match telling.into_inner().failure {
-            Some(failure) => Err(failure),
-            None => Ok(done?),
-        }
+        let mut contents: HashSet<ObjectId> = HashSet::new();
+        Telling::with(self, |telling| {
+            let found = &mut |found: Match| {
+                let is_new = contents.insert(found.fullhash);
+                telling.tell(|run| run.found(&found, is_new))
+            };
+            let failed = &mut |problem| telling.tell(|run| run.tell_problem(&problem));
+            stream(forests, select, threads, progress, found, failed)
+        })
+    }
+
+    fn found(&mut self, found: &Match, is_new: bool) -> Outcome {
+        let summary = &mut self.summary;
+        summary.groups += u64::from(is_new);
+        summary.files += 1 + u64::from(is_new);
+        summary.spare_bytes += found.size;
+        self.tell_match(found)
     }
 
     fn tell_match(&mut self, found: &Match) -> Outcome {
