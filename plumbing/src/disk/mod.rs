@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -117,6 +117,16 @@ pub fn read_file(disk: &dyn Disk, path: &Path, max: usize) -> Result<Vec<u8>> {
     Ok(out)
 }
 
+/// A name for a temporary file beside `path`, which nothing has.
+pub fn temporary_beside(disk: &dyn Disk, path: &Path) -> Result<PathBuf> {
+    let mut random = [0; 8];
+    disk.random(&mut random)
+        .map_err(Error::io("get random bytes for", path))?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".tmp-{:016x}", u64::from_le_bytes(random)));
+    Ok(path.with_file_name(name))
+}
+
 /// Puts a new content in place of a file, whole or not at all: written beside it, synced, renamed, folder synced.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
     replace(disk, path, bytes, true)
@@ -128,12 +138,7 @@ pub fn replace_cache(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], is_synced: bool) -> Result<()> {
-    let mut random = [0; 8];
-    disk.random(&mut random)
-        .map_err(Error::io("get random bytes for", path))?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".tmp-{:016x}", u64::from_le_bytes(random)));
-    let temporary = path.with_file_name(name);
+    let temporary = temporary_beside(disk, path)?;
     let result = (|| {
         let file = disk
             .open(&temporary, OpenMode::CreateNew)

@@ -21,7 +21,7 @@ use bstr::BString;
 use super::condense::place_of;
 use super::text::{Reader, Writer};
 use super::{Ghost, Place};
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::{Disk, DiskFile, OpenMode, temporary_beside};
 use crate::error::{Error, Result};
 use crate::limits::DIRECTORY_DEPTH_MAX;
 use crate::object::tree::Entries;
@@ -30,7 +30,7 @@ use crate::progress::Progress;
 use crate::time::Timestamp;
 
 /// Bytes of descriptions that are held before they spill, about.
-const HELD_BYTES: usize = 16 << 20;
+const HELD_BYTES: usize = 8 << 20;
 /// Bytes of a run that are read or written at once.
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -194,12 +194,7 @@ impl Spill {
     }
 
     fn make(&self) -> Result<Arc<dyn DiskFile>> {
-        let mut salt = [0; 8];
-        let random = self.disk.random(&mut salt);
-        random.map_err(Error::io("get random bytes for", &self.beside))?;
-        let mut name = self.beside.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".tmp-{:016x}", u64::from_le_bytes(salt)));
-        let path = self.beside.with_file_name(name);
+        let path = temporary_beside(&*self.disk, &self.beside)?;
         let file = self
             .disk
             .open(&path, OpenMode::CreateNew)

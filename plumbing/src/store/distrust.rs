@@ -6,6 +6,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
+use super::data::format::FILE_HEADER_BYTES;
 use super::{Location, State, Store};
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
@@ -65,6 +66,7 @@ impl Store {
         for known in &mut state.files {
             known.committed = known.covered;
             known.scanned = 0;
+            known.noted_objects = FILE_HEADER_BYTES;
         }
         self.refresh_state(state)
     }

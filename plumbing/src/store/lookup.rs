@@ -23,7 +23,7 @@ impl Store {
 
     pub(super) fn locate_in_segments(&self, id: &ObjectId) -> Result<Option<Location>> {
         let state = self.state.read();
-        for mapped in &state.segments {
+        for mapped in state.segments.iter().chain(&state.spilled) {
             for locator in mapped.segment.candidates(id.prefix()) {
                 if let Some((at, _)) = confirm(&state, mapped, locator, |found| found == id)?
                     && !state.files[at.file as usize].is_condemned
@@ -99,7 +99,7 @@ impl Store {
             }
         });
         let state = self.state.read();
-        for mapped in &state.segments {
+        for mapped in state.segments.iter().chain(&state.spilled) {
             let segment = &mapped.segment;
             for at in segment.lower_bound(low)..segment.len() {
                 let (found_prefix, locator) = segment.entry(at);

@@ -6,7 +6,7 @@
 //! - [`recent`]: what no segment covers yet
 //! - [`lookup`], [`refresh`]: finding objects; what the store consists of
 //! - [`pack`], [`writer`]: grouping, compressing, appending, committing
-//! - [`single`]: stores of one file, without an index: bundles
+//! - [`single`]: stores of one file, without an index: bundles; [`spill`]: what they have in its place
 //! - [`generation`], [`lease`]: which data files are condemned, and who still reads them; [`condemned`], [`sweep`]: what
 //!   that means for a store that is open, and how they go
 //!
@@ -34,6 +34,7 @@ pub mod recent;
 mod refresh;
 mod segments;
 pub mod single;
+mod spill;
 mod supply;
 pub mod sweep;
 mod tables;
@@ -41,7 +42,7 @@ pub mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
@@ -95,6 +96,10 @@ struct Known {
     is_attached: bool,
     /// A later generation condemned it: look-ups pass it over.
     is_condemned: bool,
+    /// Of a bundle: up to here its records are known, and in `records`.
+    noted_records: u64,
+    /// Of a bundle: up to here its objects are known. It is behind the records where this process has added to it.
+    noted_objects: u64,
     /// Of a bundle: its length when it was scanned.
     scanned: u64,
     /// Of a bundle: bytes behind the last commit record.
@@ -138,6 +143,8 @@ struct State {
     files: Vec<Known>,
     by_id: HashMap<[u8; 16], u32>,
     segments: Vec<Arc<Mapped>>,
+    /// Those of bundles, which have no names.
+    spilled: Vec<Arc<Mapped>>,
     /// Segments that are damaged: not used, and removed by the next writer that writes one.
     distrusted: Vec<PathBuf>,
     /// Frames of bundles without objects.
@@ -158,6 +165,8 @@ pub struct Store {
     options: Options,
     state: RwLock<State>,
     recent: Recent,
+    /// So many ids of bundles are kept in memory.
+    recent_max: AtomicUsize,
     frames: cache::FrameCache,
     deltas: delta::Deltas,
     problems: Mutex<Vec<Error>>,
@@ -196,6 +205,7 @@ impl Store {
             options,
             state: RwLock::new(State::default()),
             recent: Recent::default(),
+            recent_max: AtomicUsize::new(spill::IDS_MAX),
             frames: cache::FrameCache::default(),
             deltas: delta::Deltas::default(),
             problems: Mutex::new(Vec::new()),

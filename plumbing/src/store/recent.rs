@@ -113,6 +113,25 @@ impl Recent {
         }
     }
 
+    /// Takes out what was appended to files that `is_taken` names by number: each id with each of its places.
+    pub fn drain(&self, is_taken: &dyn Fn(u32) -> bool) -> Vec<(ObjectId, Location)> {
+        let mut taken = Vec::new();
+        let mut stays = |id: ObjectId, value: u64| {
+            match state(value) {
+                State::At(at) if is_taken(at.file) => taken.push((id, at)),
+                _ => return true,
+            }
+            false
+        };
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            shard.retain(|id, value| stays(*id, *value));
+            shard.shrink_to_fit();
+        }
+        self.doubles.lock().retain(|(id, value)| stays(*id, *value));
+        taken
+    }
+
     /// Forgets entries for which `covered` says that a segment has them now.
     pub fn forget(&self, covered: &dyn Fn(Location) -> bool) {
         for shard in &self.shards {

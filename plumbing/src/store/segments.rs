@@ -302,7 +302,7 @@ impl Store {
     }
 }
 
-fn with_numbers(state: &State, segment: Segment) -> Mapped {
+pub(super) fn with_numbers(state: &State, segment: Segment) -> Mapped {
     let files = segment
         .covers()
         .iter()

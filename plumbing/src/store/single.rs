@@ -1,9 +1,9 @@
 //! Stores of one file: bundles, and the unnamed file that gathers what a bundle is to get.
 //!
 //! Such a store has no index: the heads of all frames are read when it is opened and what they say is kept in
-//! [`super::recent`], about 50 bytes an object. An append is one group: its frames are made durable, then its commit
-//! record, so that a valid record vouches for all before it and nothing but heads is read on opening. Behind damage
-//! the scan goes on at the next frame, and what was hurt is one of [`Store::problems`].
+//! [`super::recent`], and where that is too much in files without a name ([`super::spill`]). An append is one group: its
+//! frames are made durable, then its commit record, so that a valid record vouches for all before it and nothing but heads
+//! is read on opening. Behind damage the scan goes on at the next frame, and what was hurt is one of [`Store::problems`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::data::read::{DataFile, Frame, Head, read_header};
 use super::data::verify::{Finding, walk};
 use super::data::write::{Appender, Sealed};
 use super::{Known, Layout, Location, Options, State, Store};
-use crate::disk::{Disk, OpenMode};
+use crate::disk::{Disk, OpenMode, temporary_beside};
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, ObjectKind};
 
@@ -46,12 +46,7 @@ impl Store {
 
     /// Makes a store in a file beside `path` that has no name and goes when the store does.
     pub fn spool(disk: Arc<dyn Disk>, path: &Path, algo: HashAlgo, options: Options) -> Result<Self> {
-        let mut random = [0; 8];
-        disk.random(&mut random)
-            .map_err(Error::io("get random bytes for", path))?;
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".tmp-{:016x}", u64::from_le_bytes(random)));
-        let temporary = path.with_file_name(name);
+        let temporary = temporary_beside(&*disk, path)?;
         let file = Appender::create_bundle(&*disk, &temporary, algo)?.file;
         disk.remove(&temporary).map_err(Error::io("remove", &temporary))?;
         Self::of_file(disk, Layout::Spool, file, options)
@@ -148,11 +143,8 @@ impl Store {
         let mut found = Found::default();
         walk(&file, &mut |finding| {
             match finding {
-                Finding::Frame(head) => found.open.push(head),
-                Finding::Commit(head) => {
-                    found.committed = head.end();
-                    found.heads.append(&mut found.open);
-                }
+                Finding::Frame(head) => found.frames.push(head.offset),
+                Finding::Commit(head) => found.committed = head.end(),
                 Finding::Damage(Error::Damaged {
                     offset,
                     expected,
@@ -166,40 +158,67 @@ impl Store {
             }
             Ok(())
         })?;
-        self.note_bundle(number, state, length, found, problems);
+        // Read twice, since all heads at once would be as much as all ids.
+        for &offset in found.frames.iter().filter(|offset| **offset < found.committed) {
+            self.note_frame(number, state, &file, offset)?;
+        }
+        if let Some(known) = state.files.get_mut(number as usize) {
+            let damage =
+                |(at, expected, bytes): &(u64, String, String)| Error::damaged(&file.path, *at, expected, bytes);
+            problems.extend(found.hurt.iter().map(damage));
+            known.committed = found.committed.max(known.committed);
+            known.noted_records = found.committed.max(known.noted_records);
+            known.noted_objects = found.committed.max(known.noted_objects);
+            known.scanned = length;
+            known.unfinished = found.unfinished;
+            known.hurt = found.hurt;
+        }
         Ok(())
     }
 
-    fn note_bundle(&self, number: u32, state: &mut State, length: u64, found: Found, problems: &mut Vec<Error>) {
-        state.records.retain(|record| record.at.file != number);
-        for head in &found.heads {
-            let at = |slot| Location {
-                file: number,
-                frame: head.offset,
-                slot,
-            };
-            if head.header.kind != FrameKind::Objects {
-                let (kind, group) = (head.header.kind, head.header.group);
-                state.records.push(Record { kind, at: at(0), group });
-            }
+    /// Notes what the frame at `offset` of a bundle holds, as far as that is not noted yet.
+    fn note_frame(&self, number: u32, state: &mut State, file: &DataFile, offset: u64) -> Result<()> {
+        let Some(known) = state.files.get(number as usize) else {
+            return Ok(());
+        };
+        let (is_new, has_new_objects) = (offset >= known.noted_records, offset >= known.noted_objects);
+        if !is_new && !has_new_objects {
+            return Ok(());
+        }
+        let Some(head) = file.head(offset)? else { return Ok(()) };
+        let at = |slot| Location {
+            file: number,
+            frame: offset,
+            slot,
+        };
+        if is_new && head.header.kind != FrameKind::Objects {
+            let (kind, group) = (head.header.kind, head.header.group);
+            state.records.push(Record { kind, at: at(0), group });
+        }
+        if has_new_objects {
             for (slot, row) in (0..).zip(&head.rows) {
                 if !state.distrust.has(&at(slot)) {
                     self.recent.set(row.id, at(slot));
                 }
             }
+            self.spill_if_many_in(state);
         }
-        if let Some(known) = state.files.get_mut(number as usize) {
-            let path = &known.file.path;
-            problems.extend(
-                found
-                    .hurt
-                    .iter()
-                    .map(|(at, expected, bytes)| Error::damaged(path, *at, expected, bytes)),
-            );
-            known.committed = found.committed.max(known.committed);
-            known.scanned = length;
-            known.unfinished = found.unfinished;
-            known.hurt = found.hurt;
+        Ok(())
+    }
+
+    /// Whether all objects of a bundle up to `end` are noted: then a writer that begins there notes what follows.
+    pub(super) fn has_noted(&self, number: u32, end: u64) -> bool {
+        let state = self.state.read();
+        state
+            .files
+            .get(number as usize)
+            .is_some_and(|known| known.noted_objects == end)
+    }
+
+    /// Notes that this process has appended all up to `end`, and knows its objects.
+    pub(super) fn note_own(&self, number: u32, end: u64) {
+        if let Some(known) = self.state.write().files.get_mut(number as usize) {
+            known.noted_objects = known.noted_objects.max(end);
         }
     }
 
@@ -242,8 +261,8 @@ impl Store {
 /// What a walk over a bundle found.
 #[derive(Default)]
 struct Found {
-    open: Vec<Head>,
-    heads: Vec<Head>,
+    /// Offsets of frames.
+    frames: Vec<u64>,
     committed: u64,
     unfinished: u64,
     hurt: Vec<(u64, String, String)>,
@@ -263,6 +282,8 @@ impl Known {
             committed: start,
             is_attached,
             is_condemned: false,
+            noted_records: start,
+            noted_objects: start,
             scanned: 0,
             unfinished: 0,
             hurt: Vec::new(),

@@ -44,6 +44,8 @@ struct Appending {
     syncing: Option<(JoinHandle<std::io::Result<()>>, u64)>,
     /// Up to here the current file is durable.
     durable: u64,
+    /// Of a bundle: all objects of the file are known, so that those which are appended here are all that comes.
+    continues: bool,
 }
 
 /// Adds objects; shared by the threads of one job.
@@ -217,6 +219,7 @@ impl<'s> Writer<'s> {
         }
         // What is appended to a bundle counts as a whole or not at all.
         if is_single {
+            self.store.spill_if_many();
             return Ok(());
         }
         // While the disk is busy with the group before, this one grows: nobody waits.
@@ -248,6 +251,7 @@ impl<'s> Writer<'s> {
             Layout::Bundle(_) | Layout::Spool => self.store.acquire_single()?,
         };
         appending.ordinal = self.store.register(&appender.file)?;
+        appending.continues = self.store.is_single() && self.store.has_noted(appending.ordinal, appender.group());
         appending.group_start = appender.end();
         appending.durable = appender.end();
         appending.appender = Some(appender);
@@ -405,6 +409,9 @@ impl<'s> Writer<'s> {
         }
         appending.durable = end;
         self.store.committed(appending.ordinal, end);
+        if appending.continues {
+            self.store.note_own(appending.ordinal, end);
+        }
         Ok(())
     }
 

@@ -247,6 +247,11 @@ impl Appender {
         self.end
     }
 
+    /// Offset of the first frame that the next commit record closes.
+    pub fn group(&self) -> u64 {
+        self.group
+    }
+
     /// Whether frames were appended since the last commit record.
     pub fn is_dirty(&self) -> bool {
         self.frames > 0

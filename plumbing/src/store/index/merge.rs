@@ -38,12 +38,36 @@ pub fn plan(sizes: &[usize]) -> usize {
 
 /// Writes one segment with the entries and covered ranges of `inputs`; gives its path.
 pub fn merge(disk: &dyn Disk, folder: &Path, repository: &[u8; 16], inputs: &[&Segment]) -> Result<PathBuf> {
-    let covers = unite(
-        inputs
-            .iter()
-            .flat_map(|segment| segment.covers().iter().copied())
-            .collect(),
-    );
+    let covers = united_covers(inputs);
+    let mut writer = SegmentWriter::create(disk, folder, repository, &covers, entries(inputs))?;
+    pour(inputs, &covers, &mut writer)?;
+    writer.finish()
+}
+
+/// The same for segments without a name; `temporary` is that of the new one until it is complete.
+pub fn merge_unnamed(
+    disk: &dyn Disk,
+    temporary: PathBuf,
+    repository: &[u8; 16],
+    inputs: &[&Segment],
+) -> Result<Segment> {
+    let covers = united_covers(inputs);
+    let mut writer = SegmentWriter::create_unnamed(disk, temporary, repository, &covers, entries(inputs))?;
+    pour(inputs, &covers, &mut writer)?;
+    writer.finish_unnamed()
+}
+
+fn entries(inputs: &[&Segment]) -> u64 {
+    inputs.iter().map(|segment| segment.len() as u64).sum()
+}
+
+fn united_covers(inputs: &[&Segment]) -> Vec<Cover> {
+    let all = inputs.iter().flat_map(|segment| segment.covers().iter().copied());
+    unite(all.collect())
+}
+
+/// Hands the entries of all inputs on, in order.
+fn pour(inputs: &[&Segment], covers: &[Cover], writer: &mut SegmentWriter<'_>) -> Result<()> {
     // Numbers of data files differ from segment to segment.
     let numbers: Vec<Vec<u16>> = inputs
         .iter()
@@ -52,10 +76,8 @@ pub fn merge(disk: &dyn Disk, folder: &Path, repository: &[u8; 16], inputs: &[&S
             segment.covers().iter().map(find).collect()
         })
         .collect();
-    let total: usize = inputs.iter().map(|segment| segment.len()).sum();
-    let mut writer = SegmentWriter::create(disk, folder, repository, &covers, total as u64)?;
     let mut next: Vec<usize> = vec![0; inputs.len()];
-    for _ in 0..total {
+    for _ in 0..entries(inputs) {
         let smallest = (0..inputs.len())
             .filter(|&i| next[i] < inputs[i].len())
             .min_by_key(|&i| inputs[i].entry(next[i]).0)
@@ -66,7 +88,7 @@ pub fn merge(disk: &dyn Disk, folder: &Path, repository: &[u8; 16], inputs: &[&S
         let file = numbers[smallest].get(usize::from(file)).copied().unwrap_or(u16::MAX);
         writer.push(prefix, pack(file, frame, slot))?;
     }
-    writer.finish()
+    Ok(())
 }
 
 /// One range a data file: those of one file that touch or overlap become one. A gap keeps the lower range only, and

@@ -1,9 +1,11 @@
-//! Writing a segment: columns streamed to a temporary file, synced, renamed to a name that was not there.
+//! Writing a segment: columns streamed to a temporary file, synced, renamed to a name that was not there. One that is of use
+//! to this process alone is not synced, and loses its name as soon as it is mapped.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{COVERS_MAX, Cover, EXTENSION, FOOTER_BYTES, HEADER_BYTES, Layout, MAGIC, VERSION};
+use super::read::Segment;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
 use crate::store::data::read::hex;
@@ -13,6 +15,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// Writes segments whose entries come in order of their prefixes.
 pub struct SegmentWriter<'d> {
     disk: &'d dyn Disk,
+    repository: [u8; 16],
     temporary: PathBuf,
     path: PathBuf,
     file: Arc<dyn DiskFile>,
@@ -68,15 +71,36 @@ impl<'d> SegmentWriter<'d> {
         covers: &[Cover],
         entries: u64,
     ) -> Result<Self> {
-        if covers.len() > COVERS_MAX || entries > u64::from(u32::MAX) {
-            let problem = format!("at most {COVERS_MAX} data files and {} objects fit", u32::MAX);
-            return Err(Error::invalid("index segment", folder.display(), problem));
-        }
         let mut id = [0; 16];
         disk.random(&mut id)
             .map_err(Error::io("get random bytes for", folder))?;
         let path = folder.join(format!("{}.{EXTENSION}", hex(&id)));
-        let temporary = path.with_extension("tmp");
+        Self::begin(disk, path.with_extension("tmp"), path, repository, covers, entries)
+    }
+
+    /// The same for a segment that gets no name: `temporary` is its name until it is complete.
+    pub fn create_unnamed(
+        disk: &'d dyn Disk,
+        temporary: PathBuf,
+        repository: &[u8; 16],
+        covers: &[Cover],
+        entries: u64,
+    ) -> Result<Self> {
+        Self::begin(disk, temporary.clone(), temporary, repository, covers, entries)
+    }
+
+    fn begin(
+        disk: &'d dyn Disk,
+        temporary: PathBuf,
+        path: PathBuf,
+        repository: &[u8; 16],
+        covers: &[Cover],
+        entries: u64,
+    ) -> Result<Self> {
+        if covers.len() > COVERS_MAX || entries > u64::from(u32::MAX) {
+            let problem = format!("at most {COVERS_MAX} data files and {} objects fit", u32::MAX);
+            return Err(Error::invalid("index segment", path.display(), problem));
+        }
         let file = disk
             .open(&temporary, OpenMode::CreateNew)
             .map_err(Error::io("create", &temporary))?;
@@ -95,6 +119,7 @@ impl<'d> SegmentWriter<'d> {
         head.resize(layout.buckets, 0);
         Ok(Self {
             disk,
+            repository: *repository,
             temporary,
             path,
             file,
@@ -136,7 +161,26 @@ impl<'d> SegmentWriter<'d> {
         result.map(|()| self.path)
     }
 
+    /// Ends a segment without a name, and maps it. Nothing of it stays when it is dropped.
+    pub fn finish_unnamed(mut self) -> Result<Segment> {
+        let completed = self.complete();
+        let mapped = completed.and_then(|()| Segment::open(self.disk, &self.temporary, &self.repository));
+        let removed = self.disk.remove(&self.temporary);
+        let mapped = mapped?;
+        removed.map_err(Error::io("remove", &self.temporary))?;
+        Ok(mapped)
+    }
+
     fn publish(&mut self) -> Result<()> {
+        self.complete()?;
+        self.file.sync_data().map_err(Error::io("sync", &self.temporary))?;
+        self.disk
+            .rename_new(&self.temporary, &self.path)
+            .map_err(Error::io("rename onto", &self.path))
+    }
+
+    /// Writes what is left, and the checks.
+    fn complete(&mut self) -> Result<()> {
         if self.written != self.entries {
             let problem = format!("{} entries announced, {} given", self.entries, self.written);
             return Err(Error::invalid("index segment", self.path.display(), problem));
@@ -148,17 +192,12 @@ impl<'d> SegmentWriter<'d> {
         }
         self.head.resize(self.layout.prefixes, 0);
         let file = &*self.file;
-        let io = |result: std::io::Result<()>, op| result.map_err(Error::io(op, &self.temporary));
-        io(file.write_all_at(&self.head, 0), "write")?;
-        io(self.prefixes.flush(file), "write")?;
-        io(self.locators.flush(file), "write")?;
+        let io = |result: std::io::Result<()>| result.map_err(Error::io("write", &self.temporary));
+        io(file.write_all_at(&self.head, 0))?;
+        io(self.prefixes.flush(file))?;
+        io(self.locators.flush(file))?;
         let check = file_check(&self.head, &self.prefixes.hasher, &self.locators.hasher);
-        io(file.write_all_at(&check, self.layout.footer as u64), "write")?;
-        io(file.sync_data(), "sync")?;
-        self.disk
-            .rename_new(&self.temporary, &self.path)
-            .map_err(Error::io("rename onto", &self.path))?;
-        Ok(())
+        io(file.write_all_at(&check, self.layout.footer as u64))
     }
 }
 

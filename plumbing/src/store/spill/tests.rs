@@ -1,0 +1,146 @@
+//! What is in segments without names is found as what is in memory, and leaves nothing behind.
+
+use std::path::Path;
+
+use super::*;
+use crate::disk::Disk;
+use crate::disk::memory::MemoryDisk;
+use crate::disk::simulated::{Fault, Injection, SimulatedDisk};
+use crate::object::{HashAlgo, ObjectKind};
+use crate::store::{Added, Options};
+
+const IDS: u32 = 3000;
+const IN_MEMORY: usize = 128;
+
+fn disk() -> Arc<MemoryDisk> {
+    let disk = MemoryDisk::default();
+    disk.create_dir(Path::new("/f")).unwrap();
+    Arc::new(disk)
+}
+
+fn options() -> Options {
+    Options {
+        frame_bytes: 200,
+        ..Options::default()
+    }
+}
+
+fn spool(disk: Arc<dyn Disk>) -> Store {
+    let spool = Store::spool(disk, Path::new("/f/b.gfs"), HashAlgo::Sha256, options()).unwrap();
+    spool.keep_in_memory(IN_MEMORY);
+    spool
+}
+
+fn block(number: u32) -> Vec<u8> {
+    format!("block {number}").into_bytes()
+}
+
+fn id(number: u32) -> ObjectId {
+    ObjectId::hash(HashAlgo::Sha256, &block(number))
+}
+
+fn fill(store: &Store) {
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    for number in 0..IDS {
+        packer.put(ObjectKind::Block, &block(number)).unwrap();
+    }
+    packer.flush().unwrap();
+    // Known again, whether in memory or not.
+    for number in 0..IDS {
+        let (_, added) = packer.put(ObjectKind::Block, &block(number)).unwrap();
+        assert_eq!(added, Added::Existing, "{number}");
+    }
+    drop(packer);
+    writer.commit().unwrap();
+}
+
+fn check(store: &Store) {
+    for number in 0..IDS {
+        assert_eq!(store.get(&id(number)).unwrap().unwrap(), block(number));
+        assert!(store.contains(&id(number)).unwrap());
+    }
+    assert!(!store.contains(&id(IDS)).unwrap());
+    let prefix = id(7).hex()[..16].parse().unwrap();
+    assert_eq!(store.find_prefix(&prefix, 10).unwrap(), [id(7)]);
+}
+
+fn spilled(store: &Store) -> usize {
+    store
+        .state
+        .read()
+        .spilled
+        .iter()
+        .map(|mapped| mapped.segment.len())
+        .sum()
+}
+
+#[test]
+fn a_spool_keeps_few_ids_in_memory_and_knows_all() {
+    let disk = disk();
+    let store = spool(disk.clone());
+    fill(&store);
+    check(&store);
+    assert!(store.recent.count() <= IN_MEMORY, "{}", store.recent.count());
+    assert!(store.state.read().spilled.len() <= 9, "they are merged");
+    assert_eq!(spilled(&store) + store.recent.count(), IDS as usize, "each once");
+    // What this process has added is not noted again.
+    store.refresh().unwrap();
+    assert_eq!(spilled(&store) + store.recent.count(), IDS as usize);
+    assert!(disk.list(Path::new("/f")).unwrap().is_empty(), "nothing has a name");
+}
+
+#[test]
+fn what_is_attached_is_noted_once_however_often_it_grows() {
+    let disk = disk();
+    let first = spool(disk.clone());
+    let second = spool(disk.clone());
+    fill(&first);
+    second.attach(&first).unwrap();
+    check(&second);
+    assert!(second.recent.count() <= IN_MEMORY);
+    let writer = first.writer().unwrap();
+    let mut packer = writer.packer();
+    for number in IDS + 1..2 * IDS {
+        packer.put(ObjectKind::Block, &block(number)).unwrap();
+    }
+    packer.flush().unwrap();
+    drop(packer);
+    writer.commit().unwrap();
+    second.refresh().unwrap();
+    check(&second);
+    assert!(second.contains(&id(2 * IDS - 1)).unwrap());
+    assert_eq!(spilled(&second) + second.recent.count(), 2 * IDS as usize - 1);
+}
+
+#[test]
+fn another_copy_is_found_when_one_is_passed_over() {
+    let disk = disk();
+    let (first, second) = (spool(disk.clone()), spool(disk.clone()));
+    fill(&first);
+    fill(&second);
+    let both = spool(disk);
+    both.attach(&first).unwrap();
+    both.attach(&second).unwrap();
+    let at = both.locate(&id(5)).unwrap().unwrap();
+    both.distrust(&[at]).unwrap();
+    let other = both.locate(&id(5)).unwrap().unwrap();
+    assert_ne!(at.file, other.file);
+    check(&both);
+}
+
+#[test]
+fn where_nothing_can_be_written_ids_stay_in_memory() {
+    let disk = SimulatedDisk::on(disk().as_ref().clone());
+    let store = spool(Arc::new(disk.clone()));
+    fill(&store);
+    let reader = spool(Arc::new(disk.clone()));
+    disk.inject(Some(Injection {
+        from: disk.asked(),
+        count: usize::MAX / 2,
+        fault: Fault::Fails(std::io::ErrorKind::PermissionDenied),
+    }));
+    reader.attach(&store).unwrap();
+    check(&reader);
+    assert_eq!(spilled(&reader), 0);
+}
