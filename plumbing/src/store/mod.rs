@@ -4,6 +4,7 @@
 //! - [`index`]: sorted, mapped segments that say where an object lies; a cache of what the data files say
 //! - [`delta`]: objects that are compressed against others
 //! - [`recent`]: what no segment covers yet
+//! - [`handles`]: which of the data files are open
 //! - [`lookup`], [`refresh`]: finding objects; what the store consists of
 //! - [`pack`], [`writer`]: grouping, compressing, appending, committing
 //! - [`single`]: stores of one file, without an index: bundles; [`spill`]: what they have in its place
@@ -24,6 +25,7 @@ pub mod data;
 pub mod delta;
 mod distrust;
 pub mod generation;
+mod handles;
 pub mod index;
 pub mod lease;
 mod lookup;
@@ -164,6 +166,7 @@ pub struct Store {
     algo: HashAlgo,
     options: Options,
     state: RwLock<State>,
+    handles: Arc<handles::Handles>,
     recent: Recent,
     /// So many ids of bundles are kept in memory.
     recent_max: AtomicUsize,
@@ -204,6 +207,7 @@ impl Store {
             algo,
             options,
             state: RwLock::new(State::default()),
+            handles: Arc::default(),
             recent: Recent::default(),
             recent_max: AtomicUsize::new(spill::IDS_MAX),
             frames: cache::FrameCache::default(),

@@ -4,8 +4,10 @@
 //! 2. What no segment covers is scanned, from the end of the last commit record that is known.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use hashbrown::HashSet;
 
 use super::data::format::EXTENSION;
 use super::data::read::{DataFile, Head, hex, scan};
@@ -69,13 +71,15 @@ impl Store {
         let mut names = self.disk.list(folder).map_err(Error::io("list", folder))?;
         names.retain(|name| is_data_file(name) && !state.generation.condemns(name));
         names.sort();
-        for name in names {
-            let path = folder.join(name);
-            if state.files.iter().any(|known| known.file.path == path) {
+        let known: HashSet<PathBuf> = state.files.iter().map(|known| known.file.path.clone()).collect();
+        for path in names.into_iter().map(|name| folder.join(name)) {
+            if known.contains(&path) {
                 continue;
             }
-            match DataFile::open(&*self.disk, &path, OpenMode::Read, &self.repository) {
+            let open = || DataFile::open(&*self.disk, &path, OpenMode::Read, &self.repository);
+            match self.handles.open(open) {
                 Ok(file) => {
+                    let file = self.handles.pool(&self.disk, file);
                     self.add_file(state, file, false)?;
                 }
                 // A file shorter than its header is one that another process is just making, or died while making.
