@@ -37,33 +37,22 @@ const STEPS_PER_TRANSACTION: usize = 8192;
 /// are tried again next time.
 pub fn catch_up(catalogue: &mut Catalogue, refs: &RefStore, store: &Store, progress: &Progress) -> Result<Vec<Error>> {
     let mut problems = Vec::new();
-    let mut pending: Vec<ObjectId> = Vec::new();
     let forgotten = refs.forgotten()?;
-    for (_, id) in refs.tips()? {
-        if store.kind_of(&id)?.is_none_or(|kind| kind == ObjectKind::Snapshot) {
-            pending.push(id);
-        }
-    }
-    let mut seen = HashSet::new();
     let mut found = Vec::new();
-    while let Some(id) = pending.pop() {
-        progress.check()?;
-        if !seen.insert(id) || catalogue.is_absorbed(&id)? {
-            continue;
-        }
-        match read_snapshot(store, &id) {
+    let is_absorbed = |id: &ObjectId| catalogue.is_absorbed(id);
+    each_snapshot(refs, store, progress, &is_absorbed, &mut |id, snapshot| {
+        match snapshot {
             Ok(snapshot) => {
                 // Of those of one instant, parents are met later and come first.
                 let order = (snapshot.time, std::cmp::Reverse(found.len()), id);
                 // The paths of what was condensed are no places; its descriptions are imported.
                 let is_told = snapshot.condensed_of().is_none() && !forgotten.contains(&id);
                 found.extend(is_told.then_some(order));
-                pending.extend(snapshot.parents);
             }
-            Err(error) if error.is_damage() => problems.push(error),
-            Err(error) => return Err(error),
+            Err(error) => problems.push(error),
         }
-    }
+        Ok(())
+    })?;
     found.sort_unstable();
     for (_, _, id) in found {
         let absorbed = read_snapshot(store, &id).and_then(|snapshot| catalogue.absorb(&id, &snapshot, store, progress));
@@ -78,6 +67,39 @@ pub fn catch_up(catalogue: &mut Catalogue, refs: &RefStore, store: &Store, progr
         }
     }
     Ok(problems)
+}
+
+/// Hands every snapshot that refs lead to to `each`, once, children before parents; damage in place of one that cannot be read.
+/// Where `is_known`, neither it nor what only it leads to is told.
+pub fn each_snapshot(
+    refs: &RefStore,
+    store: &Store,
+    progress: &Progress,
+    is_known: &dyn Fn(&ObjectId) -> Result<bool>,
+    each: &mut dyn FnMut(ObjectId, Result<Snapshot>) -> Result<()>,
+) -> Result<()> {
+    let mut pending: Vec<ObjectId> = Vec::new();
+    for (_, id) in refs.tips()? {
+        if store.kind_of(&id)?.is_none_or(|kind| kind == ObjectKind::Snapshot) {
+            pending.push(id);
+        }
+    }
+    let mut seen = HashSet::new();
+    while let Some(id) = pending.pop() {
+        progress.check()?;
+        if !seen.insert(id) || is_known(&id)? {
+            continue;
+        }
+        match read_snapshot(store, &id) {
+            Ok(snapshot) => {
+                pending.extend(&snapshot.parents);
+                each(id, Ok(snapshot))?;
+            }
+            Err(error) if error.is_damage() => each(id, Err(error))?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// A directory whose entries are being learnt.

@@ -5,21 +5,18 @@
 //! 3. Where the file was when the tree was taken, then other places where the content was seen.
 //! 4. All other candidates of this size, hashed one after the other until one fits.
 //! 5. Where files become links: files of the target, which only are copied, and then the store.
-//! 6. Single blocks ([`assemble`](super::assemble)).
+//! 6. Single blocks, of kin first, then of any file ([`assemble`](super::assemble)).
 //!
 //! The candidates of one size are locked meanwhile, so that none is hashed twice.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use bstr::BString;
 use hashbrown::HashSet;
-use rustix::fs::{Mode, OFlags};
 
 use super::assemble::{Kin, assemble};
 use super::index::{Group, Index, Number};
-use super::open::{Opened, hash_with, is_unchanged, open_any_beneath, read_exact_at};
+use super::open::{Opened, hash_with, is_unchanged, open_absolute_any, read_exact_at};
 use super::take::{Mode as TakeMode, Refused, Taker};
 use super::{Elsewhere, How, Lost, Outcome, PassedOver, Why, not_located};
 use crate::error::{Error, Result};
@@ -254,7 +251,8 @@ impl Search<'_, '_> {
         }
         let mut seen = HashSet::new();
         kin.retain(|kin| seen.insert((kin.opened.stat.dev, kin.opened.stat.ino)));
-        match assemble(&mut self.taker, self.context.store, &kin, sources.chunk) {
+        let anywhere = || self.elsewhere.blocks(self.context);
+        match assemble(&mut self.taker, self.context.store, &kin, sources.chunk, &anywhere) {
             Ok(found) => Ok(found),
             Err(Refused::Source(why)) => {
                 kin.into_iter().for_each(|kin| self.pass_over(kin.path, why));
@@ -366,22 +364,6 @@ fn open_absolute(path: &Path, bytes: u64) -> Result<Opened, Why> {
         true => Ok(opened),
         false => Err(Why::OtherSize(opened.stat.size)),
     }
-}
-
-/// The same, however long it is.
-fn open_absolute_any(path: &Path) -> Result<Opened, Why> {
-    let mut names = Vec::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => names.push(name.as_bytes()),
-            Component::RootDir => {}
-            // Nobody writes such a path down.
-            _ => return Err(Why::Vanished),
-        }
-    }
-    let top: OwnedFd = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(Why::Unreadable)?;
-    open_any_beneath(top.as_fd(), &names)
 }
 
 impl From<Error> for Refused {

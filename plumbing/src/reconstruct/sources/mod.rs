@@ -9,8 +9,8 @@
 //!    find out what it is, only if its size is wanted by a file that is lost, and only if its sampled hash fits, where
 //!    that of the content is known.
 //! 4. [`take`] copies, clones or links what was found, and hashes it again while it does.
-//! 5. Where nobody has the whole file, [`assemble`] puts it together from blocks of the store and of other states of the
-//!    file.
+//! 5. Where nobody has the whole file, [`assemble`] puts it together from blocks of the store, of other states of the
+//!    file, and of files at any path ([`blocks`]).
 //!
 //! Invariants:
 //!
@@ -23,8 +23,10 @@
 //! - A source that cannot serve is passed over with its reason, and the next is tried.
 
 mod assemble;
+mod blocks;
 mod find;
 mod index;
+mod known;
 mod open;
 mod take;
 
@@ -50,11 +52,12 @@ use super::target::Dir;
 use crate::chunk;
 use crate::content::{Pieces, Source};
 use crate::error::{Error, Result};
-use crate::ghosts::fasthash::FastHash;
 use crate::object::{ContentRef, Entry, Kind, ObjectId};
 use crate::store::Store;
-use crate::walk::{Stat, stat_fd};
+use crate::walk::stat_fd;
+use blocks::Blocks;
 use index::Index;
+pub use known::{Known, NothingKnown};
 use take::Refused;
 
 /// How a file that was found elsewhere gets into the target.
@@ -70,40 +73,6 @@ pub enum Take {
     },
     /// A further name of it where it is on the same device, else a copy. What is not found comes from the store.
     Hardlink,
-}
-
-/// Where a content was seen before.
-pub trait Known: Sync {
-    /// Absolute paths on this machine at which the file at `path` of the tree was when the tree was taken. They cost
-    /// nothing to know, and are asked for first.
-    fn origins(&self, _path: &[u8]) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    /// Absolute paths on this machine at which a file of `bytes` bytes with this FULLHASH was seen, most promising
-    /// first. They need not be right.
-    fn places(&self, fullhash: &ObjectId, bytes: u64) -> Vec<PathBuf>;
-
-    /// What the file at an absolute path, which looks like `stat` now, was found to be, where that is known and nothing
-    /// changed since.
-    fn recall(&self, _path: &Path, _stat: &Stat) -> Option<ObjectId> {
-        None
-    }
-
-    /// The sampled hash of a content, where it is known: it tells without much reading that a file has another.
-    fn fast_hash(&self, _fullhash: &ObjectId) -> Option<FastHash> {
-        None
-    }
-}
-
-/// Knows no place.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NothingKnown;
-
-impl Known for NothingKnown {
-    fn places(&self, _: &ObjectId, _: u64) -> Vec<PathBuf> {
-        Vec::new()
-    }
 }
 
 /// Where content may come from beside the store, and what is told about it.
@@ -282,6 +251,7 @@ pub(super) struct Elsewhere<'j> {
     sources: &'j Sources<'j>,
     tree: ObjectId,
     index: OnceLock<Index>,
+    blocks: OnceLock<Blocks>,
     /// The hard-link groups of which no content was located.
     orphaned: Mutex<HashMap<[u8; 16], Arc<Entry>>>,
 }
@@ -293,8 +263,19 @@ impl<'j> Elsewhere<'j> {
             sources,
             tree,
             index: OnceLock::new(),
+            blocks: OnceLock::new(),
             orphaned: Mutex::default(),
         }
+    }
+
+    /// Where blocks are that the store has not: looked for when that is first asked.
+    fn blocks(&self, context: &Context<'_>) -> Result<&Blocks> {
+        let mut failed = None;
+        let found = self.blocks.get_or_init(|| {
+            let found = Blocks::find(context, self);
+            found.map_err(|error| failed = Some(error)).unwrap_or_default()
+        });
+        failed.map_or(Ok(found), Err)
     }
 
     /// Whether files become links, so that the store is asked last.

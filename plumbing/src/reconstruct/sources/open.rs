@@ -5,6 +5,8 @@
 //! is waited for.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -57,6 +59,22 @@ pub(super) fn open_any_beneath(root: BorrowedFd<'_>, names: &[&[u8]]) -> Result<
         Kind::File => Ok(Opened { file, stat }),
         kind => Err(Why::NotAFile(kind_name(kind))),
     }
+}
+
+/// Opens a file by an absolute path on which no link is followed, however long it is.
+pub(super) fn open_absolute_any(path: &Path) -> Result<Opened, Why> {
+    let mut names = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => names.push(name.as_bytes()),
+            Component::RootDir => {}
+            // Nobody writes such a path down.
+            _ => return Err(Why::Vanished),
+        }
+    }
+    let top: OwnedFd = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(Why::Unreadable)?;
+    open_any_beneath(top.as_fd(), &names)
 }
 
 /// What it means that a name was not opened. A link on the way is `ENOTDIR` where a directory was asked for.

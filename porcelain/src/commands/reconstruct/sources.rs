@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use bstr::BString;
 use ghost_plumbing::Error;
 use ghost_plumbing::ghosts::Ghost;
-use ghost_plumbing::ghosts::catalogue::{self, Catalogue, catch_up};
+use ghost_plumbing::ghosts::catalogue::{self, Catalogue, catch_up, each_snapshot};
 use ghost_plumbing::ghosts::fasthash::FastHash;
 use ghost_plumbing::object::{ObjectId, Snapshot};
 use ghost_plumbing::progress::Progress;
@@ -191,6 +191,18 @@ impl Known for Places<'_> {
         }
         places.retain(|path| path.is_absolute());
         places
+    }
+
+    fn trees(&self) -> Vec<ObjectId> {
+        let Repository { refs, store, .. } = self.repository;
+        let mut trees = Vec::new();
+        let listed = each_snapshot(refs, store, &Progress::default(), &|_| Ok(false), &mut |_, snapshot| {
+            // One that cannot be read says nothing.
+            trees.extend(snapshot.map(|snapshot| snapshot.tree));
+            Ok(())
+        });
+        self.note(listed);
+        trees
     }
 
     fn recall(&self, path: &Path, stat: &Stat) -> Option<ObjectId> {

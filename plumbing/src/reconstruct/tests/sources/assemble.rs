@@ -94,3 +94,67 @@ fn the_hash_of_the_whole_decides() {
         "what was there stays"
     );
 }
+
+#[test]
+fn blocks_come_from_files_at_any_path_of_the_sources_and_the_target() {
+    let [content, earlier, later] = states();
+    let bench = Bench::new();
+    bench.source("other/name.old", &earlier);
+    bench.source("too/short", b"not worth to be cut");
+    write(bench.target().join("here/too"), &later);
+    let job = Job::new(&bench, vec![cut(&bench, "big", &content, |_| false)]);
+    let (report, lines) = job.run();
+    assert_eq!((report.sourced, report.not_located), (1, 0));
+    assert!(fs::read(bench.target().join("big")).unwrap() == content);
+    let said = lines.of("big").1;
+    assert!(
+        said.starts_with("Assembled ") && said.ends_with("other/name.old"),
+        "{said}"
+    );
+}
+
+/// Knows where one content was seen, and trees that say of which blocks contents consist.
+struct Seen {
+    fullhash: ObjectId,
+    path: PathBuf,
+    trees: Vec<ObjectId>,
+}
+
+impl Known for Seen {
+    fn places(&self, fullhash: &ObjectId, _: u64) -> Vec<PathBuf> {
+        (*fullhash == self.fullhash)
+            .then(|| self.path.clone())
+            .into_iter()
+            .collect()
+    }
+
+    fn trees(&self) -> Vec<ObjectId> {
+        self.trees.clone()
+    }
+}
+
+#[test]
+fn blocks_come_from_where_another_content_was_seen_that_has_them() {
+    let [content, earlier, later] = states();
+    let bench = Bench::new();
+    bench.source("x", &later);
+    let folder = bench.folder.path().canonicalize().unwrap();
+    let path = write(folder.join("far/away"), &earlier);
+    let mut job = Job::new(&bench, vec![cut(&bench, "big", &content, |_| false)]);
+    let seen = |trees| {
+        let fullhash = ObjectId::hash(HashAlgo::Sha256, &earlier);
+        let path = path.clone();
+        Box::new(Seen { fullhash, path, trees })
+    };
+    job.known = seen(Vec::new());
+    assert_eq!(job.once(false).0.not_located, 1, "nothing says what is in it");
+    job.known = seen(vec![bench.tree(vec![cut(&bench, "old", &earlier, |_| false)])]);
+    let (report, _) = job.run();
+    assert_eq!((report.sourced, report.not_located), (1, 0));
+    assert!(fs::read(bench.target().join("big")).unwrap() == content);
+    // What was seen there is not there any more.
+    fs::remove_file(bench.target().join("big")).unwrap();
+    write(path.clone(), &bytes(9, 1_000_000));
+    assert_eq!(job.run().0.not_located, 1);
+    assert_eq!(listing(&bench.target()), Vec::<String>::new());
+}
