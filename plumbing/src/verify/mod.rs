@@ -364,6 +364,8 @@ fn tell_remains_apart(report: &mut Report) {
 }
 
 #[cfg(test)]
+mod bases_tests;
+#[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
 mod flip_tests;

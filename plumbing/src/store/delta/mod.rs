@@ -27,7 +27,7 @@ pub(super) mod settle;
 mod sketch;
 mod sweep;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -12,11 +12,9 @@ use super::*;
 use crate::disk::memory::MemoryDisk;
 use crate::disk::{Disk, OpenMode};
 use crate::limits::{DELTA_DEPTH_MAX, DELTA_READS_MAX, DELTA_WEIGHT_MAX};
-use crate::object::{ContentRef, Entry, HashAlgo, Metadata, Node, ObjectKind, TreeBuilder};
-use crate::progress::Progress;
-use crate::verify;
+use crate::object::{HashAlgo, ObjectKind};
 
-fn disk() -> Arc<MemoryDisk> {
+pub(crate) fn disk() -> Arc<MemoryDisk> {
     let disk = MemoryDisk::default();
     for folder in ["/g", "/g/data", "/g/index"] {
         disk.create_dir(Path::new(folder)).unwrap();
@@ -24,7 +22,7 @@ fn disk() -> Arc<MemoryDisk> {
     Arc::new(disk)
 }
 
-fn open(disk: &Arc<MemoryDisk>) -> Store {
+pub(crate) fn open(disk: &Arc<MemoryDisk>) -> Store {
     let (disk, algo) = (disk.clone(), HashAlgo::Sha256);
     let store = Store::open(disk, Path::new("/g"), [7; 16], algo, Options::default()).unwrap();
     store.allow_deltas(|| Ok(()));
@@ -32,17 +30,17 @@ fn open(disk: &Arc<MemoryDisk>) -> Store {
 }
 
 /// Text in which every line is another.
-fn text(lines: std::ops::Range<u32>) -> Vec<u8> {
+pub(crate) fn text(lines: std::ops::Range<u32>) -> Vec<u8> {
     let line = |n: u32| format!("{:08x} line {n}\n", n.wrapping_mul(2_654_435_761));
     lines.flat_map(|n| line(n).into_bytes()).collect()
 }
 
-fn id(bytes: &[u8]) -> ObjectId {
+pub(crate) fn id(bytes: &[u8]) -> ObjectId {
     ObjectId::hash(HashAlgo::Sha256, bytes)
 }
 
 /// Stores a block that is like others.
-fn put(store: &Store, bytes: &[u8], bases: &[ObjectId]) -> ObjectId {
+pub(crate) fn put(store: &Store, bytes: &[u8], bases: &[ObjectId]) -> ObjectId {
     let writer = store.writer().unwrap();
     let mut packer = writer.packer();
     let id = id(bytes);
@@ -60,7 +58,7 @@ fn depth(store: &Store, id: &ObjectId) -> (u8, u16) {
 }
 
 /// Appends a delta frame whose rows say what they are told to.
-fn forge(store: &Store, objects: &[(ObjectId, u32, &[Row], &[u8])], part: impl Fn(Part) -> Part) {
+pub(crate) fn forge(store: &Store, objects: &[(ObjectId, u32, &[Row], &[u8])], part: impl Fn(Part) -> Part) {
     let (mut table, mut parts, mut bases, mut stored) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut count = 0;
     for (id, bytes, rows, payload) in objects {
@@ -88,18 +86,18 @@ fn forge(store: &Store, objects: &[(ObjectId, u32, &[Row], &[u8])], part: impl F
     writer.commit().unwrap();
 }
 
-fn row(id: ObjectId, bytes: usize) -> Row {
+pub(crate) fn row(id: ObjectId, bytes: usize) -> Row {
     let (kind, bytes) = (ObjectKind::Block, bytes as u32);
     Row { id, kind, bytes }
 }
 
-fn delta(prefix: &[u8], raw: &[u8]) -> Vec<u8> {
+pub(crate) fn delta(prefix: &[u8], raw: &[u8]) -> Vec<u8> {
     let mut stored = Vec::new();
     Encoder::new(3).compress(prefix, raw, &mut stored).unwrap();
     stored
 }
 
-fn edited(bytes: &[u8], at: usize) -> Vec<u8> {
+pub(crate) fn edited(bytes: &[u8], at: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes.splice(at..at + 3, *b"an edit");
     bytes
@@ -301,93 +299,6 @@ fn cycles_and_bushes_end_soon() {
     }
     let error = store.get(&below).unwrap_err().to_string();
     assert!(error.contains(&format!("more than {DELTA_READS_MAX} bases")), "{error}");
-}
-
-/// A folder with these blocks as its files, and what a check of it says of each that is hurt; nothing but tables is read.
-fn reasons(store: &Store, blocks: &[(ObjectId, usize)]) -> Vec<(String, String)> {
-    let writer = store.writer().unwrap();
-    let mut packer = writer.packer();
-    let mut builder = TreeBuilder::new();
-    let mut put = |kind, bytes: Vec<u8>| packer.put(kind, &bytes).map(|(id, _)| id);
-    for (number, (id, bytes)) in blocks.iter().enumerate() {
-        let (id, bytes) = (*id, *bytes as u64);
-        let content = ContentRef::Block { id, bytes };
-        let entry = Entry {
-            name: format!("f{number}").into(),
-            meta: Metadata::default(),
-            node: Node::File {
-                content,
-                fullhash: None,
-            },
-        };
-        builder.push(&entry, &mut put).unwrap();
-    }
-    let tree = builder.finish(&mut put).unwrap();
-    packer.flush().unwrap();
-    drop(packer);
-    writer.commit().unwrap();
-    let request = verify::Request {
-        targets: vec![verify::Target::tree("tree".to_owned(), tree)],
-        everything: false,
-        depth: verify::Depth::Reachable,
-        threads: 1,
-    };
-    let report = verify::run(store, None, &request, &Progress::default()).unwrap();
-    let hurt = report.hurt.into_iter();
-    hurt.map(|hurt| (hurt.path.to_string(), hurt.reason)).collect()
-}
-
-#[test]
-fn verify_finds_missing_bases_and_cycles_in_the_tables_alone() {
-    let store = open(&disk());
-    let old = text(0..300);
-    let base = put(&store, &old, &[]);
-    let sound = edited(&old, 50);
-    let sound_id = put(&store, &sound, &[base]);
-    let (missing, new) = (id(b"missing"), edited(&old, 90));
-    let later = edited(&new, 150);
-    let stored = delta(&old, &new);
-    forge(
-        &store,
-        &[(id(&new), new.len() as u32, &[row(missing, old.len())], &stored)],
-        |part| part,
-    );
-    let stored = delta(&new, &later);
-    forge(
-        &store,
-        &[(id(&later), later.len() as u32, &[row(id(&new), new.len())], &stored)],
-        |part| part,
-    );
-    let found = reasons(
-        &store,
-        &[
-            (sound_id, sound.len()),
-            (id(&new), new.len()),
-            (id(&later), later.len()),
-        ],
-    );
-    let paths: Vec<&str> = found.iter().map(|(path, _)| &**path).collect();
-    assert_eq!(paths, ["f1", "f2"], "{found:?}");
-    assert!(
-        found.iter().all(|(_, why)| why.contains(&missing.to_string())),
-        "{found:?}"
-    );
-
-    // Each of a level is made from all of the level below; the lowest from the highest.
-    let store = open(&disk());
-    let levels: Vec<Vec<ObjectId>> = (0..12u8)
-        .map(|level| (0..8u8).map(|n| id(&[level, n])).collect())
-        .collect();
-    let stored = delta(b"", &[7; 64]);
-    for (level, ids) in levels.iter().enumerate() {
-        let below = &levels[(level + levels.len() - 1) % levels.len()];
-        let bases: Vec<Row> = below.iter().map(|id| row(*id, 64)).collect();
-        let objects: Vec<_> = ids.iter().map(|id| (*id, 64, &bases[..], &stored[..])).collect();
-        forge(&store, &objects, |part| part);
-    }
-    let found = reasons(&store, &[(levels[0][0], 64), (levels[11][7], 64)]);
-    assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found.iter().all(|(_, why)| why.contains("made from")), "{found:?}");
 }
 
 #[test]
