@@ -13,7 +13,7 @@
 //!
 //! - The line of a damaged file is believed only where nothing contradicts it. A feature in it that this version does not
 //!   know is refused: whoever wrote the file knew something that is not known here.
-//! - What nothing tells is assumed, and said ([`Mended::assumed`]).
+//! - What nothing tells is assumed, and said ([`MendedFormat::assumed`]).
 //! - The damaged file is kept in `damaged/`; the new one takes its place by one rename.
 
 use std::collections::BTreeSet;

@@ -41,7 +41,7 @@ pub fn split(text: &OsStr, is_repository: &dyn Fn(&OsStr) -> bool) -> Option<Nam
         Some(bytes) => (bytes, true),
         None => (all, false),
     };
-    let is_path = bytes.starts_with(b"/") || bytes.starts_with(b"./") || bytes.starts_with(b"../") || bytes == b".";
+    let is_path = is_path(bytes);
     let (from, end) = match scheme_end(bytes) {
         // A command has colons of its own.
         Some(from) if bytes.starts_with(b"ext::") => (from, bytes.len()),
@@ -54,6 +54,12 @@ pub fn split(text: &OsStr, is_repository: &dyn Fn(&OsStr) -> bool) -> Option<Nam
         None => host_end(bytes, is_tagged)?,
     };
     Some(named(bytes, (from, end), is_path && !is_tagged))
+}
+
+/// Whether it begins with a path that is told from a name: an absolute one, or one that begins at `.` or `..`.
+fn is_path(bytes: &[u8]) -> bool {
+    let first = bytes.split(|&byte| byte == b'/' || byte == b':').next();
+    bytes.starts_with(b"/") || matches!(first, Some(b"." | b".."))
 }
 
 /// Where the path of a URL begins, of one that says what it is.

@@ -4,7 +4,7 @@
 //! 2. A frame of which all is wanted goes as it is stored: nothing is decompressed, and what was compressed together
 //!    stays together. Of others, the wanted objects are packed anew, alike with alike.
 //! 3. A delta frame goes as it is where the other side takes such frames and has, or gets in this pack, every base of its
-//!    objects ([`Bases`]); else its objects are decoded and packed anew.
+//!    objects ([`Deltas`]); else its objects are decoded and packed anew.
 //! 4. Frames that stand for themselves go first: what describes, then data, each in the order of the files, so that reading
 //!    is sequential. Then what was packed anew. Delta frames follow, each behind those that hold its bases
 //!    ([`super::order`]): who receives can decode every frame when it comes.

@@ -124,6 +124,8 @@ mod tests {
         for shell in Supported::ALL {
             assert!(script(shell).contains("ghost complete-revision"), "{shell:?}");
         }
-        assert!(script(Supported::Zsh).contains("'*::revisions -- The files, one behind the other:_ghost_revisions'"));
+        let files =
+            "'*::revisions -- The files, one behind the other; URL\\:REV\\:PATH is one in a remote:_ghost_revisions'";
+        assert!(script(Supported::Zsh).contains(files));
     }
 }
