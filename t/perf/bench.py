@@ -296,14 +296,8 @@ class Bench:
     # -- results -------------------------------------------------------------------------------------------------
 
     def store(self):
-        os.makedirs(self.a.out, exist_ok=True)
-        base = os.path.join(self.a.out, self.a.name)
-        with open(base + ".json", "w") as f:
-            json.dump(dict(self.head, runs=self.res), f, indent=1)
-            f.write("\n")
         self.text = table(self.head, self.res, {t for t, x in self.tools.items() if x.floor})
-        with open(base + ".txt", "w") as f:
-            f.write(self.text)
+        write_results(self.a, self.head, self.res, self.text)
 
 
 def table(head, res, floors):
@@ -401,6 +395,17 @@ def compile_c():
     for name in ("measure", "statwalk"):
         subprocess.run([os.environ.get("CC", "cc"), "-O2", "-pthread", "-o", f"{d}/{name}", f"{HERE}/{name}.c"], check=True)
     return d
+
+
+def write_results(a, head, res, text):
+    """Writes what was measured so far, and what came of it as a table."""
+    os.makedirs(a.out, exist_ok=True)
+    base = os.path.join(a.out, a.name)
+    with open(base + ".json", "w") as f:
+        json.dump(dict(head, runs=res), f, indent=1)
+        f.write("\n")
+    with open(base + ".txt", "w") as f:
+        f.write(text)
 
 
 def cleanup(a):

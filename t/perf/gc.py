@@ -186,14 +186,8 @@ class Gc(bench.Bench):
         cleanup(self.a)
 
     def store(self):
-        os.makedirs(self.a.out, exist_ok=True)
-        base = os.path.join(self.a.out, self.a.name)
-        with open(base + ".json", "w") as f:
-            json.dump(dict(self.head, runs=self.res), f, indent=1)
-            f.write("\n")
         self.text = table(self.head, self.res)
-        with open(base + ".txt", "w") as f:
-            f.write(self.text)
+        bench.write_results(self.a, self.head, self.res, self.text)
 
 
 def table(head, res):
