@@ -14,7 +14,7 @@ are listed here; filesystems, warm caches and measuring are its own.
 
 Writes NAME.json (every measurement) and NAME.txt (medians, sums, what became of each target) to the runs folder.
 """
-import argparse, datetime, hashlib, json, os, shutil, sqlite3, statistics, subprocess, sys
+import argparse, datetime, hashlib, os, shutil, sqlite3, statistics, subprocess, sys
 
 import bench
 from bench import mib, say, shell
