@@ -58,7 +58,7 @@ pub struct Request {
 }
 
 /// Who, when, why.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct About {
     /// When the snapshot was taken, as history shows it.
     pub time: Timestamp,

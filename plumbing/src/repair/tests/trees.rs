@@ -60,15 +60,7 @@ fn live(roots: &[&str]) -> Live {
         began: Timestamp::default(),
         coarse: std::time::Duration::ZERO,
         unless_same_as: None,
-        about: About {
-            time: Timestamp::default(),
-            offset_minutes: 0,
-            host: String::new(),
-            author: String::new(),
-            message: String::new(),
-            tags: Vec::new(),
-            parents: Vec::new(),
-        },
+        about: About::default(),
     };
     let place = snapshot::Place {
         disk: &*repository.disk,

@@ -3,10 +3,12 @@
 //!
 //! - [`packs`]: packs that are refused
 //! - [`deltas`]: the same of objects that are made from others
+//! - [`objects`]: answers and questions about objects by their ids
 //! - [`peer`]: clients and servers that say what a test tells them to
 //! - [`requests`]: requests and lists of refs that are refused
 
 mod deltas;
+mod objects;
 mod packs;
 mod peer;
 mod requests;

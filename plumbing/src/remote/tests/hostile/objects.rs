@@ -1,0 +1,218 @@
+//! Servers that lie about objects that are asked for by their ids, and questions that are no good.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::object::{HashAlgo, ObjectId, ObjectKind};
+use crate::remote::message::{self, GetRequest};
+use crate::remote::pack::PackWriter;
+use crate::remote::tests::objects::{Asked, id};
+use crate::remote::tests::world::*;
+use crate::remote::wire::Code;
+use crate::store::data::format::{Codec, FrameKind, Row};
+use crate::store::data::write::Sealed;
+
+/// A frame of blocks, each with the id that it is said to have.
+fn frame(blocks: &[(ObjectId, &[u8])]) -> Sealed {
+    let (mut table, mut stored) = (Vec::new(), Vec::new());
+    for (id, bytes) in blocks {
+        let row = Row {
+            id: *id,
+            kind: ObjectKind::Block,
+            bytes: bytes.len() as u32,
+        };
+        row.encode(&mut table);
+        stored.extend_from_slice(bytes);
+    }
+    Sealed::new(Codec::Raw, stored.len() as u32, blocks.len() as u32, table, stored)
+}
+
+fn pack(frames: &[(FrameKind, Sealed)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = PackWriter::begin(&mut out, HashAlgo::Sha256, [7; 24]).unwrap();
+    for (kind, frame) in frames {
+        writer.frame(*kind, frame).unwrap();
+    }
+    writer.finish().unwrap();
+    out
+}
+
+fn blocks(blocks: &[&[u8]]) -> (FrameKind, Sealed) {
+    let named: Vec<(ObjectId, &[u8])> = blocks.iter().map(|bytes| (id(bytes), *bytes)).collect();
+    (FrameKind::Objects, frame(&named))
+}
+
+/// What a hostile server answers to who asks for "one" and "two": its stream, its reply, and what comes of it.
+fn lies() -> Vec<(&'static str, Vec<u8>, Vec<u8>, &'static str)> {
+    let none = message::encode_ids(&[]);
+    let both = || pack(&[blocks(&[b"one", b"two"])]);
+    let mut cut = both();
+    cut.truncate(cut.len() - 70);
+    let mut long = both();
+    long.extend_from_slice(b"more");
+    let flood: Vec<_> = (0..2000u32).map(|number| blocks(&[&number.to_le_bytes()])).collect();
+    let mut huge = message::encode_ids(&[]);
+    huge[0] = 0xff;
+    huge.extend_from_slice(&[0xff, 0xff, 0x7f]);
+    vec![
+        (
+            "an object under the id of another",
+            pack(&[(FrameKind::Objects, frame(&[(id(b"one"), b"eno")]))]),
+            none.clone(),
+            "hash",
+        ),
+        (
+            "one that nobody asked for",
+            pack(&[blocks(&[b"one", b"two", b"three"])]),
+            none.clone(),
+            "at most 2 objects",
+        ),
+        (
+            "another in its place",
+            pack(&[blocks(&[b"one", b"ten"])]),
+            none.clone(),
+            "asked for",
+        ),
+        (
+            "the same twice",
+            pack(&[blocks(&[b"one"]), blocks(&[b"one"])]),
+            none.clone(),
+            "asked for",
+        ),
+        ("a flood of them", pack(&flood), none.clone(), "asked for"),
+        (
+            "a frame that is no objects",
+            pack(&[(FrameKind::Roots, Sealed::plain(vec![0]))]),
+            none.clone(),
+            "frames of objects",
+        ),
+        (
+            "nothing, and no word of it",
+            pack(&[]),
+            none.clone(),
+            "word that it is missing",
+        ),
+        (
+            "one, and no word of the other",
+            pack(&[blocks(&[b"one"])]),
+            none.clone(),
+            "word that it is missing",
+        ),
+        (
+            "both, and one called missing",
+            both(),
+            message::encode_ids(&[id(b"one")]),
+            "was asked for",
+        ),
+        (
+            "another one called missing",
+            pack(&[]),
+            message::encode_ids(&[id(b"x")]),
+            "was asked for",
+        ),
+        ("a reply that is no list", both(), b"what?".to_vec(), "list of ids"),
+        ("a reply that announces too many", pack(&[]), huge, "list of ids"),
+        ("half a pack", cut, none.clone(), "a payload of 56 bytes, found 2"),
+        ("no pack at all", Vec::new(), none.clone(), "the end of the stream"),
+        (
+            "text in its place",
+            b"Welcome to this machine! Have a lot of fun.".repeat(3),
+            none,
+            "the magic",
+        ),
+    ]
+}
+
+#[test]
+fn objects_of_hostile_servers_are_refused() {
+    for (name, stream, reply, expected) in lies() {
+        let asked = Asked::answering(move |_, channel| {
+            // It may be hung up on before all is said.
+            let _ = channel.send(&stream).and_then(|()| channel.end());
+            let _ = channel.reply(reply.clone());
+        });
+        let side = Side::new(3);
+        let repository = side.open();
+        let writer = repository.store.writer().unwrap();
+        let ids = [id(b"one"), id(b"two")];
+        let error = asked
+            .with(|client| client.bring_objects(&writer, &ids))
+            .expect_err(name);
+        assert!(error.to_string().contains(expected), "{name}: {error}");
+        writer.commit().unwrap();
+        for (bytes, id) in [&b"one"[..], b"two"].into_iter().zip(ids) {
+            let found = repository.store.get(&id).unwrap();
+            assert!(found.is_none_or(|found| found == bytes), "{name}");
+        }
+        side.verify();
+    }
+}
+
+#[test]
+fn a_server_that_refuses_is_quoted_and_one_that_says_nothing_is_left() {
+    let asked = Asked::answering(|_, channel| channel.fail(&crate::remote::policy::forbidden("not for you")));
+    let repository = Side::new(3).open();
+    let writer = repository.store.writer().unwrap();
+    let error = asked
+        .with(|client| client.bring_objects(&writer, &[id(b"x")]))
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Refused { code, .. } if code == Code::Forbidden as u16),
+        "{error}"
+    );
+    // It takes the question and is silent: the clock, which is handed in, ends the wait.
+    let asked = Asked::running(|connection| {
+        let request = connection.accept();
+        let _ = connection.accept();
+        drop(request);
+    });
+    let connection = asked.connection.as_ref().unwrap();
+    std::thread::scope(|threads| {
+        let waiting = threads.spawn(|| asked.with(|client| client.bring_objects(&writer, &[id(b"x")])));
+        let mut now = Duration::ZERO;
+        while !waiting.is_finished() {
+            now += Duration::from_secs(30);
+            connection.tick(now);
+            std::thread::yield_now();
+        }
+        let error = waiting.join().unwrap().unwrap_err();
+        assert!(matches!(error, Error::Disconnected { .. }), "{error}");
+    });
+}
+
+#[test]
+fn hostile_questions_end_in_an_error_and_the_server_goes_on() {
+    let far = Side::new(2);
+    far.commit(MAIN, &[("a", b"one")]);
+    let asked = Asked::serving(&far);
+    let ask = |bytes: &[u8]| {
+        asked.with(|client| {
+            let channel = client.connection.open(message::GET, &[])?;
+            message::send(&channel, bytes)?;
+            channel.finish(&mut |_| ())
+        })
+    };
+    let many = [&[0][..], &[0xff, 0xff, 0xff, 0x7f]].concat();
+    for (name, question) in [
+        ("no bytes", &[][..]),
+        ("unknown flags", &[8, 0]),
+        ("more ids than the limit", &many),
+        ("fewer ids than announced", &[0, 2, 1]),
+        ("no id", &[0, 1, 99]),
+    ] {
+        let error = ask(question).expect_err(name).to_string();
+        assert!(error.contains("request for objects"), "{name}: {error}");
+    }
+    let nowhere: Vec<ObjectId> = (0..5000u32).map(|number| id(&number.to_le_bytes())).collect();
+    let request = GetRequest {
+        ids: nowhere.clone(),
+        ..GetRequest::default()
+    };
+    let reply = ask(&request.encode()).unwrap();
+    let named = message::decode_ids(&reply.payload).unwrap();
+    assert_eq!(named.len(), message::MISSING_NAMED_MAX, "no more than one frame holds");
+    let repository = Side::new(3).open();
+    let writer = repository.store.writer().unwrap();
+    let brought = asked.with(|client| client.bring_objects(&writer, &nowhere)).unwrap();
+    assert_eq!(brought.missing, nowhere);
+}
