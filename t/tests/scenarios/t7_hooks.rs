@@ -167,7 +167,7 @@ fn only_programs_that_the_user_put_there_are_run() {
 #[test]
 fn a_hook_may_use_ghost_and_starts_no_further_hooks() {
     let world = world();
-    let ghost = crate::harness::GHOST;
+    let ghost = crate::harness::GHOST.as_str();
     hook(
         &world,
         "pre-snapshot",

@@ -5,7 +5,7 @@
 //! did not. Here some calls are tried; with `GHOST_TEST_ALL=1` each, and kills in the recovery from each kill.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -58,20 +58,24 @@ struct Job {
     command: &'static [&'static str],
     /// What must hold when it said that it is done.
     is_done: fn(&World, &str),
+    /// What must hold at any time, beside what [`assert_whole`] asks of the repository that all have.
+    always: fn(&World, &str),
 }
 
-const JOBS: [Job; 9] = [
+const JOBS: [Job; 14] = [
     Job {
         name: "init",
         command: &["init", "fresh"],
         is_done: |world, _| {
             world.ghost(["--repo", "fresh", "snapshot", "tree"]).ok();
         },
+        always: |_, _| {},
     },
     Job {
         name: "snapshot",
         command: &["snapshot", "tree", "-m", "second"],
         is_done: |world, what| same_as_tree(world, "@", what),
+        always: |_, _| {},
     },
     Job {
         name: "update-ref",
@@ -80,6 +84,7 @@ const JOBS: [Job; 9] = [
             let value = |name| world.ghost(["rev-parse", name]).ok().word();
             assert_eq!(value("by-hand"), value("main"));
         },
+        always: |_, _| {},
     },
     Job {
         name: "config set",
@@ -88,6 +93,7 @@ const JOBS: [Job; 9] = [
             let value = world.ghost(["config", "get", "chunk.avg"]).ok().word();
             assert_eq!(value, "128KiB", "{what}");
         },
+        always: |_, _| {},
     },
     Job {
         name: "gfs push",
@@ -96,6 +102,7 @@ const JOBS: [Job; 9] = [
             world.ghost(["verify", "gfs:old.gfs"]).ok();
             same_as_tree(world, "gfs:old.gfs", what);
         },
+        always: |_, _| {},
     },
     Job {
         name: "condense",
@@ -105,16 +112,19 @@ const JOBS: [Job; 9] = [
             let names = world.ghost(["ls", "snap:both.gs"]).ok().out();
             assert!(names.contains("README") && names.contains("other"), "{what}: {names}");
         },
+        always: |_, _| {},
     },
     Job {
         name: "reconstruct",
         command: &["reconstruct", "@", "filled"],
         is_done: |world, _| oracle::assert_same_listing(&world.path("first"), &world.path("filled")),
+        always: |_, _| {},
     },
     Job {
         name: "reconstruct over",
         command: &["reconstruct", "@", "over", "--delete"],
         is_done: |world, _| oracle::assert_same_listing(&world.path("first"), &world.path("over")),
+        always: |_, _| {},
     },
     Job {
         name: "scan",
@@ -122,8 +132,78 @@ const JOBS: [Job; 9] = [
         is_done: |world, _| {
             world.ghost(["where", "tree/README"]).ok();
         },
+        always: |_, _| {},
+    },
+    Job {
+        name: "gc",
+        command: &["--repo", "worn", "gc", "--max-unused", "0"],
+        is_done: |world, what| {
+            let kept = oracle::data_bytes(&world.path("worn/.ghost"));
+            assert!(kept < 400_000, "{what}: {kept} bytes are left");
+        },
+        always: |world, what| restores(world, "worn", what),
+    },
+    Job {
+        name: "repair",
+        command: &["--repo", "hurt", "repair"],
+        is_done: |world, what| clean(world, "hurt", what),
+        // What no damage was done to is there.
+        always: |world, what| restores(world, "hurt", what),
+    },
+    Job {
+        name: "heal",
+        command: &["--repo", "lost", "heal", "--from", "first/."],
+        is_done: |world, what| {
+            clean(world, "lost", what);
+            restores(world, "lost", what);
+        },
+        always: |world, what| {
+            let done = world.ghost(["--repo", "lost", "ls", "main:"]).run();
+            assert_eq!(done.code, Some(0), "{what}: {done}");
+        },
+    },
+    Job {
+        name: "push",
+        command: &["--repo", "near", "push", "far"],
+        is_done: |world, what| same_line(world, what),
+        always: |world, what| both_clean(world, what),
+    },
+    Job {
+        name: "fetch",
+        command: &["--repo", "near", "fetch", "more"],
+        is_done: |world, _| {
+            world.ghost(["--repo", "near", "rev-parse", "more/main"]).ok();
+        },
+        always: |world, what| both_clean(world, what),
     },
 ];
+
+/// Everything in a repository reads.
+fn clean(world: &World, repository: &str, what: &str) {
+    let verify = world.ghost(["--repo", repository, "verify", "--data"]).run();
+    assert_eq!(verify.code, Some(0), "{what}: {repository}: {verify}");
+}
+
+/// The newest snapshot of a repository is the tree `first`.
+fn restores(world: &World, repository: &str, what: &str) {
+    let _ = fs::remove_dir_all(world.path("out"));
+    let done = world.ghost(["--repo", repository, "reconstruct", "main", "out"]).run();
+    assert_eq!(done.code, Some(0), "{what}: {repository}: {done}");
+    oracle::assert_same_listing(&world.path("first"), &world.path("out"));
+    fs::remove_dir_all(world.path("out")).unwrap();
+}
+
+/// What was transferred, in part or whole, left both ends whole.
+fn both_clean(world: &World, what: &str) {
+    for repository in ["near", "far", "more"] {
+        clean(world, repository, what);
+    }
+}
+
+fn same_line(world: &World, what: &str) {
+    let id = |repository| world.ghost(["--repo", repository, "rev-parse", "main"]).ok().word();
+    assert_eq!(id("near"), id("far"), "{what}");
+}
 
 fn same_as_tree(world: &World, revision: &str, what: &str) {
     let _ = fs::remove_dir_all(world.path("out"));
@@ -146,8 +226,62 @@ fn prepare() -> World {
     world.write("another/other", "another tree");
     world.ghost(["snapshot", "-o", "one.gs", "tree"]).ok();
     world.ghost(["snapshot", "-o", "two.gs", "another"]).ok();
+    others(&world);
     keep(&world, "saved");
     world
+}
+
+/// Repositories for the jobs that need one of their own.
+fn others(world: &World) {
+    let noisy = |number| noise(number, 300_000);
+    world.write("goes/noise", noisy(21));
+    world.write("second/noise", noisy(22));
+    for repository in ["worn", "hurt", "lost", "near", "far", "more"] {
+        world.ghost(["init", "-q", repository]).ok();
+        world.ghost(["--repo", repository, "snapshot", "-q", "first"]).ok();
+    }
+    for repository in ["worn", "hurt"] {
+        world
+            .ghost(["--repo", repository, "snapshot", "-q", "goes", "--ref", "goes"])
+            .ok();
+        world
+            .ghost(["--repo", repository, "update-ref", "-d", "refs/snapshots/goes"])
+            .ok();
+    }
+    // Of one repository what nobody needs is hurt, of another the content of a file.
+    flip(&world.path("hurt"), &noisy(21));
+    world
+        .ghost(["--repo", "hurt", "verify", "--data"])
+        .code(4)
+        .says(&["0 damaged paths"]);
+    flip(&world.path("lost"), &world.read("first/src/deep/noise"));
+    world
+        .ghost(["--repo", "lost", "verify", "--data"])
+        .code(4)
+        .hides(&["0 damaged paths"]);
+    // Two that have something for the third.
+    world.ghost(["--repo", "near", "remote", "add", "far", "far"]).ok();
+    world.ghost(["--repo", "near", "remote", "add", "more", "more"]).ok();
+    world
+        .ghost(["--repo", "far", "update-ref", "-d", "refs/snapshots/main"])
+        .ok();
+    world.ghost(["--repo", "near", "snapshot", "-q", "second"]).ok();
+    world.ghost(["--repo", "more", "snapshot", "-q", "goes"]).ok();
+}
+
+/// Flips a bit of content that does not compress. It is stored as it is, in whatever order frames were written, so that it is
+/// found by its bytes.
+fn flip(repository: &Path, content: &[u8]) {
+    let wanted = &content[1000..1032];
+    let hurt = oracle::data_files(&repository.join(".ghost")).into_iter().any(|path| {
+        let mut bytes = fs::read(&path).unwrap();
+        let Some(at) = bytes.windows(wanted.len()).position(|found| found == wanted) else {
+            return false;
+        };
+        bytes[at] ^= 0x10;
+        fs::write(&path, bytes).is_ok()
+    });
+    assert!(hurt, "{} does not have the content as it is", repository.display());
 }
 
 /// Copies all that is below `work/`.
@@ -168,7 +302,7 @@ fn meddle(world: &World, job: &Job, arguments: &[&str]) -> Done {
     let command = arguments
         .iter()
         .copied()
-        .chain(["--", GHOST])
+        .chain(["--", &GHOST])
         .chain(job.command.iter().copied());
     world.command(program, command).run()
 }
@@ -223,6 +357,7 @@ fn a_kill_before_any_call_leaves_a_repository_that_goes_on() {
             let killed = meddle(&world, job, &["-n", &number.to_string(), "-a", "kill"]);
             assert!(matches!(killed.code, Some(137 | 0)), "{what}: {killed}");
             assert_whole(&world, &what);
+            (job.always)(&world, &what);
             keep(&world, "killed");
             for second in some(count, 1, salt + number) {
                 bring_back(&world, "killed");
@@ -230,6 +365,7 @@ fn a_kill_before_any_call_leaves_a_repository_that_goes_on() {
                 let again = meddle(&world, job, &["-n", &second.to_string(), "-a", "kill"]);
                 assert!(matches!(again.code, Some(137 | 0)), "{what}: {again}");
                 assert_whole(&world, &what);
+                (job.always)(&world, &what);
                 complete(&world, job, &what);
                 kills += 1;
             }
@@ -281,6 +417,7 @@ fn a_call_that_fails_never_earns_a_false_done() {
                     assert!(told.contains("error: ") || told.contains("cannot"), "{what}: {met}");
                 }
                 assert_whole(&world, &what);
+                (job.always)(&world, &what);
                 complete(&world, job, &what);
             }
         }

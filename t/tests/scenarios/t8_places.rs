@@ -44,7 +44,9 @@ fn check_main(world: &World, what: &str) {
 fn with_locks(world: &World, answer: &str, arguments: &[&str]) -> Done {
     let inject = format!("inject=flock:{answer}");
     let options = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", &inject];
-    let ghost = [crate::harness::GHOST].into_iter().chain(arguments.iter().copied());
+    let ghost = [crate::harness::GHOST.as_str()]
+        .into_iter()
+        .chain(arguments.iter().copied());
     world.command("strace", options.into_iter().chain(ghost)).run()
 }
 
@@ -161,6 +163,65 @@ fn two_that_collect_at_once_are_told_apart() {
     world.shell("flock -x .ghost/locks/gc sh -c 'kill -9 $$'").run();
     world.ghost(["gc"]).ok();
     check_main(&world, "afterwards");
+}
+
+/// What flock does with `kind` on `path`, by a process that is killed at the end of `script`, which knows it as `$holder`.
+fn held(path: &str, kind: &str, script: &str) -> String {
+    format!(
+        "flock -F {kind} {path} sleep 1000 & holder=$!
+        trap 'kill -9 $holder 2>/dev/null || true' EXIT
+        for _ in $(seq 6000); do flock -n -x {path} true || break; sleep 0.01; done
+        {script}
+        kill -9 $holder; wait $holder || true
+        "
+    )
+}
+
+#[test]
+fn what_the_dead_held_is_free() {
+    need!("flock");
+    // A lock of gc, of a data file that somebody adds to, of the generation that somebody reads.
+    let world = repository();
+    world.shell("touch .ghost/locks/gc").ok();
+    let script = held(".ghost/locks/gc", "-x", "ghost gc && exit 9");
+    let done = world.shell(&(script + "ghost gc --max-unused 0")).ok();
+    done.says(&["another process is collecting", "Freed"]);
+    check_main(&world, "a lock of gc");
+
+    let world = repository();
+    let file = oracle::data_files(&world.path(".ghost")).remove(0);
+    let before = kept_of(&world);
+    let script = held(&file.display().to_string(), "-x", "ghost gc --max-unused 0");
+    world.shell(&script).ok();
+    assert_eq!(kept_of(&world), before, "somebody added to it");
+    world.ghost(["gc", "--max-unused", "0"]).ok();
+    assert!(
+        kept_of(&world) < before / 2,
+        "{} of {before} bytes are left",
+        kept_of(&world)
+    );
+    check_main(&world, "a lock of a writer");
+
+    let world = repository();
+    let lease = world.path(".ghost/locks/lease-0");
+    fs::write(&lease, "").unwrap();
+    let script = held(&lease.display().to_string(), "-s", "ghost gc --max-unused 0");
+    world
+        .shell(&script)
+        .ok()
+        .says(&["when the processes that began before this have ended"]);
+    let waiting = kept_of(&world);
+    world.ghost(["gc", "--max-unused", "0"]).ok();
+    assert!(
+        kept_of(&world) < waiting / 2,
+        "{} of {waiting} bytes are left",
+        kept_of(&world)
+    );
+    check_main(&world, "a lease");
+}
+
+fn kept_of(world: &World) -> u64 {
+    oracle::data_bytes(&world.path(".ghost"))
 }
 
 #[test]

@@ -19,9 +19,12 @@ use std::io::Write as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 
-/// The binary that cargo built for these tests.
-pub const GHOST: &str = env!("CARGO_BIN_EXE_ghost");
+/// The binary that cargo built for these tests, or the one that `GHOST` names: one that is not built anew while a long run
+/// goes on.
+pub static GHOST: LazyLock<String> =
+    LazyLock::new(|| std::env::var("GHOST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_ghost").to_owned()));
 
 /// The user and group that stand for "somebody else" when the tests run as root.
 pub const NOBODY: u32 = 65534;
@@ -132,7 +135,7 @@ impl World {
 
     /// `ghost ARGUMENTS` in `work/`, ready to run.
     pub fn ghost<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run<'_> {
-        self.command(GHOST, arguments)
+        self.command(&*GHOST, arguments)
     }
 
     /// Any command in the same surroundings.
@@ -171,7 +174,7 @@ impl World {
 
     /// A shell script with `ghost` first in its path and `set -eu -o pipefail`: where the pipeline is the point.
     pub fn shell(&self, script: &str) -> Run<'_> {
-        let mut path = OsString::from(Path::new(GHOST).parent().unwrap());
+        let mut path = OsString::from(Path::new(&*GHOST).parent().unwrap());
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
         self.command("bash", ["-eu", "-o", "pipefail", "-c", script])
@@ -211,7 +214,7 @@ impl Run<'_> {
         // The built binary may lie where nobody else may look.
         let copy = self.world.root().join("ghost");
         if !copy.exists() {
-            fs::copy(GHOST, &copy).unwrap();
+            fs::copy(&*GHOST, &copy).unwrap();
             set_mode(&copy, 0o755);
         }
         let mut command = Command::new(copy);
