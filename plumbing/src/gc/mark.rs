@@ -73,6 +73,8 @@ pub(super) struct Marks {
     roots: HashSet<Root>,
     /// Positions that were marked since this list was last taken.
     gained: Option<Vec<usize>>,
+    /// Copies that never live: something is gone that they are made from, and there are others that stand.
+    fallen: HashSet<usize>,
 }
 
 /// How [`Marks::read`] and [`Marks::unread`] are numbered.
@@ -89,7 +91,14 @@ impl Marks {
             late: HashSet::new(),
             roots: HashSet::new(),
             gained: None,
+            fallen: HashSet::new(),
         }
+    }
+
+    /// From now on this copy never lives.
+    pub(super) fn fell(&mut self, position: usize) {
+        self.fallen.insert(position);
+        self.live.clear(position);
     }
 
     /// Positions that were marked since this was last asked; from the first time on they are noted.
@@ -103,7 +112,8 @@ impl Marks {
     }
 
     fn set_live(&mut self, position: usize) {
-        if self.live.set(position)
+        if !self.fallen.contains(&position)
+            && self.live.set(position)
             && let Some(gained) = &mut self.gained
         {
             gained.push(position);
@@ -253,7 +263,11 @@ impl<'m> Marker<'m> {
             let (kind, id) = (READ_AS[*class], row.id);
             let gathered = match is_delta {
                 true => {
-                    let read = self.store.near().read(entry.at, &id, &mut bytes);
+                    let read = match self.store.near().read(entry.at, &id, &mut bytes) {
+                        // Something is gone that this copy is made from; another may stand.
+                        Err(e @ Error::Missing { .. }) => self.another(&id, e).map(|found| bytes = found),
+                        read => read,
+                    };
                     read.and_then(|()| self.gather(kind, &id, &bytes))
                 }
                 false => {
@@ -267,6 +281,11 @@ impl<'m> Marker<'m> {
             }
         }
         Ok(())
+    }
+
+    /// The bytes of an object of which one copy does not read, from any that does; else the error.
+    fn another(&self, id: &ObjectId, error: Error) -> Result<Vec<u8>> {
+        self.store.get(id)?.ok_or(error)
     }
 
     /// Marks what other objects are made from, and what that is made from in turn. Where these are dead themselves, it

@@ -179,7 +179,7 @@ impl Collection<'_> {
         let store = &self.repository.store;
         let (_, values) = values(&self.repository.refs)?;
         self.mark(&values)?;
-        self.report.double_objects = thin::thin(store, &self.tables, &mut self.marks.live, self.progress)?;
+        self.report.double_objects = thin::thin(store, &self.tables, &mut self.marks, self.progress)?;
         self.marks.take_gained();
         self.mark_bases(&|_| true, false)?;
         let uses = walk::measure(&self.tables, &self.marks.live)?;

@@ -2,8 +2,14 @@
 //!
 //! 1. Look-ups pass over these files from now on, so that the packer takes for new what only they hold.
 //! 2. Frames in which nearly everything lives are copied as they are stored; of others, what lives is decompressed, each
-//!    hash compared, and packed anew. Of a delta frame it is copied as it is stored: what it is made from lives, too. Several threads read, check and compress; one walk hands them frames in order.
-//! 3. All of it is made durable. Then each object that lived there is looked up once more: it must be found elsewhere.
+//!    hash compared, and packed anew. Of a delta frame it is copied as it is stored: what it is made from lives, too.
+//!    Several threads read, check and compress; one walk hands them frames in order.
+//! 3. All of it is made durable. Then each object that lived there is looked up once more: it must be found elsewhere, and
+//!    with all that it is made from. It may be found in a file of a writer who knew nothing of this copy and stored it as
+//!    the difference from something that now goes: then it is copied whole.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -11,9 +17,9 @@ use super::bits::Bits;
 use super::tables::Tables;
 use super::walk::{LiveWalk, frames, unused};
 use crate::error::{Error, Result};
-use crate::object::ObjectKind;
+use crate::object::{ObjectId, ObjectKind};
 use crate::progress::Progress;
-use crate::store::data::format::Codec;
+use crate::store::data::format::{Codec, Row};
 use crate::store::data::read::{DataFile, Head};
 use crate::store::{Class, Frame, Location, Packer, Store, Writer};
 
@@ -67,9 +73,9 @@ impl Repack<'_> {
         });
         copied?;
         writer.commit()?;
-        let bytes = writer.counters.stored_bytes.load(std::sync::atomic::Ordering::Relaxed);
-        self.audit(leaving)?;
-        Ok(bytes)
+        let bytes = writer.counters.stored_bytes.load(Ordering::Relaxed);
+        drop(writer);
+        Ok(bytes + self.audit(leaving)?)
     }
 
     fn hand_out(&self, leaving: &[Leaving], sender: Sender<Work>) -> Result<()> {
@@ -154,26 +160,75 @@ impl Repack<'_> {
         Ok(())
     }
 
-    /// Looks for everything that lives in these files elsewhere.
-    pub(super) fn audit(&self, leaving: &[Leaving]) -> Result<()> {
+    /// Looks for everything that lives in these files elsewhere, and copies whole what does not stand there. Gives the bytes
+    /// that were appended.
+    fn audit(&self, leaving: &[Leaving]) -> Result<u64> {
+        let shaky = self.shaky(leaving)?;
+        if shaky.is_empty() {
+            return Ok(0);
+        }
+        // This one takes nothing for there that does not stand.
+        let writer = self.store.writer()?;
+        let mut packer = writer.packer();
+        for copies in shaky.values() {
+            let (row, bytes) = self.read_one_of(copies)?;
+            packer.put_hashed(row.kind, row.id, &bytes)?;
+        }
+        packer.flush()?;
+        drop(packer);
+        writer.commit()?;
+        match self.shaky(leaving)?.first_key_value() {
+            None => Ok(writer.counters.stored_bytes.load(Ordering::Relaxed)),
+            Some((id, _)) => Err(Error::Missing {
+                id: *id,
+                needed_as: "base of other objects, or made from one that is",
+            }),
+        }
+    }
+
+    /// What lives in these files and is found elsewhere only as made from something that is not, with its copies here. Fails
+    /// where something is not found at all.
+    fn shaky(&self, leaving: &[Leaving]) -> Result<BTreeMap<ObjectId, Copies>> {
         let mut walk = LiveWalk::new(self.tables, self.live, &|number| is_among(leaving, number));
+        let mut shaky: BTreeMap<ObjectId, Copies> = BTreeMap::new();
         for (number, file, committed) in leaving {
             frames(file, *committed, &mut |head| {
                 for slot in walk.slots(*number, file, &head)? {
                     let row = head.rows[usize::from(slot)];
-                    if self.store.locate(&row.id)?.is_none() {
+                    let Some(found) = self.store.locate(&row.id)? else {
                         return Err(Error::Missing {
                             id: row.id,
                             needed_as: row.kind.name(),
                         });
+                    };
+                    if !self.store.stands(found)? {
+                        let (file, frame) = (*number, head.offset);
+                        let at = Location { file, frame, slot };
+                        shaky.entry(row.id).or_default().push((row, at));
                     }
                 }
                 Ok(())
             })?;
         }
-        Ok(())
+        Ok(shaky)
+    }
+
+    /// The bytes of one of several copies of an object: of the first that reads.
+    fn read_one_of(&self, copies: &[(Row, Location)]) -> Result<(Row, Vec<u8>)> {
+        let mut bytes = Vec::new();
+        let mut last = Err(Error::Interrupted);
+        for (row, at) in copies {
+            match self.store.near().read(*at, &row.id, &mut bytes) {
+                Ok(()) => return Ok((*row, bytes)),
+                Err(error) => last = Err(error),
+            }
+        }
+        last
     }
 }
+
+/// Copies of one object, by place.
+type Copies = Vec<(Row, Location)>;
 
 fn is_among(leaving: &[Leaving], number: u32) -> bool {
     leaving.iter().any(|(leaves, _, _)| *leaves == number)

@@ -3,8 +3,11 @@
 //! One copy of each is kept, that in the file that is used best. It is read, and its hash compared, before the others
 //! count as unused: a copy that cannot be read replaces none. A copy that is made from other objects replaces none
 //! either: what it is made from might in turn be made from the copy that goes.
+//!
+//! A copy of which something is gone that it is made from is none, if there is one that stands.
 
 use super::bits::Bits;
+use super::mark::Marks;
 use super::tables::{Entry, Tables, row};
 use crate::error::Result;
 use crate::object::ObjectId;
@@ -22,24 +25,27 @@ struct Twice {
 const GROUPS_MAX: usize = 64 << 10;
 
 /// Unmarks all copies but one of each object that lives. Gives how many that were.
-pub(super) fn thin(store: &Store, tables: &Tables, live: &mut Bits, progress: &Progress) -> Result<u64> {
-    let counts = counts(tables, live);
+pub(super) fn thin(store: &Store, tables: &Tables, marks: &mut Marks, progress: &Progress) -> Result<u64> {
+    let counts = counts(tables, &marks.live);
     let (mut groups, mut unmarked) = (Vec::new(), 0);
     tables.shared(&mut |entries| {
         let entries: Vec<Entry> = entries
             .iter()
             .copied()
-            .filter(|entry| live.has(entry.position))
+            .filter(|entry| marks.live.has(entry.position))
             .collect();
         if entries.len() > 1 {
-            gather(store, &entries, &counts, &mut groups)?;
+            for position in gather(store, &entries, &counts, &mut groups)? {
+                marks.fell(position);
+                unmarked += 1;
+            }
         }
         if groups.len() >= GROUPS_MAX {
-            unmarked += settle(store, &mut groups, live, progress)?;
+            unmarked += settle(store, &mut groups, &mut marks.live, progress)?;
         }
         Ok(())
     })?;
-    Ok(unmarked + settle(store, &mut groups, live, progress)?)
+    Ok(unmarked + settle(store, &mut groups, &mut marks.live, progress)?)
 }
 
 /// Live copies in each file.
@@ -55,35 +61,52 @@ fn counts(tables: &Tables, live: &Bits) -> Vec<u64> {
     counts
 }
 
-fn gather(store: &Store, entries: &[Entry], counts: &[u64], groups: &mut Vec<Twice>) -> Result<()> {
-    let mut copies: Vec<(ObjectId, Entry)> = Vec::with_capacity(entries.len());
+/// A copy of an object.
+struct Copy {
+    id: ObjectId,
+    /// It is made from others, whether those are there or not.
+    is_made: bool,
+    stands: bool,
+    /// Live copies in its file.
+    count: u64,
+    entry: Entry,
+}
+
+/// Notes objects with several copies that stand. Gives the positions of those that do not, where others do.
+fn gather(store: &Store, entries: &[Entry], counts: &[u64], groups: &mut Vec<Twice>) -> Result<Vec<usize>> {
+    let mut copies: Vec<Copy> = Vec::with_capacity(entries.len());
     for entry in entries {
-        copies.extend(row(store, entry)?.map(|row| (row.id, *entry)));
-    }
-    let mut keyed = Vec::with_capacity(copies.len());
-    for (id, entry) in copies {
+        let Some(row) = row(store, entry)? else { continue };
         let is_made = !store.bases_at(entry.at)?.is_empty();
-        keyed.push((
-            id,
+        copies.push(Copy {
+            id: row.id,
             is_made,
-            std::cmp::Reverse(counts[entry.at.file as usize]),
-            entry.at,
-            entry,
-        ));
+            stands: !is_made || store.stands(entry.at)?,
+            count: counts[entry.at.file as usize],
+            entry: *entry,
+        });
     }
-    keyed.sort_by_key(|(id, is_made, count, at, _)| (*id, *is_made, *count, *at));
-    let copies: Vec<(ObjectId, Entry)> = keyed.into_iter().map(|(id, _, _, _, entry)| (id, entry)).collect();
-    for same in copies.chunk_by(|a, b| a.0 == b.0) {
-        let [(id, kept), others @ ..] = same else { continue };
-        if !others.is_empty() {
+    copies.sort_by_key(|copy| {
+        let worth = (!copy.stands, copy.is_made, std::cmp::Reverse(copy.count));
+        (copy.id, worth, copy.entry.at)
+    });
+    let mut fallen = Vec::new();
+    for same in copies.chunk_by(|a, b| a.id == b.id) {
+        let (standing, others) = same.split_at(same.partition_point(|copy| copy.stands));
+        if !standing.is_empty() {
+            fallen.extend(others.iter().map(|copy| copy.entry.position));
+        }
+        if let [kept, others @ ..] = standing
+            && !others.is_empty()
+        {
             groups.push(Twice {
-                id: *id,
-                kept: *kept,
-                others: others.iter().map(|(_, entry)| entry.position).collect(),
+                id: kept.id,
+                kept: kept.entry,
+                others: others.iter().map(|copy| copy.entry.position).collect(),
             });
         }
     }
-    Ok(())
+    Ok(fallen)
 }
 
 fn settle(store: &Store, groups: &mut Vec<Twice>, live: &mut Bits, progress: &Progress) -> Result<u64> {

@@ -207,7 +207,7 @@ impl<'s, 'w> Closure<'s, 'w> {
             Some(_) => Ok(()),
             // It is with whoever gave what names it.
             None if self.store.may_lack_blocks() => Ok(()),
-            None if self.store.locate_needed(&id)?.is_some() => Ok(()),
+            None if self.store.locate_needed(&id)?.is_some() => self.bases(&id),
             None => Err(self.missing(id, ObjectKind::Block)),
         }
     }
@@ -224,7 +224,10 @@ impl<'s, 'w> Closure<'s, 'w> {
             return Ok(bytes);
         }
         match self.store.locate_needed(&id)? {
-            Some(_) => self.store.object(kind, &id),
+            Some(_) => {
+                self.bases(&id)?;
+                self.store.object(kind, &id)
+            }
             None => Err(self.missing(id, kind)),
         }
     }
@@ -241,7 +244,13 @@ impl<'s, 'w> Closure<'s, 'w> {
                 if self.is_stored(&base.id)? {
                     pending.push(base.id);
                 } else if self.rescued(base.kind, base.id)?.is_none() {
-                    return Err(self.missing(base.id, base.kind));
+                    // It went with a gc that knew of nobody who needs it. Another copy of the object may stand.
+                    self.store.distrust(&[at])?;
+                    if self.store.locate(&id)?.is_none_or(|next| next == at) {
+                        return Err(self.missing(base.id, base.kind));
+                    }
+                    pending.push(id);
+                    break;
                 }
             }
         }

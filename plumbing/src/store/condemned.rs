@@ -10,6 +10,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -34,6 +35,8 @@ pub(super) struct Standing {
     dropped: Recent,
     /// Data files that this process added to, locked against gc.
     held: Mutex<Vec<(PathBuf, Arc<dyn DiskFile>)>>,
+    /// Look-ups pass over files that no generation condemned yet: this process is gc.
+    passes_over: AtomicBool,
 }
 
 impl Standing {
@@ -152,6 +155,7 @@ impl Store {
 
     /// Look-ups pass over these data files from now on, as if they were condemned: gc is about to empty them.
     pub(crate) fn pass_over(&self, numbers: &[u32]) {
+        self.standing.passes_over.store(true, Ordering::Relaxed);
         self.set_condemned(numbers, true);
         self.forget_condemned();
     }
@@ -239,9 +243,9 @@ impl Store {
     }
 
     /// Whether all that the object at `at` is made from is there, in files that are not condemned. It may not be where a
-    /// process died after it stored an object that no ref names, and gc went on without knowing of it.
+    /// process stored an object that no ref names, and gc went on without knowing of it, or of nobody who needs it.
     pub(crate) fn stands(&self, at: Location) -> Result<bool> {
-        if self.generation() == 0 {
+        if self.generation() == 0 && !self.standing.passes_over.load(Ordering::Relaxed) {
             return Ok(true);
         }
         let mut pending = self.bases_at(at)?;

@@ -8,10 +8,12 @@ mod interleaved;
 mod model;
 mod parity;
 mod schedule;
+mod twice;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::*;
 use crate::disk::Disk;
@@ -46,6 +48,12 @@ fn change(files: &mut Files, dice: &mut Dice) {
             }
         }
     }
+}
+
+/// Whether there is time for more, where `GHOST_TEST_MINUTES` says how much there is.
+fn is_time_left(begun: Instant) -> bool {
+    let most = std::env::var("GHOST_TEST_MINUTES").map_or(u64::MAX, |text| 60 * text.parse::<u64>().unwrap());
+    begun.elapsed().as_secs() < most
 }
 
 /// A disk with an empty repository.

@@ -9,12 +9,14 @@
 //! - shuttle's PCT stops them at random moments of a bounded number (`GHOST_GC_PCT` schedules, else 150): an error that
 //!   needs two particular ones in k steps of n processes is met with probability 1/(n k) in each.
 //!
-//! A failure prints a schedule, which `shuttle::replay` repeats.
+//! `GHOST_TEST_MINUTES` ends each of the two after an eighth of that time, so that all models have their turn. A failure
+//! prints a schedule, which `shuttle::replay` repeats.
 
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use shuttle::scheduler::{PctScheduler, Schedule, Scheduler, Task, TaskId};
@@ -144,16 +146,19 @@ struct Preempting {
     at: usize,
     left: usize,
     is_begun: bool,
+    /// Set when all schedules were tried.
+    is_done: Arc<AtomicBool>,
 }
 
 impl Preempting {
-    fn new(most: usize) -> Self {
+    fn new(most: usize, is_done: Arc<AtomicBool>) -> Self {
         Self {
             most,
             path: Vec::new(),
             at: 0,
             left: most,
             is_begun: false,
+            is_done,
         }
     }
 
@@ -176,7 +181,13 @@ impl Scheduler for Preempting {
             while self.path.last().is_some_and(|(chosen, count)| chosen + 1 >= *count) {
                 self.path.pop();
             }
-            self.path.last_mut()?.0 += 1;
+            match self.path.last_mut() {
+                Some(last) => last.0 += 1,
+                None => {
+                    self.is_done.store(true, Ordering::Relaxed);
+                    return None;
+                }
+            }
         }
         (self.at, self.left) = (0, self.most);
         Some(Schedule::new(0))
@@ -249,7 +260,8 @@ fn explore(what: &str, drop_other: bool, processes: &[Process]) {
         }
     }
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<usize>().unwrap());
-    let preempting = Preempting::new(number("GHOST_GC_PREEMPTIONS").unwrap_or(1));
+    let (most, is_done) = (number("GHOST_GC_PREEMPTIONS").unwrap_or(1), Arc::default());
+    let preempting = Preempting::new(most, Arc::clone(&is_done));
     let random = PctScheduler::new_from_seed(7, 3, number("GHOST_GC_PCT").unwrap_or(150));
     let schedulers: [Box<dyn Scheduler + Send>; 2] = [Box::new(preempting), Box::new(random)];
     let (known, processes) = (Arc::new(known), processes.to_vec());
@@ -258,6 +270,7 @@ fn explore(what: &str, drop_other: bool, processes: &[Process]) {
         let (memory, known, processes) = (memory.clone(), known.clone(), processes.clone());
         let mut config = Config::new();
         config.stack_size = 1 << 20;
+        config.max_time = number("GHOST_TEST_MINUTES").map(|minutes| Duration::from_secs(60 * minutes as u64 / 8));
         IS_MODEL.set(true);
         tried.push(Runner::new(scheduler, config).run(move || {
             let memory = memory.copy(1 << 41);
@@ -277,8 +290,14 @@ fn explore(what: &str, drop_other: bool, processes: &[Process]) {
         IS_MODEL.set(false);
     }
     println!(
-        "figure: {what}: {} schedules with few preemptions, {} at random",
-        tried[0], tried[1]
+        "figure: {what}: {} {} schedules with at most {most} preemptions, {} at random",
+        if is_done.load(Ordering::Relaxed) {
+            "all"
+        } else {
+            "the first"
+        },
+        tried[0],
+        tried[1]
     );
     assert!(tried[0] > 100, "{what}: hardly any order was tried: {tried:?}");
 }

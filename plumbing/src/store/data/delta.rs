@@ -95,6 +95,16 @@ impl Decoder {
         }
     }
 
+    /// Bases that are being read, each for the one before.
+    pub fn links(&self) -> u8 {
+        self.links
+    }
+
+    /// Takes up again where so many were being read: what was tried since then failed.
+    pub fn back_to(&mut self, links: u8) {
+        self.links = links;
+    }
+
     /// Notes that it was read.
     fn leave(&mut self) {
         self.links = self.links.saturating_sub(1);

@@ -202,8 +202,22 @@ impl<'a> Near<'a> {
         let needed_as = "base of other objects";
         let at = self.store.locate_to_read(&base.id)?;
         let missing = || Error::Missing { id: base.id, needed_as };
-        let at = at.ok_or_else(|| self.store.reason_of(&base.id).unwrap_or_else(missing))?;
-        self.append_at(at, &base.id, out, bases, decoder)
+        let mut at = at.ok_or_else(|| self.store.reason_of(&base.id).unwrap_or_else(missing))?;
+        let (start, links) = (out.len(), decoder.links());
+        loop {
+            let error = match self.append_at(at, &base.id, out, bases, decoder) {
+                // What this copy is made from went with a gc that knew of nobody who needs it; another may stand.
+                Err(error @ Error::Missing { .. }) => error,
+                done => return done,
+            };
+            out.truncate(start);
+            decoder.back_to(links);
+            self.store.distrust(&[at])?;
+            at = match self.store.locate(&base.id)? {
+                Some(next) if next != at => next,
+                _ => return Err(error),
+            };
+        }
     }
 
     fn append_at(

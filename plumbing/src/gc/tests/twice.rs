@@ -1,0 +1,151 @@
+//! Objects that are stored twice, once as the difference from something that goes: the other copy must not go for that one.
+//!
+//! A writer that knows nothing of a copy stores another. Nobody who needs that one has to keep what it is made from, as long as
+//! no ref names it: such a copy falls when gc removes that, and must stand for nothing.
+
+use super::*;
+
+const GOES: &str = "refs/snapshots/goes";
+const STAYS: &str = "refs/snapshots/stays";
+
+fn key(name: &str) -> (String, String) {
+    ("d".to_owned(), name.to_owned())
+}
+
+/// What is tried: contents that are alike, and enough beside them to fill a data file.
+struct Contents {
+    base: Files,
+    changed: Files,
+}
+
+impl Contents {
+    fn new() -> Self {
+        let mut dice = Dice::new(5);
+        let mut base: Files = (0..8).map(|n| (key(&format!("fill{n}")), dice.bytes(900))).collect();
+        base.insert(key("f"), dice.bytes(900));
+        let mut bytes = base[&key("f")].clone();
+        bytes[450] ^= 1;
+        let changed = Files::from([(key("f"), bytes)]);
+        Self { base, changed }
+    }
+
+    /// The object of which there are two copies.
+    fn object(&self) -> ObjectId {
+        ObjectId::hash(crate::object::HashAlgo::Sha256, &self.changed[&key("f")])
+    }
+}
+
+/// Copies of an object: data file, and whether it is made from others.
+fn copies(disk: &Arc<dyn Disk>, id: &ObjectId) -> Vec<([u8; 16], bool)> {
+    let mut found = Vec::new();
+    for (file, committed) in open(disk).unwrap().store.data_files() {
+        walk::frames(&file, committed, &mut |head| {
+            for (slot, row) in (0..).zip(&head.rows) {
+                if row.id == *id {
+                    found.push((file.header.file, !head.bases_of(slot).is_empty()));
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    }
+    found
+}
+
+/// The base, in a full data file; then the object twice: as a difference by a writer that no ref follows, and whole in what a
+/// line holds, by one that began before. Then the base dies. Gives the first writer's process, which has its file still.
+fn stored_twice(disk: &Arc<dyn Disk>, contents: &Contents) -> (Repository, BTreeMap<ObjectId, Files>) {
+    let like = take(&open(disk).unwrap(), GOES, &contents.base, "goes").unwrap();
+    let (lost, other) = (open(disk).unwrap(), open(disk).unwrap());
+    let pending = lost.store.writer().unwrap();
+    put_like(&pending, &contents.changed, Vec::new(), "lost", Some(like)).unwrap();
+    let id = take(&other, STAYS, &contents.changed, "stays").unwrap();
+    // Something dead beside it, so that it is packed anew.
+    take(
+        &other,
+        GOES,
+        &Files::from([(key("more"), Dice::new(6).bytes(900))]),
+        "goes",
+    )
+    .unwrap();
+    drop(pending);
+    drop(other);
+    delete(&open(disk).unwrap(), GOES);
+    let copies = copies(disk, &contents.object());
+    let made = copies.iter().filter(|(_, is_made)| *is_made).count();
+    assert!(
+        (copies.len(), made) == (2, 1) && copies[0].0 != copies[1].0,
+        "{copies:?}"
+    );
+    (lost, BTreeMap::from([(id, contents.changed.clone())]))
+}
+
+fn check_all(disk: &Arc<dyn Disk>, known: &BTreeMap<ObjectId, Files>, what: &str) {
+    let repository = open(disk).unwrap();
+    check(&repository, known, &what);
+    let progress = Progress::default();
+    let request = crate::verify::Request {
+        targets: crate::verify::targets::all(&repository.store, &repository.refs, &progress).unwrap(),
+        everything: false,
+        depth: crate::verify::Depth::Data,
+        threads: 1,
+    };
+    let report = crate::verify::run(&repository.store, Some(&repository.refs), &request, &progress).unwrap();
+    assert!(report.hurt.is_empty(), "{what}: {:?}", report.hurt);
+}
+
+#[test]
+fn a_copy_that_falls_with_what_it_is_made_from_replaces_none() {
+    let disk: Arc<dyn Disk> = Arc::new(new_disk());
+    let contents = Contents::new();
+    let (lost, known) = stored_twice(&disk, &contents);
+    // The file of who stores without a ref is let alone; all others are packed anew, and the base goes.
+    let report = collect(&open(&disk).unwrap(), Allowance::Share(0)).unwrap();
+    assert!(report.busy_files == 1 && report.condemned_files > 1, "{report:?}");
+    check_all(&disk, &known, "while what goes is still there");
+    drop(lost);
+    open(&disk).unwrap().store.sweep_if_due();
+    assert_eq!(open(&disk).unwrap().store.read_generation().unwrap().condemned.len(), 0);
+    check_all(&disk, &known, "when it has gone");
+    assert!(settles(&disk));
+    check_all(&disk, &known, "at the end");
+}
+
+#[test]
+fn a_copy_that_has_fallen_is_in_nobodys_way() {
+    let disk: Arc<dyn Disk> = Arc::new(new_disk());
+    let contents = Contents::new();
+    let (lost, mut known) = stored_twice(&disk, &contents);
+    delete(&open(&disk).unwrap(), STAYS);
+    known.clear();
+    let report = collect(&open(&disk).unwrap(), Allowance::Share(0)).unwrap();
+    assert_eq!(report.busy_files, 1, "{report:?}");
+    // Now there is the fallen copy alone, in a file that somebody has.
+    drop(lost);
+    open(&disk).unwrap().store.sweep_if_due();
+    assert_eq!(copies(&disk, &contents.object()).len(), 1);
+    // It is stored again, as the difference from something that lives, and something else as one from it.
+    let repository = open(&disk).unwrap();
+    let mut second = None;
+    for (number, at) in [Some(200), None, Some(10)].into_iter().enumerate() {
+        let mut files = contents.changed.clone();
+        if let (Some(bytes), Some(at)) = (files.get_mut(&key("f")), at) {
+            bytes[at] ^= 1;
+        }
+        let id = take(&repository, MAIN, &files, &number.to_string()).unwrap();
+        second = second.or(at.is_none().then_some(id));
+        known.insert(id, files);
+    }
+    drop(repository);
+    check_all(&disk, &known, "beside the fallen one");
+    // Who names it finds the copy that stands.
+    let repository = open(&disk).unwrap();
+    let change = set("refs/tags/t", Expected::Absent, second);
+    repository.commit(&[change], &who(), "", Leans::Anything).unwrap();
+    drop(repository);
+    collect(&open(&disk).unwrap(), Allowance::Share(10_000)).unwrap();
+    check_all(&disk, &known, "after a gc that packs nothing");
+    collect(&open(&disk).unwrap(), Allowance::Share(0)).unwrap();
+    check_all(&disk, &known, "at the end");
+    assert!(settles(&disk));
+}
