@@ -3,7 +3,8 @@
 //! `.ghost/quarantine/KEY/` is a store of its own, with the data files and index segments of any store. KEY is the id of
 //! the repository at the other end, so that the next try, whatever it is about by then, finds what the last one left.
 //!
-//! 1. [`Quarantine::open`] locks it, which the kernel undoes when the process ends, and takes over whole frames.
+//! 1. [`Quarantine::open`] locks it, which the kernel undoes when the process ends, and takes over whole frames. What an
+//!    earlier transfer left is read once; if a byte of it is not as it was written, all of it is forgotten and comes again.
 //! 2. [`Quarantine::receive`] appends what arrives, frame by frame, hashed and compared ([`super::receive`]); every 64 MiB
 //!    are durable. Delta frames may lean on what is in the repository.
 //! 3. The caller checks that it is connected ([`super::check`]).
@@ -78,10 +79,19 @@ impl Quarantine {
             has_generations: false,
             ..options.clone()
         };
-        let store = open(&folder, own)?;
-        // What came before settings changed may still lean on the repository.
-        store.lean_on(Arc::new(open(&repository.ghost_dir, options.clone())?));
-        store.writer()?.take_over()?;
+        let begin = || -> Result<Store> {
+            let store = open(&folder, own.clone())?;
+            // What came before settings changed may still lean on the repository.
+            store.lean_on(Arc::new(open(&repository.ghost_dir, options.clone())?));
+            store.writer()?.take_over()?;
+            Ok(store)
+        };
+        let mut store = begin()?;
+        if !is_sound(&store, disk.is_plain())? {
+            drop(store);
+            empty(&*disk, &folder)?;
+            store = begin()?;
+        }
         Ok(Some(Self {
             takes_deltas: repository.store.allows_deltas(),
             disk,
@@ -136,17 +146,7 @@ impl Quarantine {
     }
 
     fn each_frame(&self, visit: &mut Visit<'_>) -> Result<()> {
-        for (file, committed) in self.store.data_files() {
-            let mut offset = FILE_HEADER_BYTES;
-            while offset < committed {
-                let Some(head) = file.head(offset)? else { break };
-                offset = head.end();
-                if head.header.kind == FrameKind::Objects {
-                    visit(&file, &head)?;
-                }
-            }
-        }
-        Ok(())
+        each_frame(&self.store, visit)
     }
 
     /// Takes in a pack. Whatever ends it early, what came is kept for the next try.
@@ -205,13 +205,7 @@ impl Quarantine {
     }
 
     fn clear(self) -> Result<()> {
-        for folder in [self.folder.join("index"), self.folder.join("data")] {
-            for name in self.disk.list(&folder).map_err(Error::io("list", &folder))? {
-                let path = folder.join(name);
-                self.disk.remove(&path).map_err(Error::io("remove", &path))?;
-            }
-        }
-        Ok(())
+        empty(&*self.disk, &self.folder)
     }
 
     fn copy_into(&self, to: &Store) -> Result<()> {
@@ -235,6 +229,51 @@ impl Quarantine {
 }
 
 type Visit<'v> = dyn FnMut(&DataFile, &Head) -> Result<()> + 'v;
+
+fn each_frame(store: &Store, visit: &mut Visit<'_>) -> Result<()> {
+    for (file, committed) in store.data_files() {
+        let mut offset = FILE_HEADER_BYTES;
+        while offset < committed {
+            let Some(head) = file.head(offset)? else { break };
+            offset = head.end();
+            if head.header.kind == FrameKind::Objects {
+                visit(&file, &head)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether all that an earlier transfer left is as it was written: the segments, and every byte of every data file. In a
+/// plain folder nobody takes over what is behind the last commit record.
+fn is_sound(store: &Store, is_plain: bool) -> Result<bool> {
+    if !store.verify_index()?.is_empty() || !store.is_whole() || !store.missing_data().is_empty() {
+        return Ok(false);
+    }
+    for (file, committed) in store.data_files() {
+        // What is behind the last commit record was adopted or cut off; what could not be, is damage.
+        let length = file.file.len().map_err(Error::io("stat", &file.path))?;
+        if length != committed && !is_plain {
+            return Ok(false);
+        }
+    }
+    let mut stored = Vec::new();
+    match each_frame(store, &mut |file, head| file.stored_checked(head, &mut stored)) {
+        Err(error) if error.is_damage() => Ok(false),
+        read => read.map(|()| true),
+    }
+}
+
+/// Removes what is in the quarantine at `folder`.
+fn empty(disk: &dyn Disk, folder: &Path) -> Result<()> {
+    for folder in [folder.join("index"), folder.join("data")] {
+        for name in disk.list(&folder).map_err(Error::io("list", &folder))? {
+            let path = folder.join(name);
+            disk.remove(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
 
 /// The objects of a repository together with those in quarantine.
 #[derive(Debug)]

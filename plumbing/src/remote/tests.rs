@@ -3,6 +3,7 @@
 mod deltas;
 mod hostile;
 mod objects;
+mod quarantine;
 mod resume;
 mod rules;
 mod transfer;

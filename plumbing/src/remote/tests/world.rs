@@ -34,7 +34,12 @@ pub struct Side {
 
 impl Side {
     pub fn new(seed: u64) -> Self {
-        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::with_seed(seed * 1000 + 1));
+        Self::new_on(MemoryDisk::with_seed(seed * 1000 + 1))
+    }
+
+    /// The same on a disk that the caller can look into.
+    pub fn new_on(disk: MemoryDisk) -> Self {
+        let disk: Arc<dyn Disk> = Arc::new(disk);
         disk.create_dir(Path::new("/r")).unwrap();
         init(&disk, Path::new("/r"), &InitOptions::default()).unwrap();
         Self { disk }
