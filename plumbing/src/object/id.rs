@@ -8,6 +8,7 @@ use sha2::Digest as _;
 
 use crate::error::{Error, Result};
 use crate::object::codec::Reader;
+use crate::object::sha256::Running;
 
 /// Bytes of the longest digest.
 pub const DIGEST_BYTES_MAX: usize = 32;
@@ -82,7 +83,7 @@ impl fmt::Display for HashAlgo {
 #[derive(Clone)]
 pub enum Hasher {
     /// SHA-256.
-    Sha256(sha2::Sha256),
+    Sha256(Running),
     /// BLAKE3.
     Blake3(Box<blake3::Hasher>),
     /// SHA3-256.
@@ -101,7 +102,7 @@ impl Hasher {
     /// A hasher with nothing in it.
     pub fn new(algo: HashAlgo) -> Self {
         match algo {
-            HashAlgo::Sha256 => Self::Sha256(sha2::Sha256::new()),
+            HashAlgo::Sha256 => Self::Sha256(Running::default()),
             HashAlgo::Blake3 => Self::Blake3(Box::new(blake3::Hasher::new())),
             HashAlgo::Sha3_256 => Self::Sha3_256(Box::new(sha3::Sha3_256::new())),
             HashAlgo::Sha1 => Self::Sha1(sha1::Sha1::new()),
@@ -134,7 +135,7 @@ impl Hasher {
     pub fn finish(self) -> ObjectId {
         let algo = self.algo();
         match self {
-            Self::Sha256(h) => ObjectId::from_bytes(algo, &h.finalize()),
+            Self::Sha256(h) => h.finish(),
             Self::Blake3(h) => ObjectId::from_bytes(algo, h.finalize().as_bytes()),
             Self::Sha3_256(h) => ObjectId::from_bytes(algo, &h.finalize()),
             Self::Sha1(h) => ObjectId::from_bytes(algo, &h.finalize()),
@@ -177,7 +178,7 @@ impl ObjectId {
         }
     }
 
-    fn from_bytes(algo: HashAlgo, bytes: &[u8]) -> Self {
+    pub(super) fn from_bytes(algo: HashAlgo, bytes: &[u8]) -> Self {
         let mut digest = [0; DIGEST_BYTES_MAX];
         digest[..bytes.len()].copy_from_slice(bytes);
         Self { algo, digest }

@@ -11,6 +11,7 @@
 pub mod codec;
 pub mod content;
 pub mod id;
+pub mod sha256;
 pub mod sha256x2;
 pub mod snapshot;
 pub mod text;

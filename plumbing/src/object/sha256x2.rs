@@ -7,21 +7,13 @@
 //! 1. Two lanes take the next messages.
 //! 2. They run side by side for as many whole blocks as both have left of their message or of its padded end.
 //! 3. A lane that is done gives its digest and takes the next message. The last lane ends alone.
+//!
+//! A stream, such as a whole file whose chunks are hashed, too, takes one of the lanes for as long as it has bytes.
 
-use crate::object::{HashAlgo, ObjectId};
-
-const BLOCK_BYTES: usize = 64;
-/// The initial state (FIPS 180-4, 5.3.3).
-const INITIAL: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
+use super::id::Hasher;
+#[cfg(target_arch = "x86_64")]
+use super::sha256::{Block, INITIAL, Running, digest, padded};
+use super::{HashAlgo, ObjectId};
 
 /// The ids of all messages, in order.
 pub fn hash_all(algo: HashAlgo, messages: &[&[u8]]) -> Vec<ObjectId> {
@@ -32,29 +24,37 @@ pub fn hash_all(algo: HashAlgo, messages: &[&[u8]]) -> Vec<ObjectId> {
     messages.iter().map(|message| ObjectId::hash(algo, message)).collect()
 }
 
+/// The ids of all messages, in order, with `bytes` going to `stream` meanwhile: together they take about as long as the
+/// longer of both.
+pub fn hash_beside(stream: &mut Hasher, bytes: &[u8], messages: &[&[u8]]) -> Vec<ObjectId> {
+    #[cfg(target_arch = "x86_64")]
+    if let Hasher::Sha256(running) = stream
+        && pair::is_supported()
+    {
+        return sha256_beside(running, bytes, messages);
+    }
+    stream.update(bytes);
+    hash_all(stream.algo(), messages)
+}
+
 #[cfg(target_arch = "x86_64")]
 struct Lane<'m> {
     /// Which message.
     number: usize,
     state: [u32; 8],
     /// Whole blocks of the message that are left.
-    blocks: &'m [[u8; BLOCK_BYTES]],
+    blocks: &'m [Block],
     /// The rest of the message with its padding: one or two blocks.
-    end: [[u8; BLOCK_BYTES]; 2],
+    end: [Block; 2],
     /// Blocks of `end` that are left.
     end_from: usize,
 }
 
 #[cfg(target_arch = "x86_64")]
 impl<'m> Lane<'m> {
-    fn new(number: usize, message: &'m [u8]) -> Self {
-        let (blocks, rest) = message.as_chunks::<BLOCK_BYTES>();
-        let mut end = [[0; BLOCK_BYTES]; 2];
-        // The length takes eight bytes and the mark one: they may need a block of their own.
-        let end_from = usize::from(rest.len() + 9 <= BLOCK_BYTES);
-        end[end_from][..rest.len()].copy_from_slice(rest);
-        end[end_from][rest.len()] = 0x80;
-        end[1][BLOCK_BYTES - 8..].copy_from_slice(&(message.len() as u64 * 8).to_be_bytes());
+    fn new((number, message): (usize, &&'m [u8])) -> Self {
+        let (blocks, rest) = message.as_chunks();
+        let (end, end_from) = padded(rest, message.len() as u64);
         Self {
             number,
             state: INITIAL,
@@ -64,7 +64,7 @@ impl<'m> Lane<'m> {
         }
     }
 
-    fn left(&self) -> &[[u8; BLOCK_BYTES]] {
+    fn left(&self) -> &[Block] {
         if self.blocks.is_empty() {
             &self.end[self.end_from..]
         } else {
@@ -80,36 +80,47 @@ impl<'m> Lane<'m> {
         }
     }
 
+    /// Runs beside another message, whose next blocks and state are given, for as many blocks as both have. Gives their number.
+    fn run_beside(&mut self, state: &mut [u32; 8], blocks: &[Block]) -> usize {
+        let left = self.left();
+        let count = left.len().min(blocks.len());
+        let mut own = self.state;
+        pair::compress([&mut own, state], [&left[..count], &blocks[..count]]);
+        self.state = own;
+        self.advance(count);
+        count
+    }
+
     fn finish_alone(&mut self) {
         sha2::block_api::compress256(&mut self.state, self.blocks);
         sha2::block_api::compress256(&mut self.state, &self.end[self.end_from..]);
     }
 
     fn id(&self) -> Option<ObjectId> {
-        let mut digest = [0; 32];
-        for (bytes, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(self.state) {
-            *bytes = word.to_be_bytes();
-        }
-        ObjectId::from_padded(HashAlgo::Sha256, digest)
+        ObjectId::from_padded(HashAlgo::Sha256, digest(&self.state))
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 fn sha256_all(messages: &[&[u8]]) -> Vec<ObjectId> {
     let mut ids = vec![None; messages.len()];
-    let mut next = messages
-        .iter()
-        .enumerate()
-        .map(|(number, message)| Lane::new(number, message));
-    let (mut first, mut second) = (next.next(), next.next());
+    let mut next = messages.iter().enumerate().map(Lane::new);
+    let first = next.next();
+    run_pairs(first, &mut next, &mut ids);
+    ids.into_iter().flatten().collect()
+}
+
+/// Finishes `first` and all that comes behind it, two at a time.
+#[cfg(target_arch = "x86_64")]
+fn run_pairs<'m>(mut first: Option<Lane<'m>>, next: &mut dyn Iterator<Item = Lane<'m>>, ids: &mut [Option<ObjectId>]) {
+    let mut second = next.next();
     while let (Some(a), Some(b)) = (&mut first, &mut second) {
-        let count = a.left().len().min(b.left().len());
-        let (mut a_state, mut b_state) = (a.state, b.state);
-        pair::compress([&mut a_state, &mut b_state], [&a.left()[..count], &b.left()[..count]]);
-        (a.state, b.state) = (a_state, b_state);
+        let mut b_state = b.state;
+        let count = a.run_beside(&mut b_state, b.left());
+        b.state = b_state;
+        b.advance(count);
         for lane in [&mut first, &mut second] {
             let Some(running) = lane else { continue };
-            running.advance(count);
             if running.left().is_empty() {
                 ids[running.number] = running.id();
                 *lane = next.next();
@@ -120,6 +131,26 @@ fn sha256_all(messages: &[&[u8]]) -> Vec<ObjectId> {
         lane.finish_alone();
         ids[lane.number] = lane.id();
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn sha256_beside(stream: &mut Running, bytes: &[u8], messages: &[&[u8]]) -> Vec<ObjectId> {
+    let mut ids = vec![None; messages.len()];
+    let mut next = messages.iter().enumerate().map(Lane::new);
+    let mut lane = next.next();
+    let mut blocks = stream.begin(bytes);
+    while let Some(running) = &mut lane
+        && !blocks.is_empty()
+    {
+        let count = running.run_beside(&mut stream.state, blocks);
+        blocks = &blocks[count..];
+        if running.left().is_empty() {
+            ids[running.number] = running.id();
+            lane = next.next();
+        }
+    }
+    sha2::block_api::compress256(&mut stream.state, blocks);
+    run_pairs(lane, &mut next, &mut ids);
     ids.into_iter().flatten().collect()
 }
 
@@ -130,7 +161,7 @@ mod pair {
         _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
     };
 
-    use super::BLOCK_BYTES;
+    use super::Block;
 
     /// The round constants (FIPS 180-4, 4.2.2).
     const K: [[u32; 4]; 16] = [
@@ -160,13 +191,13 @@ mod pair {
     }
 
     /// Runs two messages, block by block; both have as many.
-    pub fn compress(states: [&mut [u32; 8]; 2], blocks: [&[[u8; BLOCK_BYTES]]; 2]) {
+    pub fn compress(states: [&mut [u32; 8]; 2], blocks: [&[Block]; 2]) {
         // SAFETY: the caller came here only after `is_supported` said that the instructions are there.
         unsafe { compress_pair(states, blocks) }
     }
 
     #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-    fn compress_pair(states: [&mut [u32; 8]; 2], blocks: [&[[u8; BLOCK_BYTES]]; 2]) {
+    fn compress_pair(states: [&mut [u32; 8]; 2], blocks: [&[Block]; 2]) {
         let [a, b] = states;
         let (mut x, mut y) = (pack(a), pack(b));
         for (one, two) in blocks[0].iter().zip(blocks[1]) {
@@ -219,7 +250,7 @@ mod pair {
 
     /// The sixteen words of a block, big-endian.
     #[target_feature(enable = "ssse3")]
-    fn load(block: &[u8; BLOCK_BYTES]) -> [__m128i; 4] {
+    fn load(block: &Block) -> [__m128i; 4] {
         let swap = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
         let (quarters, _) = block.as_chunks::<16>();
         let mut words = [swap; 4];
@@ -282,6 +313,23 @@ mod tests {
             assert_eq!(hash_all(algo, &messages), alone);
             for count in 0..4 {
                 assert_eq!(hash_all(algo, &messages[..count]), alone[..count]);
+            }
+            // Streams that end before, with and behind the messages beside them.
+            for parts in [&[0][..], &[1, 63, 64, 65, 10_000], &[70_000, 70_000, 69_999]] {
+                let (mut beside, mut by_itself) = (Hasher::new(algo), Hasher::new(algo));
+                for &part in parts {
+                    by_itself.update(&bytes[..part]);
+                    for count in [0, 1, 5, messages.len()] {
+                        let mut copy = beside.clone();
+                        assert_eq!(
+                            hash_beside(&mut copy, &bytes[..part], &messages[..count]),
+                            alone[..count]
+                        );
+                        assert_eq!(copy.finish(), by_itself.clone().finish());
+                    }
+                    hash_beside(&mut beside, &bytes[..part], &messages);
+                }
+                assert_eq!(beside.finish(), by_itself.finish());
             }
         }
     }

@@ -2,19 +2,22 @@
 //!
 //! 1. One thread reads and cuts; it hands on batches of whole parts and goes on.
 //! 2. Any thread takes a batch, the oldest first, and names its parts. The hash of the whole file goes from batch to
-//!    batch in order: who finds that the next one is at hand does it, so that it keeps no thread to itself. Only then
-//!    are the parts stored: now and then that means to compress a frame, for which nobody should have to wait.
+//!    batch in order: who finds that the next one is at hand and nobody is at it does it beside the naming, which then
+//!    costs hardly more ([`hash_beside`](crate::object::sha256x2::hash_beside)). Only then are the parts stored: now and then that means to compress a frame,
+//!    for which nobody should have to wait.
 //! 3. The reading thread lists the parts, in order, as batches are named. When [`BATCHES_MAX`] are on their way, not
-//!    named or not in the hash of the whole, it works on one itself, which bounds the memory.
+//!    named or not in the hash of the whole, it works on one itself, which bounds the memory; and where none is left to
+//!    be named, on the hash of the whole alone.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
+use rustix::buffer::spare_capacity;
 
 use super::before::Before;
-use super::content::{Sink, Stored, class_of, hash_run, name_parts, put_parts, stored};
+use super::content::{Sink, Stored, class_of, hash_run, name_parts, name_parts_beside, put_parts, stored};
 use super::worker::Worker;
 use crate::chunk::{Chunker, Follows, Part, RUN_BYTES_MIN};
 use crate::error::Result;
@@ -43,6 +46,8 @@ pub struct Large {
     state: Mutex<State>,
     changed: Condvar,
     before: Option<Before>,
+    /// Buffers of batches that are done: memory that is there need not be asked for, and be cleared, again.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
 #[derive(Default)]
@@ -59,28 +64,14 @@ struct State {
 impl Batch {
     /// Names the parts, does what is at hand of the hash of the whole, and stores the parts.
     pub fn run(self: Arc<Self>, sink: &mut dyn Sink) -> Result<()> {
-        let refs = name_parts(sink.algo(), &self.buffer, &self.parts);
         let file = self.file.clone();
-        let mut state = file.state.lock();
-        state.named.insert(self.index, refs.clone());
-        state.to_hash.insert(self.index, self.clone());
+        file.state.lock().to_hash.insert(self.index, self.clone());
+        let refs = match file.take_turn() {
+            Some(turn) => file.hash(turn, Some(&self)),
+            None => name_parts(sink.algo(), &self.buffer, &self.parts),
+        };
+        file.state.lock().named.insert(self.index, refs.clone());
         file.changed.notify_all();
-        // Taking the hasher out makes this thread the one that hashes; the others leave their batches to it.
-        while let Some(mut hasher) = state.hasher.take() {
-            let next = state.hashed;
-            let Some(batch) = state.to_hash.remove(&next) else {
-                state.hasher = Some(hasher);
-                break;
-            };
-            drop(state);
-            batch.hash_into(&mut hasher);
-            drop(batch);
-            state = file.state.lock();
-            state.hashed += 1;
-            state.hasher = Some(hasher);
-            file.changed.notify_all();
-        }
-        drop(state);
         let before = file.before.as_ref().map(|before| (before, self.offset));
         put_parts(sink, self.class, &self.buffer, &self.parts, &refs, before)
     }
@@ -90,13 +81,68 @@ impl Batch {
         Arc::ptr_eq(&self.file, &other.file)
     }
 
-    fn hash_into(&self, hasher: &mut Hasher) {
+    /// The hash of the whole goes past this batch, and the refs of the parts of `beside` are made, where there is one.
+    fn hash_into(&self, hasher: &mut Hasher, beside: Option<&Self>) -> Vec<ContentRef> {
+        let has_zeros = self.parts.iter().any(|part| matches!(part, Part::Zeros { .. }));
+        if let Some(beside) = beside
+            && !has_zeros
+        {
+            return name_parts_beside(hasher, &self.buffer, &beside.buffer, &beside.parts);
+        }
         for part in &self.parts {
             match *part {
                 Part::Data { start, bytes, .. } => hasher.update(&self.buffer[start..start + bytes]),
                 Part::Zeros { bytes } => hash_run(hasher, 0, bytes),
             }
         }
+        beside.map_or_else(Vec::new, |beside| {
+            name_parts(hasher.algo(), &beside.buffer, &beside.parts)
+        })
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.file.spare.lock().push(std::mem::take(&mut self.buffer));
+    }
+}
+
+/// The right to go on with the hash of the whole, which one thread has at a time.
+struct Turn {
+    hasher: Hasher,
+    batch: Arc<Batch>,
+}
+
+impl Large {
+    /// An empty buffer.
+    fn buffer(&self, bytes: usize) -> Vec<u8> {
+        let mut buffer = self.spare.lock().pop().unwrap_or_default();
+        buffer.clear();
+        buffer.reserve(bytes);
+        buffer
+    }
+
+    /// The next batch of the hash of the whole, where it is at hand and nobody is at it.
+    fn take_turn(&self) -> Option<Turn> {
+        let mut state = self.state.lock();
+        let hasher = state.hasher.take()?;
+        let next = state.hashed;
+        let Some(batch) = state.to_hash.remove(&next) else {
+            state.hasher = Some(hasher);
+            return None;
+        };
+        Some(Turn { hasher, batch })
+    }
+
+    /// Does a turn, names the parts of `beside` meanwhile, and gives the turn back.
+    fn hash(&self, mut turn: Turn, beside: Option<&Batch>) -> Vec<ContentRef> {
+        let refs = turn.batch.hash_into(&mut turn.hasher, beside);
+        drop(turn.batch);
+        let mut state = self.state.lock();
+        state.hashed += 1;
+        state.hasher = Some(turn.hasher);
+        self.changed.notify_all();
+        refs
     }
 }
 
@@ -115,9 +161,14 @@ impl Reading<'_> {
         while self.at < end && self.buffer.len() < limit {
             let filled = self.buffer.len();
             let wanted = (limit - filled).min(usize::try_from(end - self.at).unwrap_or(usize::MAX));
-            self.buffer.resize(filled + wanted, 0);
-            let found = rustix::io::retry_on_intr(|| rustix::io::pread(self.fd, &mut self.buffer[filled..], self.at));
-            let found = found.inspect_err(|_| self.buffer.truncate(filled))?;
+            self.buffer.reserve(wanted);
+            let found = loop {
+                match rustix::io::pread(self.fd, spare_capacity(&mut self.buffer), self.at) {
+                    Err(rustix::io::Errno::INTR) => {}
+                    found => break found?.min(wanted),
+                }
+            };
+            // There may be more room than is wanted.
             self.buffer.truncate(filled + found);
             self.at += found as u64;
             if found == 0 {
@@ -148,6 +199,7 @@ impl Worker<'_, '_> {
             }),
             changed: Condvar::new(),
             before,
+            spare: Mutex::default(),
         });
         let chunker = Chunker::new(self.scan.request.chunk);
         let limit = BATCH_BYTES.max(chunker.buffer_bytes_min());
@@ -214,10 +266,10 @@ impl Worker<'_, '_> {
             };
             let mut parts = Vec::new();
             let taken = reading.chunker.cut(&reading.buffer, follows, &mut parts);
-            let rest = reading.buffer[taken..].to_vec();
-            reading.buffer.truncate(taken);
-            let buffer = std::mem::replace(&mut reading.buffer, Vec::with_capacity(limit));
-            reading.buffer.extend_from_slice(&rest);
+            let mut rest = listing.file.buffer(limit);
+            rest.extend_from_slice(&reading.buffer[taken..]);
+            let mut buffer = std::mem::replace(&mut reading.buffer, rest);
+            buffer.truncate(taken);
             self.scan.progress.add(0, taken as u64);
             self.packer.counters().tell(self.scan.progress);
             if !parts.is_empty() {
@@ -257,6 +309,8 @@ impl Worker<'_, '_> {
             let stored = batch.run(&mut self.packer);
             self.scan.queue.done();
             stored?;
+        } else if let Some(turn) = listing.file.take_turn() {
+            listing.file.hash(turn, None);
         } else {
             let mut state = listing.file.state.lock();
             if !state.named.contains_key(&listing.listed) && state.hashed == listing.hashed {
