@@ -56,6 +56,12 @@ impl Memory<'_> {
         !self.due.is_partial() || self.is_due(&file.header.file, FILE_HEADER_BYTES, *committed)
     }
 
+    /// Whether anything is due. Where nothing is, the run that read the last of it walked the index, too, which would take
+    /// longer than all else.
+    pub fn has_due(&self) -> bool {
+        (0..).zip(self.files).any(|(number, _)| self.wants(number))
+    }
+
     fn is_due(&self, file: &[u8; 16], from: u64, to: u64) -> bool {
         let read = self.ledger.last_read(file, from, to);
         match (read, self.due.before) {

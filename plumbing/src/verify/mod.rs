@@ -250,7 +250,7 @@ fn check(
     progress: &Progress,
 ) -> Result<(Report, Learnt)> {
     progress.set_phase(Phase::Checking);
-    let mut report = surroundings(store, refs)?;
+    let mut report = surroundings(store, refs, memory.is_none_or(Memory::has_due))?;
     let walked = data::heads(
         store,
         &|number| memory.is_none_or(|memory| memory.wants(number)),
@@ -313,8 +313,8 @@ fn check(
     Ok((report, learnt))
 }
 
-/// What is beside the objects: files that are missing or of no use, the index, the refs.
-fn surroundings(store: &Store, refs: Option<&RefStore>) -> Result<Report> {
+/// What is beside the objects: files that are missing or of no use, the refs, and if asked for, the index.
+fn surroundings(store: &Store, refs: Option<&RefStore>, with_index: bool) -> Result<Report> {
     let mut report = Report::default();
     if !store.is_single() {
         // Of a bundle, the walk over its frames tells the same.
@@ -323,7 +323,9 @@ fn surroundings(store: &Store, refs: Option<&RefStore>) -> Result<Report> {
         report.damage.extend(data.into_iter().map(Damage::from));
     }
     report.damage.extend(store.missing_data().into_iter().map(Damage::from));
-    report.index_damage.extend(store.verify_index()?);
+    if with_index {
+        report.index_damage.extend(store.verify_index()?);
+    }
     if let Some(refs) = refs {
         report
             .damage

@@ -217,6 +217,25 @@ fn what_was_read_is_passed_over_until_it_is_due_again() {
 }
 
 #[test]
+fn the_index_is_walked_by_runs_that_have_something_to_read() {
+    let (disk, id) = repository();
+    let mut ledger = ledger::Ledger::new([7; 16]);
+    let due = |now: i64| Due {
+        before: Some(at(now - 30)),
+        ..Due::all(at(now))
+    };
+    assert!(check_due(&disk, id, &mut ledger, due(1000)).index_damage.is_empty());
+    let segment = Path::new("/g/index").join(disk.list(Path::new("/g/index")).unwrap().remove(0));
+    let file = disk.open(&segment, OpenMode::Write).unwrap();
+    let middle = file.len().unwrap() / 2;
+    let mut byte = [0];
+    file.read_at(&mut byte, middle).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
+    assert!(check_due(&disk, id, &mut ledger, due(1001)).index_damage.is_empty());
+    assert_eq!(check_due(&disk, id, &mut ledger, due(1040)).index_damage.len(), 1);
+}
+
+#[test]
 fn a_share_at_a_time_reads_everything_once_what_was_read_longest_ago_first() {
     let (disk, id) = repository();
     let mut ledger = ledger::Ledger::new([7; 16]);
