@@ -64,6 +64,13 @@ pub fn open(app: &App, path: &Path) -> Result<Bundle> {
     Bundle::open(app.disk.clone(), &app.environment.real(path))
 }
 
+/// Opens a bundle whose contents are to be taken over. One of which something does not read is refused.
+pub fn open_whole(app: &App, path: &Path) -> Result<Bundle> {
+    let mut bundle = open(app, path)?;
+    bundle.check_whole()?;
+    Ok(bundle)
+}
+
 /// Something in a bundle.
 pub struct Found {
     /// The bundle.
@@ -77,7 +84,7 @@ pub struct Found {
 /// Opens the bundle that `text` names, and finds the root in it.
 pub fn find(app: &App, text: &OsStr) -> Result<Found> {
     let (path, rest) = split(app, text);
-    let bundle = open(app, &path)?;
+    let mut bundle = open(app, &path)?;
     let (selector, rest) = selector(&rest);
     let root = match selector {
         None => bundle.top().cloned(),
@@ -85,12 +92,14 @@ pub fn find(app: &App, text: &OsStr) -> Result<Found> {
     };
     let Some(root) = root else {
         let shown = show::bytes(text.as_bytes());
-        let problem = match (bundle.roots().len(), bundle.store().unfinished_bytes()) {
-            (0, 0) => "it holds no tree".to_owned(),
-            (0, bytes) => format!("it holds no tree; {bytes} bytes of an addition that was not finished are in it"),
-            (count, _) => format!("it holds {count}; `ghost gfs ls --roots` names them"),
-        };
-        return Err(Error::invalid("bundle", shown, problem));
+        return Err(match bundle.roots().len() {
+            0 => bundle.nothing_inside(),
+            count => Error::invalid(
+                "bundle",
+                shown,
+                format!("it holds {count}; `ghost gfs ls --roots` names them"),
+            ),
+        });
     };
     Ok(Found {
         rest: rest.to_owned(),

@@ -169,6 +169,12 @@ fn hints(error: &Error) -> Vec<String> {
         Error::Damaged { path, .. } if path.ends_with("format") || path.ends_with("generation") => {
             "`ghost repair` makes it anew from what else is there, and keeps the damaged one"
         }
+        Error::Damaged { expected, .. } if expected.contains("as a bundle has it") => {
+            "it is no bundle: name a file that `ghost snapshot -o`, `ghost condense` or `ghost gfs` made"
+        }
+        Error::Damaged { path, .. } if path.extension().is_some_and(|end| end == "gs" || end == "gfs") => {
+            "nothing was taken from it; `ghost verify gfs:FILE` names all damage; ask for the file again, or make it again"
+        }
         Error::Damaged { .. } | Error::Malformed { .. } | Error::BadObject { .. } | Error::Missing { .. } => {
             "`ghost verify` names every path that is damaged; a new `ghost snapshot --trust hash` of the source stores \
              again what is missing"
@@ -190,6 +196,9 @@ fn hints(error: &Error) -> Vec<String> {
         }
         Error::NotFound { what, .. } if what.starts_with("record of") => "`ghost reflog` lists the records",
         Error::NotFound { what, .. } if what.starts_with("snapshot yet") => "take one with `ghost snapshot DIR`",
+        Error::NotFound { what, .. } if what.starts_with("known file") => {
+            "nothing there was seen yet: `ghost scan PATH` finds what is on a file system"
+        }
         Error::NotFound { .. } => "`ghost show-ref` lists the refs, `ghost log` the snapshots",
         Error::Invalid { what: "config key", .. } => "`ghost config dump` lists every key with its value",
         Error::Invalid { what: "revision", .. } => "`ghost help revisions` shows how snapshots are named",

@@ -95,17 +95,15 @@ impl Bundle {
     }
 
     /// Adds texts of descriptors alone, those that are not here yet.
-    pub fn add_descriptors(&mut self, texts: Vec<Vec<u8>>) -> Result<Added> {
-        let texts: Vec<Vec<u8>> = self
-            .new_descriptors(texts.into_iter().map(Ok))?
-            .collect::<Result<_>>()?;
-        if texts.is_empty() {
+    pub fn add_descriptors(&mut self, texts: impl Iterator<Item = Result<Vec<u8>>>) -> Result<Added> {
+        let mut texts = self.new_descriptors(texts)?;
+        let Some(first) = texts.next().transpose()? else {
             return Ok(Added::default());
-        }
+        };
         let writer = self.store.writer()?;
         writer.append_record(FrameKind::Roots, &encode(&self.roots))?;
-        for text in &texts {
-            writer.append_record(FrameKind::Descriptors, text)?;
+        for text in std::iter::once(Ok(first)).chain(texts) {
+            writer.append_record(FrameKind::Descriptors, &text?)?;
         }
         writer.commit()?;
         let counters = writer.into_counters();
@@ -126,10 +124,9 @@ impl Bundle {
         texts: impl Iterator<Item = Result<Vec<u8>>>,
     ) -> Result<impl Iterator<Item = Result<Vec<u8>>>> {
         let mut known: HashSet<blake3::Hash> = HashSet::new();
-        self.each_descriptor(|text| {
-            known.insert(blake3::hash(&text));
-            Ok(())
-        })?;
+        for text in self.descriptors() {
+            known.insert(blake3::hash(&text?));
+        }
         Ok(texts.filter_map(move |text| {
             let text = match text {
                 Ok(text) => text,

@@ -35,7 +35,7 @@ pub use format::Root;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, ObjectId, ObjectKind, ObjectSource, Snapshot};
-use crate::store::data::format::FrameKind;
+use crate::store::data::format::{FILE_HEADER_BYTES, FrameKind};
 use crate::store::{Options, Store};
 
 /// An open bundle.
@@ -120,6 +120,11 @@ impl Bundle {
         &self.problems
     }
 
+    /// The first damage that was found when it was opened, given away.
+    pub fn take_problem(&mut self) -> Option<Error> {
+        (!self.problems.is_empty()).then(|| self.problems.remove(0))
+    }
+
     /// The tree of a root, with its snapshot if it is one.
     pub fn tree_of(&self, root: &Root) -> Result<(ObjectId, Option<Snapshot>)> {
         if root.kind != ObjectKind::Snapshot {
@@ -129,18 +134,44 @@ impl Bundle {
         Ok((snapshot.tree, Some(snapshot)))
     }
 
-    /// Its descriptors, in the order in which they were added: each item is the text of one `.ghostdesc` file.
-    pub fn descriptors(&self) -> Result<Vec<Vec<u8>>> {
-        let records = self.store.records(FrameKind::Descriptors);
-        records.iter().map(|record| self.store.read_record(record)).collect()
+    /// Refuses a bundle of which something does not read, or that holds neither a tree nor a description: who takes over
+    /// what it tells would take over a part.
+    pub fn check_whole(&mut self) -> Result<()> {
+        match self.take_problem() {
+            Some(problem) => Err(problem),
+            None if self.roots.is_empty() && self.store.records(FrameKind::Descriptors).is_empty() => {
+                Err(self.nothing_inside())
+            }
+            None => Ok(()),
+        }
     }
 
-    /// Hands each of them to `each`, in this order: one is in memory at a time.
-    pub fn each_descriptor(&self, mut each: impl FnMut(Vec<u8>) -> Result<()>) -> Result<()> {
+    /// Why there is nothing to read, where no root is: the damage, or an addition that was cut off.
+    pub fn nothing_inside(&mut self) -> Error {
+        let place = self.store.place();
+        if let Some(problem) = self.take_problem() {
+            return problem;
+        }
+        match self.store.unfinished_bytes() {
+            0 => Error::invalid("bundle", place.display(), "it holds no tree"),
+            bytes => {
+                let found =
+                    format!("{bytes} bytes of an addition that was not finished, or of a file that was cut off");
+                Error::damaged(
+                    &place,
+                    FILE_HEADER_BYTES,
+                    "a tree, and a commit record behind it",
+                    found,
+                )
+            }
+        }
+    }
+
+    /// Its descriptors, in the order in which they were added: each item is the text of one `.ghostdesc` file, read when it is
+    /// asked for.
+    pub fn descriptors(&self) -> impl Iterator<Item = Result<Vec<u8>>> {
         let records = self.store.records(FrameKind::Descriptors);
-        records
-            .iter()
-            .try_for_each(|record| each(self.store.read_record(record)?))
+        records.into_iter().map(|record| self.store.read_record(&record))
     }
 }
 

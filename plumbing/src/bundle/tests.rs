@@ -88,6 +88,10 @@ fn open(disk: &Arc<MemoryDisk>) -> Bundle {
     Bundle::open(disk.clone(), Path::new(PATH)).unwrap()
 }
 
+fn texts(bundle: &Bundle) -> Result<Vec<Vec<u8>>> {
+    bundle.descriptors().collect()
+}
+
 fn bytes_of(disk: &MemoryDisk, path: &str) -> Vec<u8> {
     let file = disk.open(Path::new(path), OpenMode::Read).unwrap();
     let mut bytes = vec![0; file.len().unwrap() as usize];
@@ -178,7 +182,7 @@ fn without_data_the_tree_is_there_and_later_data_makes_it_whole() {
         read.iter()
             .all(|(_, bytes)| matches!(bytes, Err(Error::Missing { .. })))
     );
-    assert_eq!(open(&disk).descriptors().unwrap(), [b"text"]);
+    assert_eq!(texts(&open(&disk)).unwrap(), [b"text"]);
     // From a bundle without data nothing whole can be made.
     let mut other = Bundle::create(disk.clone(), Path::new("/h.gfs"), HashAlgo::Sha256, Options::default()).unwrap();
     let added = other
@@ -243,7 +247,7 @@ fn example(disk: &Arc<MemoryDisk>) -> [ObjectId; 2] {
 
 /// All that can be read: descriptors, then files of both trees.
 fn all(bundle: &Bundle, trees: [ObjectId; 2]) -> Vec<Option<Vec<u8>>> {
-    let mut out = vec![bundle.descriptors().ok().map(|texts| texts.concat())];
+    let mut out = vec![texts(bundle).ok().map(|texts| texts.concat())];
     for tree in trees {
         out.extend(files(bundle, tree).into_iter().map(|(_, bytes)| bytes.ok()));
     }

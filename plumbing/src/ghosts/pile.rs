@@ -4,6 +4,8 @@
 //! 2. Where a pile may spill and holds too much, all of it goes as one run to a temporary file that has no name: a
 //!    descriptor file ([`super::text`]), sorted by content.
 //! 3. Whoever wants all of them gets the runs and what is held merged, one content at a time ([`Ghosts::sorted`]).
+//! 4. Of every so many descriptions of a run it is remembered where they begin, so that who asks for one content
+//!    ([`Ghosts::get`]) reads a few. What is added in the order of contents makes one run, however much it is.
 //!
 //! Invariants: [`Ghost::merge`] is associative, commutative and idempotent, so that neither the order of additions nor
 //! where runs begin matters. That a hash has two lengths is found when the two descriptions meet: at the latest when
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use bstr::BString;
 
 use super::condense::place_of;
-use super::text::{Reader, Writer};
+use super::text::{Reader, Writer, decode, of_lines};
 use super::{Ghost, Place};
 use crate::disk::{Disk, DiskFile, OpenMode, temporary_beside};
 use crate::error::{Error, Result};
@@ -33,6 +35,8 @@ use crate::time::Timestamp;
 const HELD_BYTES: usize = 8 << 20;
 /// Bytes of a run that are read or written at once.
 const BUFFER_BYTES: usize = 64 << 10;
+/// Descriptions of a run behind one mark.
+const MARKED: usize = 16;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -50,7 +54,23 @@ struct Spill {
     beside: PathBuf,
     held_bytes_max: usize,
     file: Option<Arc<dyn DiskFile>>,
-    runs: Vec<Range<u64>>,
+    runs: Vec<Run>,
+}
+
+/// Descriptions in the temporary file, sorted by content: one descriptor file behind the other.
+#[derive(Debug)]
+struct Run {
+    range: Range<u64>,
+    marks: Vec<Mark>,
+    last: ObjectId,
+}
+
+/// Where some descriptions lie.
+#[derive(Clone, Debug)]
+struct Mark {
+    /// The first of them.
+    first: ObjectId,
+    at: Range<u64>,
 }
 
 impl Ghosts {
@@ -102,7 +122,7 @@ impl Ghosts {
             for run in runs {
                 let part = Part {
                     file: file.clone(),
-                    left: run.clone(),
+                    left: run.range.clone(),
                 };
                 let input = BufReader::with_capacity(BUFFER_BYTES, part);
                 sources.push(Box::new(Reader::new(beside, input)));
@@ -117,14 +137,23 @@ impl Ghosts {
         self.held.is_empty() && self.spill.as_ref().is_none_or(|spill| spill.runs.is_empty())
     }
 
-    /// What is known of one content. Looks through all that was spilled.
+    /// What is known of one content.
     pub fn get(&self, fullhash: &ObjectId) -> Result<Option<Ghost>> {
-        if self.spill.as_ref().is_none_or(|spill| spill.runs.is_empty()) {
-            return Ok(self.held.get(fullhash).cloned());
+        let mut found = self.held.get(fullhash).cloned();
+        for run in self.spill.iter().flat_map(|spill| &spill.runs) {
+            let Some(ghost) = self
+                .spill
+                .as_ref()
+                .map_or(Ok(None), |spill| spill.find(run, fullhash))?
+            else {
+                continue;
+            };
+            match &mut found {
+                Some(found) => found.merge(&ghost)?,
+                None => found = Some(ghost),
+            }
         }
-        self.sorted()?
-            .find(|ghost| ghost.as_ref().is_ok_and(|ghost| ghost.fullhash == *fullhash) || ghost.is_err())
-            .transpose()
+        Ok(found)
     }
 
     /// Adds what a snapshot tells of each file in it: its content, and that it was there then. `verified` is when the
@@ -180,17 +209,60 @@ impl Spill {
             Some(file) => file.clone(),
             None => self.file.insert(self.make()?).clone(),
         };
-        let start = self.runs.last().map_or(0, |run| run.end);
-        let end = || -> io::Result<u64> {
+        let start = self.runs.last().map_or(0, |run| run.range.end);
+        let mut marks: Vec<Mark> = Vec::new();
+        let write = || -> io::Result<u64> {
             let out = BufWriter::with_capacity(BUFFER_BYTES, Out { file, at: start });
             let mut text = Writer::new(out)?;
-            held.values().try_for_each(|ghost| text.write(ghost))?;
+            for (number, ghost) in held.values().enumerate() {
+                let from = start + text.bytes();
+                if number % MARKED == 0 {
+                    let first = ghost.fullhash;
+                    marks.push(Mark { first, at: from..from });
+                }
+                text.write(ghost)?;
+                if let Some(mark) = marks.last_mut() {
+                    mark.at.end = start + text.bytes();
+                }
+            }
             let out = text.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
             Ok(out.at)
         };
-        let end = end().map_err(Error::io("write descriptions beside", &self.beside))?;
-        self.runs.push(start..end);
+        let end = write().map_err(Error::io("write descriptions beside", &self.beside))?;
+        let (Some((first, _)), Some((last, _))) = (held.first_key_value(), held.last_key_value()) else {
+            return Ok(());
+        };
+        match self.runs.last_mut() {
+            Some(run) if run.last < *first => {
+                run.range.end = end;
+                run.marks.append(&mut marks);
+                run.last = *last;
+            }
+            _ => self.runs.push(Run {
+                range: start..end,
+                marks,
+                last: *last,
+            }),
+        }
         Ok(())
+    }
+
+    /// What a run says of one content.
+    fn find(&self, run: &Run, fullhash: &ObjectId) -> Result<Option<Ghost>> {
+        let behind = run.marks.partition_point(|mark| mark.first <= *fullhash);
+        let mark = behind.checked_sub(1).and_then(|at| run.marks.get(at));
+        let (Some(mark), Some(file)) = (mark, &self.file) else {
+            return Ok(None);
+        };
+        let mut lines = Vec::new();
+        let mut part = Part {
+            file: file.clone(),
+            left: mark.at.clone(),
+        };
+        let read = part.read_to_end(&mut lines);
+        read.map_err(Error::io("read descriptions beside", &self.beside))?;
+        let found = decode(&self.beside, &of_lines(&lines))?;
+        Ok(found.into_iter().find(|ghost| ghost.fullhash == *fullhash))
     }
 
     fn make(&self) -> Result<Arc<dyn DiskFile>> {
@@ -359,6 +431,42 @@ mod tests {
                 prop_assert_eq!(held.get(&ghost.fullhash).unwrap(), spilled.get(&ghost.fullhash).unwrap());
             }
             prop_assert_eq!(disk.list(Path::new("/d")).unwrap().len(), 0, "the file has no name");
+        }
+    }
+
+    #[test]
+    fn what_is_added_in_order_is_one_run_and_found_by_its_marks() {
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+        disk.create_dir(Path::new("/d")).unwrap();
+        let id = |number: u32| ObjectId::hash(crate::object::HashAlgo::Sha256, &number.to_le_bytes());
+        let mut ghosts: Vec<Ghost> = (0..500)
+            .map(|number| {
+                let place = Place::seen(
+                    "h",
+                    "/r",
+                    format!("/r/{number}"),
+                    Timestamp::default(),
+                    Timestamp::new(5, 0),
+                );
+                Ghost::seen(id(number), None, u64::from(number), place)
+            })
+            .collect();
+        let spilling = || Ghosts::spilling_at(disk.clone(), Path::new("/d/out"), 10_000);
+        for runs in [1, 2] {
+            let mut pile = spilling();
+            if runs == 1 {
+                ghosts.sort_by_key(|ghost| ghost.fullhash);
+            } else {
+                ghosts[..250].reverse();
+            }
+            ghosts.iter().for_each(|ghost| pile.add(ghost.clone()).unwrap());
+            let found = pile.spill.as_ref().unwrap().runs.len();
+            assert!(if runs == 1 { found == 1 } else { found > 1 }, "{found}");
+            for ghost in &ghosts {
+                assert_eq!(pile.get(&ghost.fullhash).unwrap().as_ref(), Some(ghost));
+            }
+            assert_eq!(pile.get(&id(1000)).unwrap(), None);
+            assert_eq!(pile.sorted().unwrap().count(), 500);
         }
     }
 

@@ -41,6 +41,7 @@ const MAGIC: &[u8] = b"ghostdesc ";
 pub struct Writer<W: Write> {
     out: W,
     hasher: Hasher,
+    bytes: u64,
 }
 
 impl<W: Write> std::fmt::Debug for Writer<W> {
@@ -55,6 +56,7 @@ impl<W: Write> Writer<W> {
         let mut writer = Self {
             out,
             hasher: Hasher::new(HashAlgo::Blake3),
+            bytes: 0,
         };
         writer.put(&format!("{HEADER}\n"))?;
         Ok(writer)
@@ -73,7 +75,13 @@ impl<W: Write> Writer<W> {
         Ok(self.out)
     }
 
+    /// Bytes written so far: where the next description begins.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn put(&mut self, text: &str) -> std::io::Result<()> {
+        self.bytes += text.len() as u64;
         self.hasher.update(text.as_bytes());
         self.out.write_all(text.as_bytes())
     }
@@ -87,6 +95,15 @@ pub fn encode<'g>(ghosts: impl IntoIterator<Item = &'g Ghost>) -> Vec<u8> {
     hasher.update(text.as_bytes());
     text.push_str(&format!("check\t{}\n", hasher.finish()));
     text.into_bytes()
+}
+
+/// The text of a file that has these lines of descriptions and no others.
+pub(super) fn of_lines(lines: &[u8]) -> Vec<u8> {
+    let mut text = [HEADER.as_bytes(), b"\n", lines].concat();
+    let mut hasher = Hasher::new(HashAlgo::Blake3);
+    hasher.update(&text);
+    text.extend_from_slice(format!("check\t{}\n", hasher.finish()).as_bytes());
+    text
 }
 
 /// The descriptions of a file; `path` is for errors.

@@ -162,6 +162,10 @@ impl Job<'_> {
             .or_else(repository)
             .unwrap_or_default();
         let mut bundle = Bundle::open_or_create(app.disk.clone(), &path, algo, settings.store_options())?;
+        if let Some(problem) = bundle.take_problem() {
+            // What does not read of it would be missing in the result.
+            return Err(problem.into());
+        }
         let progress = self.progress.clone();
         let monitor = app.monitor_by(&progress, settings)?;
         self.ghosts = Ghosts::spilling(app.disk.clone(), &path);
@@ -246,6 +250,16 @@ impl Job<'_> {
     fn unite_on_line(&mut self, app: &mut App, subjects: Vec<Subject>) -> Outcome {
         let repository = app.repository()?;
         repository.check_writable()?;
+        if self.arguments.output.as_encoded_bytes().starts_with(b"@") {
+            let message = format!(
+                "{} is a revision, not the name of a line",
+                self.arguments.output.display()
+            );
+            return Err(Failure::usage(
+                message,
+                "name a line, such as main; snap:FILE or gfs:FILE",
+            ));
+        }
         let Some(name) = self.arguments.output.to_str() else {
             return Err(Failure::usage(
                 "the name of a line is not UTF-8",

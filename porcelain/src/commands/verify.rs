@@ -190,7 +190,7 @@ fn bundle(app: &mut App, text: &OsStr, depth: Depth) -> Outcome {
     }
     let path = app.environment.real(Path::new(bundles::without_tag(text)));
     let everything = path.is_file();
-    let (bundle, roots) = match everything {
+    let (mut bundle, roots) = match everything {
         true => {
             let bundle = bundles::open(app, &path)?;
             let roots = bundle.roots().to_vec();
@@ -216,10 +216,22 @@ fn bundle(app: &mut App, text: &OsStr, depth: Depth) -> Outcome {
         threads: app.threads(config.typed()),
     };
     let progress = Arc::new(Progress::new(app.interrupt.clone()));
-    let report = {
+    let mut report = {
         let _monitor = app.monitor(&progress, &config)?;
         verify::run(bundle.store(), None, &request, &progress)?
     };
+    let is_empty = bundle.roots().is_empty();
+    let mut known: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
+    // A list of roots that does not read is found when the bundle is opened, and by nothing else.
+    while let Some(problem) = bundle.take_problem() {
+        if !known.contains(&problem.to_string()) {
+            known.push(problem.to_string());
+            report.damage.push(problem.into());
+        }
+    }
+    if is_empty && report.damage.is_empty() && bundle.store().unfinished_bytes() > 0 {
+        report.damage.push(bundle.nothing_inside().into());
+    }
     tell(app, &report, (depth, false), begun)
 }
 

@@ -218,6 +218,41 @@ fn damage_foreign_files_and_interrupted_additions() {
     world.ghost(["gfs", "create", "tree", "gfs:no/such/n.gfs"]).code(1);
 }
 
+#[test]
+fn a_gs_file_with_a_damaged_byte_is_refused_and_nothing_of_it_is_taken() {
+    let world = world();
+    world.ghost(["snapshot", "-o", "sound.gs", "tree"]).ok();
+    world.write("other/file", "other");
+    let sound = world.read("sound.gs");
+    let hurt = |at: usize| {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x40;
+        bytes
+    };
+    // The magic, the header's check, the list of roots: its head and its bytes; and a file that is cut off.
+    let states = [0, 20, 70, 150].map(hurt).into_iter().chain([sound[..400].to_vec()]);
+    for (number, bytes) in states.enumerate() {
+        world.write("bad.gs", &bytes);
+        for arguments in [
+            &["ls", "snap:bad.gs"][..],
+            &["reconstruct", "snap:bad.gs", "out"],
+            &["condense", "snap:bad.gs", "other", "snap:united.gs"],
+            &["condense", "other", "snap:bad.gs"],
+            &["gfs", "add", "gfs:united.gfs", "snap:bad.gs"],
+            &["overlap", "other", "snap:bad.gs"],
+            &["verify", "snap:bad.gs"],
+        ] {
+            let done = world.ghost(arguments).code(4);
+            done.says(&["bad.gs is damaged at offset", "expected"]);
+        }
+        assert!(world.read("bad.gs") == bytes, "state {number} is as it was");
+        for made in ["united.gs", "united.gfs"] {
+            assert!(!world.path(made).exists(), "{made}, state {number}");
+        }
+        assert!(fs::read_dir(world.path("out")).map_or(true, |mut found| found.next().is_none()));
+    }
+}
+
 /// Two machines' trees: one file is equal, one differs, one is only on the second.
 fn machines() -> World {
     let world = World::new();

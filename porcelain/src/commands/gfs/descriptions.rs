@@ -14,11 +14,12 @@ const GHOST_BYTES: usize = 400;
 /// Adds the descriptions of a bundle to those that are known.
 pub fn read_descriptions(bundle: &Bundle, ghosts: &mut Ghosts) -> Result<()> {
     let path = bundle.store().place();
-    bundle.each_descriptor(|text| {
-        text::decode(&path, &text)?
-            .into_iter()
-            .try_for_each(|ghost| ghosts.add(ghost))
-    })
+    for text in bundle.descriptors() {
+        for ghost in text::decode(&path, &text?)? {
+            ghosts.add(ghost)?;
+        }
+    }
+    Ok(())
 }
 
 /// Descriptions as texts of a length that a bundle takes, each made when it is asked for.

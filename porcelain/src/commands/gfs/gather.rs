@@ -56,6 +56,8 @@ pub struct Manner<'a> {
 /// What is to be added, and from where.
 pub struct Gathered {
     from: From,
+    /// Descriptions in place of trees.
+    described: Option<Ghosts>,
     pub addition: Addition,
     /// Whether bytes are known to be missing where it comes from.
     pub is_partial: bool,
@@ -136,7 +138,6 @@ impl Subject {
                 From::Repository(repository)
             }
             Self::Bundle(other, roots) => {
-                addition.descriptors = other.descriptors()?;
                 is_partial = roots.iter().any(|root| !root.is_complete);
                 addition.roots = roots;
                 From::Bundle(other)
@@ -148,12 +149,13 @@ impl Subject {
         };
         let mut gathered = Gathered {
             from,
+            described: None,
             addition,
             is_partial,
             taken,
         };
         if manner.only_descriptors {
-            gathered.describe(progress)?;
+            gathered.describe(Ghosts::spilling(app.disk.clone(), &bundle.store().place()), progress)?;
         }
         Ok(gathered)
     }
@@ -161,10 +163,9 @@ impl Subject {
 
 impl Gathered {
     /// Puts descriptions of the contents of all snapshots in place of the snapshots.
-    fn describe(&mut self, progress: &Progress) -> Outcome {
+    fn describe(&mut self, mut ghosts: Ghosts, progress: &Progress) -> Outcome {
         let roots = std::mem::take(&mut self.addition.roots);
         let Some(from) = self.from() else { return Ok(()) };
-        let mut ghosts = Ghosts::default();
         for root in roots {
             if root.kind != ObjectKind::Snapshot {
                 let message = format!(
@@ -177,15 +178,27 @@ impl Gathered {
             let verified = self.taken.as_ref().map(|_| snapshot.time);
             ghosts.add_snapshot(from, &snapshot, verified, progress)?;
         }
-        let texts = write_descriptions(ghosts.sorted()?).collect::<Result<Vec<_>, _>>()?;
-        self.addition.descriptors.extend(texts);
-        self.from = From::Nothing;
+        self.described = Some(ghosts);
         Ok(())
+    }
+
+    /// Descriptions that go with it: those of a bundle, and those in place of trees.
+    pub fn texts(&self) -> Result<impl Iterator<Item = Result<Vec<u8>>>> {
+        let of_bundle = match &self.from {
+            From::Bundle(bundle) => Some(bundle.descriptors()),
+            From::Spool(_) | From::Repository(_) | From::Nothing => None,
+        };
+        let described = self.described.as_ref().map(Ghosts::sorted).transpose()?;
+        Ok(of_bundle
+            .into_iter()
+            .flatten()
+            .chain(described.into_iter().flat_map(|sorted| write_descriptions(sorted))))
     }
 
     /// The store to copy from, where there is something to copy.
     pub fn from(&self) -> Option<&Store> {
         match &self.from {
+            _ if self.described.is_some() => None,
             From::Spool(store) => Some(store),
             From::Repository(repository) => Some(&repository.store),
             From::Bundle(bundle) => Some(bundle.store()),
@@ -208,7 +221,7 @@ fn root(app: &App, kind: ObjectKind, id: ObjectId, label: String) -> Root {
 fn in_bundle(app: &App, text: &OsStr) -> Outcome<Subject> {
     let whole = app.environment.absolute(Path::new(bundles::without_tag(text)));
     if whole.is_file() {
-        let bundle = bundles::open(app, &whole)?;
+        let bundle = bundles::open_whole(app, &whole)?;
         let roots = bundle.roots().to_vec();
         return Ok(Subject::Bundle(Box::new(bundle), roots));
     }

@@ -104,7 +104,7 @@ fn make(
     subject: Subject,
 ) -> Outcome {
     let (mut job, is_new) = Job::open(app, command, file, hash, manner, &subject)?;
-    let is_empty = job.bundle.roots().is_empty() && job.bundle.descriptors()?.is_empty();
+    let is_empty = job.bundle.roots().is_empty() && job.bundle.descriptors().next().is_none();
     if !is_new && !is_empty {
         let shown = app.shown(&job.path);
         let hint = format!("`ghost gfs push` and `ghost gfs add` add to it; `ghost gfs ls gfs:{shown}` lists it");
@@ -210,9 +210,12 @@ impl<'a> Job<'a> {
             let _monitor = app.monitor_by(&progress, self.manner.settings)?;
             let gathered = subject.gather(app, &self.bundle, &self.manner, &progress)?;
             let addition = gathered.addition.clone();
+            let texts = gathered.texts()?;
             let added = match gathered.from() {
-                Some(from) => self.bundle.add(from, addition, &progress)?,
-                None => self.bundle.add_descriptors(addition.descriptors)?,
+                Some(from) => self.bundle.add_described(from, addition, texts, &progress)?,
+                None => self
+                    .bundle
+                    .add_descriptors(addition.descriptors.into_iter().map(Ok).chain(texts))?,
             };
             (gathered, added)
         };
