@@ -100,7 +100,19 @@ impl Catalogue {
     /// The directories that hold due files, the one whose oldest proof is the oldest first.
     pub fn due_folders(&self, scope: &Scope) -> Result<Vec<BString>> {
         let find = || -> rusqlite::Result<Vec<BString>> {
-            let sql = due_where!("d.path", concat!("GROUP BY d.id ORDER BY min(", proven!(), "), d.path"));
+            // One row a directory is sorted, not one a file.
+            let sql = concat!(
+                "SELECT path FROM (SELECT d.path AS path, (SELECT min(",
+                proven!(),
+                ") FROM place p WHERE p.directory = d.id AND p.content IS NOT NULL ",
+                "AND (d.path = ?2 OR d.path >= ?5 AND d.path < ?6 OR p.name = ?4) ",
+                "AND (?8 IS NULL OR ",
+                proven!(),
+                " < ?8)) AS oldest ",
+                "FROM host h JOIN directory d ON d.host = h.id ",
+                "WHERE h.name = ?1 AND (d.path = ?2 OR d.path >= ?5 AND d.path < ?6 OR d.path = ?3)) ",
+                "WHERE oldest IS NOT NULL ORDER BY oldest, path"
+            );
             let mut statement = self.connection.prepare_cached(sql)?;
             let path = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_blob()?.into());
             statement.query_map(params_from_iter(scope.values()), path)?.collect()

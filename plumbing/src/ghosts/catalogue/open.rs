@@ -23,6 +23,8 @@ const BUSY: Duration = Duration::from_secs(30);
 const CACHE_KIB: i64 = 24 << 10;
 /// The same of others, which read one range after the other.
 const READER_CACHE_KIB: i64 = 4 << 10;
+/// The same where only memos are read and written.
+const MEMO_CACHE_KIB: i64 = 2 << 10;
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 64;
 /// Pages in the log before they go to the database: a scan of a hundred thousand files, so that few scans wait for the
@@ -70,6 +72,13 @@ impl Catalogue {
         let cache = again.connection.pragma_update(None, "cache_size", -READER_CACHE_KIB);
         cache.map_err(again.failed("open"))?;
         Ok(again)
+    }
+
+    /// Keeps no more pages than for memos, of which each is read once.
+    pub fn with_small_cache(self) -> Result<Self> {
+        let cache = self.connection.pragma_update(None, "cache_size", -MEMO_CACHE_KIB);
+        cache.map_err(self.failed("open"))?;
+        Ok(self)
     }
 
     fn try_open(path: &Path) -> Result<Self> {
@@ -174,7 +183,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // What is sorted may be as much as all files.
+    connection.pragma_update(None, "temp_store", "FILE")?;
     keep_statements(connection)
 }
 
@@ -240,7 +250,14 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// Gives the file another name, beside which a new one can begin. Its log goes along: it belongs to it.
 fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf> {
-    let aside = with_suffix(path, &format!(".damaged-{}", now.seconds));
+    let mut aside = with_suffix(path, &format!(".damaged-{}", now.seconds));
+    // What was moved aside before may be all that somebody has.
+    for number in 2u32.. {
+        if rustix::fs::lstat(&aside).is_err() {
+            break;
+        }
+        aside = with_suffix(path, &format!(".damaged-{}-{number}", now.seconds));
+    }
     for suffix in ["", "-wal", "-shm"] {
         let (from, to) = (with_suffix(path, suffix), with_suffix(&aside, suffix));
         match rustix::fs::rename(&from, &to) {

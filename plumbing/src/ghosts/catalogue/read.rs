@@ -1,7 +1,8 @@
 //! Questions to a catalogue.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bstr::BString;
 use hashbrown::HashSet;
@@ -244,6 +245,23 @@ impl Catalogue {
                 }
             }
             Ok(None)
+        };
+        find().map_err(self.failed("read"))
+    }
+
+    /// The trees of a machine of which somebody decided how far they are trusted.
+    pub fn decided(&self, host: &str) -> Result<Vec<(PathBuf, Trust)>> {
+        let find = || -> rusqlite::Result<Vec<(PathBuf, Trust)>> {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT r.path, r.trust FROM root r JOIN host h ON h.id = r.host \
+                 WHERE h.name = ?1 AND r.trust IS NOT NULL",
+            )?;
+            let rows = statement.query_map([host], |row| {
+                let path = OsStr::from_bytes(row.get_ref(0)?.as_blob()?).into();
+                let trust = row.get_ref(1)?.as_str()?;
+                Ok((path, if trust == "hash" { Trust::Hash } else { Trust::Stat }))
+            })?;
+            rows.collect()
         };
         find().map_err(self.failed("read"))
     }

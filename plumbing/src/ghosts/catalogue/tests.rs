@@ -94,11 +94,14 @@ fn a_damaged_file_is_moved_aside_and_a_newer_one_refused() {
     drop(catalogue);
     let sound = fs::read(&path).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    for damage in [&b"no database"[..], &sound[100..]] {
+    for (damage, name) in [
+        (&b"no database"[..], "c.db.damaged-77"),
+        (&sound[100..], "c.db.damaged-77-2"),
+    ] {
         fs::write(&path, damage).unwrap();
         let opened = Catalogue::open(&path, time(77)).unwrap();
         let aside = opened.moved_aside.unwrap();
-        assert!(aside.ends_with("c.db.damaged-77"), "{}", aside.display());
+        assert!(aside.ends_with(name), "{}", aside.display());
         assert_eq!(fs::read(&aside).unwrap(), damage);
         opened.catalogue.check().unwrap();
         assert_eq!(opened.catalogue.by_size(1).unwrap(), []);

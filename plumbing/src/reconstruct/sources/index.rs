@@ -53,13 +53,15 @@ struct Folder {
     name: Box<[u8]>,
 }
 
-/// A file that may have a wanted content.
-#[derive(Debug)]
+/// A file that may have a wanted content: 24 bytes, since there may be millions.
+#[derive(Clone, Copy, Debug)]
 struct Candidate {
     bytes: u64,
-    tree: u16,
     folder: u32,
-    name: Box<[u8]>,
+    /// Where its name begins in the names of all.
+    name: u32,
+    name_bytes: u16,
+    tree: u16,
 }
 
 /// Names a candidate.
@@ -74,13 +76,15 @@ pub(super) struct Group {
     /// How far all have been handed out.
     next: usize,
     /// Those handed out out of turn.
-    early: HashSet<usize>,
+    early: HashSet<u32>,
     /// Those handed out and given back, not hashed.
     pub postponed: Vec<Number>,
     /// Those of which only the sampled hash is known.
     sampled: Vec<(Number, FastHash)>,
-    /// By what they were hashed to, in the order in which that was done.
-    known: HashMap<ObjectId, Vec<Number>>,
+    /// By what they were hashed to, the last of each.
+    known: HashMap<ObjectId, Number>,
+    /// The one of the same content that was hashed before it, where there is one.
+    before: HashMap<Number, Number>,
 }
 
 /// All candidates.
@@ -89,6 +93,8 @@ pub(super) struct Index {
     trees: Vec<Tree>,
     folders: Vec<Folder>,
     candidates: Vec<Candidate>,
+    /// The names of all candidates, one behind the other.
+    names: Vec<u8>,
     groups: Mutex<HashMap<u64, Arc<Mutex<Group>>>>,
     /// The second names of files of the target that were replaced, by their paths in it.
     renamed: Mutex<HashMap<BString, BString>>,
@@ -101,6 +107,7 @@ impl Index {
             trees: Vec::new(),
             folders: Vec::new(),
             candidates: Vec::new(),
+            names: Vec::new(),
             groups: Mutex::default(),
             renamed: Mutex::default(),
         };
@@ -115,10 +122,10 @@ impl Index {
                 Ok(()) => {}
             }
         }
+        let Self { candidates, names, .. } = &mut index;
+        let key = |candidate: &Candidate| (candidate.bytes, name_in(names, candidate), candidate.tree);
         // Stable, so that those of one tree stay in path order.
-        index
-            .candidates
-            .sort_by(|a, b| (a.bytes, &a.name, a.tree).cmp(&(b.bytes, &b.name, b.tree)));
+        candidates.sort_by(|a, b| key(a).cmp(&key(b)));
         index
     }
 
@@ -187,12 +194,7 @@ impl Index {
                         continue;
                     };
                     if stat.kind == Kind::File && wanted.contains(&stat.size) {
-                        self.candidates.push(Candidate {
-                            bytes: stat.size,
-                            tree,
-                            folder,
-                            name: name.into(),
-                        });
+                        self.add_candidate(tree, folder, name, stat.size);
                     }
                 }
                 _ => {}
@@ -201,18 +203,37 @@ impl Index {
         Ok(())
     }
 
+    /// Notes a file. One of more than four billion bytes of names is left out: nobody has looked for it then.
+    fn add_candidate(&mut self, tree: u16, folder: u32, name: &[u8], bytes: u64) {
+        let (Ok(start), Ok(name_bytes)) = (u32::try_from(self.names.len()), u16::try_from(name.len())) else {
+            return;
+        };
+        self.names.extend_from_slice(name);
+        self.candidates.push(Candidate {
+            bytes,
+            folder,
+            name: start,
+            name_bytes,
+            tree,
+        });
+    }
+
+    fn name(&self, candidate: &Candidate) -> &[u8] {
+        name_in(&self.names, candidate)
+    }
+
     /// Opens a directory of a tree by its names, so that no more than one is open at a time.
     fn open_folder(&self, tree: u16, folder: u32) -> std::io::Result<DirHandle> {
         let tree = &self.trees[usize::from(tree)];
         let mut handle = DirHandle::open_root(&tree.path)?;
-        for name in self.names(folder) {
+        for name in self.folder_names(folder) {
             handle = handle.open_child(name)?;
         }
         Ok(handle)
     }
 
     /// The names that lead to a directory from the top of its tree.
-    fn names(&self, folder: u32) -> Vec<&[u8]> {
+    fn folder_names(&self, folder: u32) -> Vec<&[u8]> {
         let mut names = Vec::new();
         let mut at = folder;
         while let Some(folder) = self.folders.get(at as usize) {
@@ -225,7 +246,7 @@ impl Index {
 
     fn folder_path(&self, tree: u16, folder: u32) -> PathBuf {
         let mut path = self.trees[usize::from(tree)].path.clone();
-        path.extend(self.names(folder).into_iter().map(std::ffi::OsStr::from_bytes));
+        path.extend(self.folder_names(folder).into_iter().map(std::ffi::OsStr::from_bytes));
         path
     }
 
@@ -237,7 +258,7 @@ impl Index {
     pub fn path(&self, number: Number) -> PathBuf {
         let candidate = self.candidate(number);
         let mut path = self.folder_path(candidate.tree, candidate.folder);
-        path.push(std::ffi::OsStr::from_bytes(&candidate.name));
+        path.push(std::ffi::OsStr::from_bytes(self.name(candidate)));
         path
     }
 
@@ -272,8 +293,8 @@ impl Index {
     /// Opens a candidate.
     pub fn open(&self, number: Number) -> Result<Opened, Why> {
         let candidate = self.candidate(number);
-        let mut names = self.names(candidate.folder);
-        names.push(&candidate.name);
+        let mut names = self.folder_names(candidate.folder);
+        names.push(self.name(candidate));
         let renamed = match self.is_in_target(number) {
             true => self.renamed.lock().get(bstr::join("/", &names).as_bstr()).cloned(),
             false => None,
@@ -301,6 +322,7 @@ impl Index {
                 postponed: Vec::new(),
                 sampled: Vec::new(),
                 known: HashMap::new(),
+                before: HashMap::new(),
             }))
         });
         group.clone()
@@ -308,29 +330,38 @@ impl Index {
 
     /// Whether a candidate has this path in its tree.
     fn is_at(&self, candidate: &Candidate, path: &[u8]) -> bool {
-        let mut names = self.names(candidate.folder);
-        names.push(&candidate.name);
+        let mut names = self.folder_names(candidate.folder);
+        names.push(self.name(candidate));
         bstr::join("/", names) == path
     }
 }
 
+/// The name of a candidate in the names of all.
+fn name_in<'n>(names: &'n [u8], candidate: &Candidate) -> &'n [u8] {
+    &names[candidate.name as usize..][..usize::from(candidate.name_bytes)]
+}
+
 impl Group {
-    /// Those that were hashed to this.
+    /// Those that were hashed to this, in the order in which that was done.
     pub fn known(&self, id: &ObjectId) -> Vec<Number> {
-        self.known.get(id).cloned().unwrap_or_default()
+        let last = self.known.get(id).copied();
+        let mut known: Vec<Number> = std::iter::successors(last, |number| self.before.get(number).copied()).collect();
+        known.reverse();
+        known
     }
 
     /// The next of this name that has not been hashed: the one with the path of the tree before all others.
     pub fn take_namesake(&mut self, index: &Index, path: &[u8]) -> Option<Number> {
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         let all = &index.candidates[self.range.clone()];
-        let from = self.range.start + all.partition_point(|candidate| *candidate.name < *name);
-        let to = self.range.start + all.partition_point(|candidate| *candidate.name <= *name);
-        let free = |at: &usize| *at >= self.next && !self.early.contains(at);
+        let from = self.range.start + all.partition_point(|candidate| index.name(candidate) < name);
+        let to = self.range.start + all.partition_point(|candidate| index.name(candidate) <= name);
+        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let free = |at: &usize| *at >= self.next && !self.early.contains(&number(*at));
         let here = |at: &usize| index.is_at(&index.candidates[*at], path);
         let found = (from..to).filter(free).find(here).or_else(|| (from..to).find(free))?;
-        self.early.insert(found);
-        u32::try_from(found).ok().map(Number)
+        self.early.insert(number(found));
+        Some(Number(number(found)))
     }
 
     /// The next that has not been hashed.
@@ -341,8 +372,9 @@ impl Group {
                 return None;
             }
             self.next += 1;
-            if !self.early.remove(&at) {
-                return u32::try_from(at).ok().map(Number);
+            let number = u32::try_from(at).ok()?;
+            if !self.early.remove(&number) {
+                return Some(Number(number));
             }
         }
     }
@@ -364,16 +396,22 @@ impl Group {
         self.sampled.push((number, fast));
     }
 
-    /// Notes what a candidate was hashed to.
+    /// Notes what a candidate was hashed to, once.
     pub fn note(&mut self, number: Number, id: ObjectId) {
-        self.known.entry(id).or_default().push(number);
+        if let Some(before) = self.known.insert(id, number) {
+            self.before.insert(number, before);
+        }
     }
 
     /// Forgets a candidate that is not what it was.
     pub fn forget(&mut self, number: Number, id: &ObjectId) {
-        if let Some(numbers) = self.known.get_mut(id) {
-            numbers.retain(|&known| known != number);
+        let mut others = self.known(id);
+        others.retain(|known| *known != number);
+        self.known.remove(id);
+        for known in others.iter().chain([&number]) {
+            self.before.remove(known);
         }
+        others.into_iter().for_each(|known| self.note(known, *id));
     }
 }
 

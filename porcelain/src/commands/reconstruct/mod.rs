@@ -251,7 +251,7 @@ fn wish<'r>(app: &App, repository: &'r Repository, arguments: &Arguments) -> Out
         let missing = orphans::read(&path)?;
         repository.store.attach(&missing.store)?;
         let mut places = Places::new(app, repository, None, BString::default());
-        places.describe(missing.ghosts);
+        places.describe(missing.ghosts)?;
         return Ok(Wish {
             tree: missing.tree,
             root: missing.root,
@@ -271,8 +271,8 @@ fn wish<'r>(app: &App, repository: &'r Repository, arguments: &Arguments) -> Out
     let mut places = Places::new(app, repository, snapshot.as_ref(), inside);
     if in_bundle {
         let bundle = bundles::find(app, &arguments.revision)?.bundle;
-        for text in bundle.descriptors()? {
-            places.describe(decode(Path::new(&arguments.revision), &text)?);
+        for text in bundle.descriptors() {
+            places.describe(decode(Path::new(&arguments.revision), &text?)?)?;
         }
     }
     Ok(Wish {

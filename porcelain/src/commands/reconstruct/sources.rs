@@ -1,7 +1,6 @@
 //! Where content may come from beside the repository, as the options and the snapshot say.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -9,13 +8,14 @@ use std::sync::OnceLock;
 
 use bstr::BString;
 use ghost_plumbing::Error;
-use ghost_plumbing::ghosts::Ghost;
 use ghost_plumbing::ghosts::catalogue::{self, Catalogue, catch_up, each_snapshot};
 use ghost_plumbing::ghosts::fasthash::FastHash;
+use ghost_plumbing::ghosts::{Ghost, Ghosts};
 use ghost_plumbing::object::{ObjectId, Snapshot};
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::reconstruct::sources::Known;
 use ghost_plumbing::repository::Repository;
+use ghost_plumbing::repository::config::Trust;
 use ghost_plumbing::time::Timestamp;
 use ghost_plumbing::walk::Stat;
 use parking_lot::Mutex;
@@ -67,9 +67,11 @@ pub struct Places<'r> {
     roots: Vec<Root>,
     /// The path of what is reconstructed, in the tree of its snapshot.
     inside: BString,
-    described: HashMap<ObjectId, Ghost>,
+    described: Ghosts,
     now: Timestamp,
     catalogue: OnceLock<Option<Mutex<Catalogue>>>,
+    /// Trees of which somebody decided how far they are trusted.
+    untrusted: OnceLock<Vec<(PathBuf, Trust)>>,
     problem: OnceLock<Error>,
 }
 
@@ -95,21 +97,42 @@ impl<'r> Places<'r> {
             host,
             roots: roots.collect(),
             inside,
-            described: HashMap::new(),
+            described: Ghosts::spilling(app.disk.clone(), &app.environment.temporary.join("ghost-described")),
             now: app.environment.clock(),
             catalogue: OnceLock::new(),
+            untrusted: OnceLock::new(),
             problem: OnceLock::new(),
         }
     }
 
     /// Adds descriptions that came with the tree. One that contradicts an earlier one of its content is left out.
-    pub fn describe(&mut self, ghosts: impl IntoIterator<Item = Ghost>) {
+    pub fn describe(&mut self, ghosts: impl IntoIterator<Item = Ghost>) -> Outcome {
         for ghost in ghosts {
-            match self.described.get_mut(&ghost.fullhash) {
-                Some(known) => drop(known.merge(&ghost)),
-                None => drop(self.described.insert(ghost.fullhash, ghost)),
+            match self.described.add(ghost) {
+                Err(error @ Error::Io { .. }) => return Err(error.into()),
+                Ok(()) | Err(_) => {}
             }
         }
+        Ok(())
+    }
+
+    /// What came with the tree is known of a content.
+    fn described(&self, fullhash: &ObjectId) -> Option<Ghost> {
+        // Descriptions that contradict each other say nothing.
+        self.described.get(fullhash).ok().flatten()
+    }
+
+    /// Whether nothing but bytes says what a file at this path is: `ghost scan --trust=hash`, or the settings, said so.
+    fn distrusts(&self, path: &Path) -> bool {
+        let decided = self
+            .untrusted
+            .get_or_init(|| self.ask(|catalogue| catalogue.decided(&self.host)).unwrap_or_default());
+        let innermost = decided
+            .iter()
+            .filter(|(root, _)| path.starts_with(root))
+            .max_by_key(|(root, _)| root.as_os_str().len());
+        let default = self.repository.settings().snapshot_trust;
+        innermost.map_or(default, |(_, trust)| *trust) == Trust::Hash
     }
 
     /// Why the catalogue could not be asked, if it could not.
@@ -120,13 +143,13 @@ impl<'r> Places<'r> {
     /// All that is known of a content.
     pub fn ghost(&self, fullhash: &ObjectId) -> Option<Ghost> {
         let found = self.ask(|catalogue| catalogue.ghost(fullhash)).flatten();
-        match (found, self.described.get(fullhash)) {
+        match (found, self.described(fullhash)) {
             (Some(mut found), Some(described)) => {
                 // Descriptions that contradict each other leave that of this repository.
-                let _ = found.merge(described);
+                let _ = found.merge(&described);
                 Some(found)
             }
-            (found, described) => found.or_else(|| described.cloned()),
+            (found, described) => found.or(described),
         }
     }
 
@@ -206,6 +229,9 @@ impl Known for Places<'_> {
     }
 
     fn recall(&self, path: &Path, stat: &Stat) -> Option<ObjectId> {
+        if self.distrusts(path) {
+            return None;
+        }
         let path = path.as_os_str().as_bytes();
         let row = self.ask(|catalogue| catalogue.at(&self.host, path))??;
         let content = row.content.filter(|_| row.is_unchanged(stat))?;
@@ -213,7 +239,7 @@ impl Known for Places<'_> {
     }
 
     fn fast_hash(&self, fullhash: &ObjectId) -> Option<FastHash> {
-        let described = self.described.get(fullhash).and_then(|ghost| ghost.fasthash);
+        let described = self.described(fullhash).and_then(|ghost| ghost.fasthash);
         described.or_else(|| self.ask(|catalogue| catalogue.by_fullhash(fullhash))??.fasthash)
     }
 }
