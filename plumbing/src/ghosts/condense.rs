@@ -13,9 +13,10 @@
 //! The result is a function of the set of (path, content, metadata), never of the order of the trees. So uniting is
 //! associative, commutative and idempotent, and so is putting descriptions together ([`super::pile`]).
 //!
-//! Memory: the entries of the folders on the way to where the walk is.
+//! Memory: a node of each tree for each folder on the way to where the walk is, and what waits for its place in the order of
+//! names; however many entries a folder has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bstr::{BString, ByteSlice as _};
 
@@ -49,14 +50,60 @@ struct Group<'a> {
     others: BTreeMap<ObjectId, Entry>,
 }
 
+impl<'a> Group<'a> {
+    fn add(&mut self, source: &'a dyn ObjectSource, mut entry: Entry, algo: HashAlgo) {
+        entry.meta.links = None;
+        if let Node::Directory { tree } = entry.node {
+            self.folders.push(Input { source, tree });
+            let meta = match self.folder_meta.take() {
+                Some(known) if rank_meta(&known) > rank_meta(&entry.meta) => known,
+                _ => entry.meta,
+            };
+            self.folder_meta = Some(meta);
+            return;
+        }
+        let id = id_of(&entry, algo);
+        match self.others.get(&id) {
+            Some(known) if rank(known) >= rank(&entry) => {}
+            _ => drop(self.others.insert(id, entry)),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.folders.is_empty() && self.others.is_empty()
+    }
+}
+
+/// The entries of one folder of one input that are still to come.
+struct Head<'a> {
+    source: &'a dyn ObjectSource,
+    entries: Entries<'a, dyn ObjectSource + 'a>,
+    next: Option<Entry>,
+}
+
+impl Head<'_> {
+    fn advance(&mut self) -> Result<Option<Entry>> {
+        let next = self.entries.next().transpose()?;
+        Ok(std::mem::replace(&mut self.next, next))
+    }
+}
+
 /// A folder that is being united.
 struct Level<'a> {
     name: BString,
     meta: Metadata,
-    /// Folders in it that are still to come.
-    folders: Vec<(BString, Metadata, Vec<Input<'a>>)>,
-    done: Vec<Entry>,
+    heads: Vec<Head<'a>>,
+    /// What has a name that says its hash, by the name in front.
+    said: BTreeMap<BString, Vec<(&'a dyn ObjectSource, Entry)>>,
+    /// Names with `~` that stay.
+    taken: BTreeSet<BString>,
+    /// Further contents of names that were settled, by the names that they get: their turn comes later.
+    late: BTreeMap<BString, Entry>,
+    builder: TreeBuilder,
 }
+
+/// A folder of the result that is to be united next.
+type Below<'a> = (Metadata, Vec<Input<'a>>);
 
 /// Unites trees; the nodes of the result go to `put`, which gives their ids. Gives its topmost node and what it holds.
 pub fn unite(
@@ -66,112 +113,146 @@ pub fn unite(
     progress: &Progress,
 ) -> Result<(ObjectId, Totals)> {
     let mut totals = Totals::default();
-    let mut levels = vec![open(
-        BString::default(),
-        Metadata::default(),
-        inputs,
-        algo,
-        &mut totals,
-    )?];
+    let mut levels = vec![Level::open(BString::default(), Metadata::default(), inputs, algo)?];
     loop {
         progress.check()?;
         let depth = levels.len();
         let Some(level) = levels.last_mut() else { break };
-        if let Some((name, meta, inputs)) = level.folders.pop() {
-            if depth >= DIRECTORY_DEPTH_MAX {
-                let problem = format!("folders nest deeper than {DIRECTORY_DEPTH_MAX}");
-                return Err(Error::invalid("tree", name, problem));
+        if let Some((name, group)) = level.next_group(algo)? {
+            if let Some((meta, folders)) = level.settle(&name, group, &mut totals, put)? {
+                if depth >= DIRECTORY_DEPTH_MAX {
+                    let problem = format!("folders nest deeper than {DIRECTORY_DEPTH_MAX}");
+                    return Err(Error::invalid("tree", name, problem));
+                }
+                totals.directories += 1;
+                levels.push(Level::open(name, meta, &folders, algo)?);
             }
-            totals.directories += 1;
-            levels.push(open(name, meta, &inputs, algo, &mut totals)?);
             continue;
         }
-        let Some(mut level) = levels.pop() else { break };
-        level.done.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut builder = TreeBuilder::new();
-        for entry in &level.done {
-            builder.push(entry, put)?;
+        let Some(level) = levels.pop() else { break };
+        let entry = level.finish(put)?;
+        match (levels.last_mut(), &entry.node) {
+            (Some(above), _) => above.builder.push(&entry, put)?,
+            (None, Node::Directory { tree }) => return Ok((*tree, totals)),
+            (None, _) => break,
         }
-        let tree = builder.finish(put)?;
-        let Some(above) = levels.last_mut() else {
-            return Ok((tree, totals));
-        };
-        above.done.push(Entry {
-            name: level.name,
-            meta: level.meta,
-            node: Node::Directory { tree },
-        });
     }
     Err(Error::invalid("tree", "of all inputs", "there is none"))
 }
 
-/// Puts the names of folders together, and settles all that are no folders.
-fn open<'a>(
-    name: BString,
-    meta: Metadata,
-    inputs: &[Input<'a>],
-    algo: HashAlgo,
-    totals: &mut Totals,
-) -> Result<Level<'a>> {
-    let mut groups: BTreeMap<BString, Group<'a>> = BTreeMap::new();
-    for input in inputs {
-        for entry in Entries::new(input.source, input.tree) {
-            add(&mut groups, input.source, entry?, algo);
+impl<'a> Level<'a> {
+    /// Begins with a folder of all `inputs`. Their entries are read twice: once for names that say a hash, since those
+    /// belong to names that come before them.
+    fn open(name: BString, meta: Metadata, inputs: &[Input<'a>], algo: HashAlgo) -> Result<Self> {
+        let mut level = Self {
+            name,
+            meta,
+            heads: Vec::new(),
+            said: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            late: BTreeMap::new(),
+            builder: TreeBuilder::new(),
+        };
+        for &Input { source, tree } in inputs {
+            for entry in Entries::new(source, tree) {
+                let mut entry = entry?;
+                match said_by(&entry, algo) {
+                    Some(base) => {
+                        level.taken.insert(base.clone());
+                        entry.name = base.clone();
+                        level.said.entry(base).or_default().push((source, entry));
+                    }
+                    None if entry.name.contains(&b'~') => drop(level.taken.insert(entry.name)),
+                    None => {}
+                }
+            }
+            let entries = Entries::new(source, tree);
+            let mut head = Head {
+                source,
+                entries,
+                next: None,
+            };
+            head.advance()?;
+            level.heads.push(head);
+        }
+        Ok(level)
+    }
+
+    /// All that inputs have of the next name.
+    fn next_group(&mut self, algo: HashAlgo) -> Result<Option<(BString, Group<'a>)>> {
+        loop {
+            let heads = self.heads.iter().filter_map(|head| Some(&head.next.as_ref()?.name));
+            let Some(name) = heads.chain(self.said.keys().next()).min().cloned() else {
+                return Ok(None);
+            };
+            let mut group = Group::default();
+            for head in &mut self.heads {
+                if head.next.as_ref().is_none_or(|next| next.name != name) {
+                    continue;
+                }
+                if let Some(entry) = head.advance()?
+                    && said_by(&entry, algo).is_none()
+                {
+                    group.add(head.source, entry, algo);
+                }
+            }
+            for (source, entry) in self.said.remove(&name).unwrap_or_default() {
+                group.add(source, entry, algo);
+            }
+            if !group.is_empty() {
+                return Ok(Some((name, group)));
+            }
         }
     }
-    let mut level = Level {
-        name,
-        meta,
-        folders: Vec::new(),
-        done: Vec::new(),
-    };
-    let names: Vec<BString> = groups.keys().cloned().collect();
-    let is_taken = |name: &BString| names.binary_search(name).is_ok();
-    for (base, group) in groups {
+
+    /// Gives each content of a name a name of its own; gives the folder of the name, if there is one.
+    fn settle(
+        &mut self,
+        base: &BString,
+        group: Group<'a>,
+        totals: &mut Totals,
+        put: &mut PutObject<'_>,
+    ) -> Result<Option<Below<'a>>> {
         let newest = |(id, entry): &(&ObjectId, &Entry)| (entry.meta.mtime, **id);
         let first = match group.folders.is_empty() {
             true => group.others.iter().max_by_key(newest).map(|(id, _)| *id),
             false => None,
         };
+        let mut own = None;
         for (id, mut entry) in group.others {
             count(&entry, totals);
-            if Some(id) != first {
-                entry.name = beside(&base, &id, &is_taken)?;
+            if Some(id) == first {
+                own = Some(entry);
+                continue;
             }
-            level.done.push(entry);
+            entry.name = beside(base, &id, &|name| self.taken.contains(name))?;
+            self.late.insert(entry.name.clone(), entry);
         }
-        if let Some(meta) = group.folder_meta {
-            level.folders.push((base, meta, group.folders));
+        while let Some(late) = self.late.first_entry().filter(|late| late.key() < base) {
+            self.builder.push(&late.remove(), put)?;
         }
+        own.map_or(Ok(()), |own| self.builder.push(&own, put))?;
+        Ok(group.folder_meta.map(|meta| (meta, group.folders)))
     }
-    // The last is taken first; the order does not matter to the result.
-    level.folders.reverse();
-    Ok(level)
+
+    fn finish(mut self, put: &mut PutObject<'_>) -> Result<Entry> {
+        for late in self.late.values() {
+            self.builder.push(late, put)?;
+        }
+        Ok(Entry {
+            name: self.name,
+            meta: self.meta,
+            node: Node::Directory {
+                tree: self.builder.finish(put)?,
+            },
+        })
+    }
 }
 
-fn add<'a>(groups: &mut BTreeMap<BString, Group<'a>>, source: &'a dyn ObjectSource, mut entry: Entry, algo: HashAlgo) {
-    entry.meta.links = None;
-    if let Node::Directory { tree } = entry.node {
-        let group = groups.entry(entry.name).or_default();
-        group.folders.push(Input { source, tree });
-        let meta = match group.folder_meta.take() {
-            Some(known) if rank_meta(&known) > rank_meta(&entry.meta) => known,
-            _ => entry.meta,
-        };
-        group.folder_meta = Some(meta);
-        return;
-    }
-    let id = id_of(&entry, algo);
-    if let Some(base) = base_of(&entry.name, &id) {
-        entry.name = base;
-    }
-    let others = &mut groups.entry(entry.name.clone()).or_default().others;
-    match others.get(&id) {
-        Some(known) if rank(known) >= rank(&entry) => {}
-        _ => {
-            others.insert(id, entry);
-        }
-    }
+/// The name in front, where the name of an entry says its hash.
+fn said_by(entry: &Entry, algo: HashAlgo) -> Option<BString> {
+    let may = entry.name.contains(&b'~') && entry.kind() != Kind::Directory;
+    may.then(|| base_of(&entry.name, &id_of(entry, algo))).flatten()
 }
 
 fn count(entry: &Entry, totals: &mut Totals) {
