@@ -1117,7 +1117,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__dup)
-            opts="-0 -C -c -q -v -h --min-size --max-size --name --exclude --one-file-system --null --as-found --action --keep --mix-owners --yes --trust --repo --quiet --verbose --color --json --progress --help"
+            opts="-0 -C -c -q -v -h --min-size --max-size --name --exclude --one-file-system --null --groups --as-found --action --keep --mix-owners --yes --trust --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2311,7 +2311,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__overlap)
-            opts="-0 -C -c -q -v -h --only-in-a --common --null --trust --copy-to --overwrite --repo --quiet --verbose --color --json --progress --help"
+            opts="-0 -C -c -q -v -h --only-in-a --common --in-order --as-found --null --trust --copy-to --overwrite --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

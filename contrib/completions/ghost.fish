@@ -225,7 +225,8 @@ always\t'Always'
 never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand dup" -l one-file-system -d 'Leave out what is mounted below'
 complete -c ghost -n "__fish_ghost_using_subcommand dup" -s 0 -l null -d 'End each path with NUL, and each group with one more'
-complete -c ghost -n "__fish_ghost_using_subcommand dup" -l as-found -d 'Print each file that equals one met before as soon as that is known, as FILE = FIRST, in no order'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l groups -d 'Print whole groups, the largest files first, when all folders were walked'
+complete -c ghost -n "__fish_ghost_using_subcommand dup" -l as-found -d 'With --json or -0, too, print each file that equals one met before as soon as that is known, in no order'
 complete -c ghost -n "__fish_ghost_using_subcommand dup" -l mix-owners -d 'Link files together also where owner, mode or attributes differ'
 complete -c ghost -n "__fish_ghost_using_subcommand dup" -l yes -d 'Do it'
 complete -c ghost -n "__fish_ghost_using_subcommand dup" -s q -l quiet -d 'Say nothing but errors and what was asked for'
@@ -244,14 +245,16 @@ always\t'Always'
 never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l only-in-a -d 'Tell only of files that are in no B'
 complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l common -d 'Tell only of files that are in a B'
-complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s 0 -l null -d 'End each path with NUL, and each file of A, with what was found of it, with one more'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l in-order -d 'Tell of each file of A once, in the order of paths'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l as-found -d 'With --json, -0 and --only-in-a, too, tell of each pair as soon as it is known, in no order'
+complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s 0 -l null -d 'End each path with NUL, and each file of A, with what was found of it, with one more; with --as-found, in pairs, of which the second is empty where nothing was found'
 complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l overwrite -d 'Replace files in DIR that have other bytes'
 complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s v -l verbose -d 'Say more; twice for details'
 complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand overlap" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand overlap" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -l copy-to -d 'Copy the first file that is found into DIR, under its name: so a content comes back that is known by its hash' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -l copy-to -d 'Copy one of them, the first in the order of trees and paths, into DIR, under its name: so a content comes back that is known by its hash' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s c -d 'Set a configuration value for this run only; may be given again' -r

@@ -27,6 +27,7 @@ pub mod idle;
 pub mod records;
 pub mod remote;
 pub mod rules;
+pub mod telling;
 pub mod topics;
 pub mod tree_argument;
 pub mod ui;

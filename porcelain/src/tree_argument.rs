@@ -280,7 +280,8 @@ fn recall(app: &mut App, repository: &Repository) -> Option<Arc<Recall>> {
         return None;
     }
     let looked = app.environment.clock();
-    let catalogue = match ghosts::open_to_recall(app, repository) {
+    let opened = ghosts::open_to_recall(app, repository);
+    let catalogue = match opened.and_then(|catalogue| Ok(catalogue.with_small_cache()?)) {
         Ok(catalogue) => catalogue,
         Err(failure) => {
             let why = Report::of(&failure).message.unwrap_or_default();

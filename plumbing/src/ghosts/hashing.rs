@@ -42,6 +42,7 @@ impl<'a> From<&'a Ask> for Sought<'a> {
 }
 
 /// What all threads share.
+#[derive(Clone, Copy)]
 pub(super) struct Crew<'a> {
     /// The forests by number.
     pub(super) forests: &'a [&'a dyn Forest],

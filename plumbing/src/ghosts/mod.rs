@@ -13,6 +13,7 @@
 //! - [`recall`]: what a catalogue knows of live files, read by folder, and what is learnt of them
 //! - [`dup`]: groups of equal files; [`act`]: what becomes of them
 //! - [`overlap`]: what of one tree is in others; [`copy`]: bringing it there
+//! - `stream`: how both answer while folders are still walked
 //! - [`condense`]: trees put together; [`pile`]: so are descriptions, however many
 
 pub mod act;
@@ -32,6 +33,7 @@ pub mod pile;
 pub mod recall;
 pub mod scan;
 pub mod stored;
+mod stream;
 pub mod table;
 pub mod text;
 

@@ -27,9 +27,9 @@ use crate::time::Timestamp;
 use crate::walk::Stat;
 use crate::walk::cache::Cutoff;
 
-/// Bytes of notes that are handed to the catalogue at once: some 300,000 files. Files are hashed by size, so that fewer
-/// of them would lie in as many folders, each of which is written anew.
-const NOTES_BYTES: usize = 28 << 20;
+/// Bytes of notes that are handed to the catalogue at once: some 90,000 files; each thread that hashes may have as much.
+/// Files are hashed by size, so that fewer of them would lie in as many folders, each of which is written anew.
+const NOTES_BYTES: usize = 8 << 20;
 
 /// See the module. Shared by all live trees of a job.
 pub struct Recall {
@@ -141,7 +141,7 @@ impl Recall {
                 &self.host,
                 "all its connections are in use",
             )),
-            1 => idle[0].again(),
+            1 => idle[0].again()?.with_small_cache(),
             _ => idle.pop().ok_or(Error::Interrupted),
         }
     }

@@ -1,13 +1,13 @@
 //! The files of one or more forests as compact rows: what a million of them costs decides what fits memory.
 //!
 //! 1. [`Table::scan`] walks all forests with several threads and keeps of each file its size, its inode, its name and
-//!    what is known of its content: 40 bytes, and the name in one long string
+//!    what is known of its content: 32 bytes, and the name in one long string
 //! 2. [`Table::sort`] brings rows of one size together, the largest size first, names of one inode next to each other
 //! 3. [`Table::keep_shared`] drops every size that only one content can have: those files are never read
 //!
 //! Paths are made from folder and name when somebody asks for one.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::ops::Range;
 
 use bstr::{BString, ByteSlice};
@@ -24,6 +24,9 @@ use crate::progress::Progress;
 
 /// In place of a number: nothing is known.
 const NONE: u32 = u32::MAX;
+
+/// Rows are numbered with 32 bits where many numbers are kept; the last number stands for none.
+const ROWS_MAX: usize = NONE as usize;
 
 /// One file.
 #[derive(Clone, Copy, Debug)]
@@ -155,6 +158,9 @@ impl Table {
     }
 
     fn push(&mut self, forest: u16, folder: u32, leaf: &Leaf) -> Result<()> {
+        if self.rows.len() >= ROWS_MAX {
+            return Err(too_many());
+        }
         let name = u32::try_from(self.names.len()).map_err(|_| too_many())?;
         // Names have at most `NAME_BYTES_MAX` bytes.
         let name_bytes = u16::try_from(leaf.name().len()).map_err(|_| too_many())?;
@@ -272,15 +278,34 @@ impl Table {
         (row.folder, row.name)
     }
 
-    /// The path of the file in its forest.
-    pub(super) fn path(&self, row: usize) -> BString {
+    fn folder_and_name(&self, row: usize) -> (&[u8], &[u8]) {
         let row = &self.rows[row];
         let name = &self.names[row.name as usize..][..usize::from(row.name_bytes)];
-        let folder = &self.folders[row.folder as usize].path;
-        match folder.is_empty() {
-            true => name.into(),
-            false => [folder.as_bytes(), b"/", name].concat().into(),
+        (&self.folders[row.folder as usize].path, name)
+    }
+
+    /// The path of the file in its forest.
+    pub(super) fn path(&self, row: usize) -> BString {
+        match self.folder_and_name(row) {
+            (b"", name) => name.into(),
+            (folder, name) => [folder, b"/", name].concat().into(),
         }
+    }
+
+    /// Compares where two files are: by forest and path, as [`Name`]s are compared.
+    pub(super) fn in_order(&self, a: usize, b: usize) -> Ordering {
+        let names = |row| {
+            let (folder, name) = self.folder_and_name(row);
+            let above = folder.split(|&byte| byte == b'/').filter(|_| !folder.is_empty());
+            above.chain(std::iter::once(name))
+        };
+        let by_path = || names(a).cmp(names(b));
+        self.forest(a).cmp(&self.forest(b)).then_with(by_path)
+    }
+
+    /// The device and inode of the file, as numbers of this table.
+    pub(super) fn inode(&self, row: usize) -> (u16, u64) {
+        (self.rows[row].device, self.rows[row].inode)
     }
 
     /// Where the file is.
@@ -309,6 +334,21 @@ impl Table {
         Ok(())
     }
 
+    /// Notes that a file has the full hash of another row, which may be known or not.
+    pub(super) fn share(&mut self, row: usize, of: usize) {
+        self.rows[row].hash = self.rows[of].hash;
+    }
+
+    /// How many full hashes are kept; what is learnt from here on can be forgotten.
+    pub(super) fn hashes(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Forgets all full hashes but the first `kept`. Rows that were learnt since must not be asked for theirs.
+    pub(super) fn forget(&mut self, kept: usize) {
+        self.hashes.truncate(kept);
+    }
+
     /// The sampled hash of the file, where it is known.
     pub(super) fn fast(&self, row: usize) -> Option<FastHash> {
         self.fasts.get(&self.rows[row].name).copied()
@@ -316,7 +356,12 @@ impl Table {
 
     /// The full hash of the file, where it is known.
     pub(super) fn hash(&self, row: usize) -> Option<ObjectId> {
-        self.hashes.get(self.rows[row].hash as usize).copied()
+        self.hash_ref(row).copied()
+    }
+
+    /// The same, where it is.
+    pub(super) fn hash_ref(&self, row: usize) -> Option<&ObjectId> {
+        self.hashes.get(self.rows[row].hash as usize)
     }
 }
 

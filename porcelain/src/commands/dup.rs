@@ -1,7 +1,6 @@
 //! `ghost dup`.
 
 mod as_found;
-mod telling;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -17,10 +16,10 @@ use ghost_plumbing::repository::config::parse_bytes;
 use ghost_plumbing::walk::RuleOptions;
 use serde::Serialize;
 
-use self::telling::Telling;
 use crate::app::App;
 use crate::error::{Failure, Outcome, PARTIAL};
 use crate::records::{PathField, ProblemRecord};
+use crate::telling::Telling;
 use crate::tree_argument::{self, Look, Manner, Trees, outermost};
 use crate::ui::Style;
 use crate::ui::show::{self, short_id};
@@ -30,11 +29,12 @@ use crate::ui::size::{Size, counted};
 ///
 /// Trees are directories, files, snapshots and bundles (REV, REV:PATH, snap:FILE, gfs:FILE). Only files whose size
 /// another one has are read, and only once: inside of a repository, what is learnt of a file is kept in its catalogue,
-/// and a file that did not change since is not read again. Names of one inode are one file. Groups are printed as they
-/// are found, the largest files first; that begins when all folders were walked, since until then a group may grow.
+/// and a file that did not change since is not read again. Names of one inode are one file.
 ///
-/// With --as-found nobody waits for the walk: each file that equals one met before is printed as soon as that is known,
-/// as FILE = FIRST. All lines with one FIRST are the group. The same files are read, and at the end the same is known.
+/// Nobody waits for the walk: each file that equals one met before is printed as soon as that is known, as FILE = FIRST, in
+/// no order. All lines with one FIRST are a group. With --groups whole groups are printed, the largest files first; that
+/// begins when all folders were walked, since until then a group may grow. So it is with --json, -0 and --action, unless
+/// --as-found is given. The same files are read either way.
 ///
 /// With --action, all but one file of each group are replaced or removed, after both were read again and compared byte
 /// by byte. Nothing is done without --yes. A file that changed meanwhile is passed over, said, and makes the command end
@@ -62,14 +62,17 @@ pub struct Arguments {
     /// End each path with NUL, and each group with one more
     #[arg(short = '0', long, conflicts_with = "action")]
     pub null: bool,
-    /// Print each file that equals one met before as soon as that is known, as FILE = FIRST, in no order
-    #[arg(long, conflicts_with = "action")]
+    /// Print whole groups, the largest files first, when all folders were walked
+    #[arg(long)]
+    pub groups: bool,
+    /// With --json or -0, too, print each file that equals one met before as soon as that is known, in no order
+    #[arg(long, conflicts_with_all = ["action", "groups"])]
     pub as_found: bool,
     /// What to do with all but one file of each group
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     pub action: What,
     /// Which file stays: first, last, oldest, newest, shortest, or in=DIR for all below DIR; may be given again
-    #[arg(long, value_name = "WHICH", requires = "action")]
+    #[arg(long, value_name = "WHICH")]
     pub keep: Vec<OsString>,
     /// Link files together also where owner, mode or attributes differ
     #[arg(long)]
@@ -165,6 +168,13 @@ struct Summary {
 
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
+    if arguments.action == What::Report && (arguments.yes || arguments.mix_owners || !arguments.keep.is_empty()) {
+        let message = "--yes, --keep and --mix-owners are for an action";
+        return Err(Failure::usage(
+            message,
+            "say what is to be done: `ghost dup --action hardlink`",
+        ));
+    }
     let select = select(arguments)?;
     let rules = keep_rules(app, &arguments.keep)?;
     let texts = match arguments.trees.is_empty() {
@@ -191,7 +201,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
             ..Summary::default()
         },
     };
-    let found = match arguments.as_found {
+    let found = match run.is_as_found() {
         true => run.as_found(&select, threads),
         false => run.all(&select, threads),
     };

@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use bstr::{BString, ByteSlice as _};
 use clap::ValueHint;
+use ghost_plumbing::Error;
 use ghost_plumbing::ghosts::dup::Name;
 use ghost_plumbing::ghosts::forest::Forest;
 use ghost_plumbing::ghosts::overlap::holders;
 use ghost_plumbing::object::{Kind, ObjectId};
-use ghost_plumbing::progress::{Phase, Progress};
+use ghost_plumbing::progress::Progress;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::copying::Copying;
 use crate::error::{Failure, Outcome, PARTIAL};
 use crate::records::{PathField, ProblemRecord};
-use crate::tree_argument::{self, Look, Manner};
+use crate::telling::Telling;
+use crate::tree_argument::{self, Look, Manner, Trees};
 use crate::ui::show;
 use crate::ui::size::counted;
 
@@ -25,7 +27,7 @@ use crate::ui::size::counted;
 ///
 /// FILE is a file on this machine, or in a snapshot or bundle (REV:PATH), or the full hash of its bytes, as sha256sum prints
 /// it. Of a file, only files of the same size are read; of a hash, all that are not known. Names of FILE itself are found
-/// as well, where they are in a TREE.
+/// as well, where they are in a TREE. Each is printed as soon as it is known, while folders are still walked.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The file, or the hash of its bytes
@@ -37,7 +39,7 @@ pub struct Arguments {
     /// End each path with NUL
     #[arg(short = '0', long)]
     pub null: bool,
-    /// Copy the first file that is found into DIR, under its name: so a content comes back that is known by its hash
+    /// Copy one of them, the first in the order of trees and paths, into DIR, under its name: so a content comes back that is known by its hash
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub copy_to: Option<PathBuf>,
 }
@@ -75,47 +77,45 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let config = app.config()?;
     let threads = app.threads(config.typed());
     let progress: Arc<Progress> = Arc::new(app.moderate(config.typed()));
-    progress.set_phase(Phase::Reading);
     let monitor = app.monitor(&progress, &config)?;
     let looks = trees.looks();
     let forests: Vec<&dyn Forest> = looks.iter().map(Look::forest).collect();
-    let found = holders(&forests, &wanted.id, wanted.size, threads, &progress);
+    let mut run = Run {
+        app,
+        arguments,
+        trees: &trees,
+        files: 0,
+        unreadable: 0,
+        first: None,
+    };
+    let found = Telling::with(&mut run, |telling| {
+        let found = &mut |name| telling.tell(|run| run.file(name));
+        let failed = &mut |problem| telling.tell(|run| run.problem(&problem));
+        holders(&forests, (&wanted.id, wanted.size), threads, &progress, found, failed)
+    });
+    let Run {
+        app,
+        files,
+        unreadable,
+        first,
+        ..
+    } = run;
     drop(monitor);
     trees.finish(app);
-    let (names, problems) = found?;
-    for name in &names {
-        let path = trees.shown(name.forest, &name.path);
-        if app.output.json() {
-            app.output.record(&FileRecord {
-                path: PathField::new(&path),
-            })?;
-        } else if arguments.null {
-            app.output.bytes(&path)?;
-            app.output.bytes(b"\0")?;
-        } else {
-            app.output.line(show::bytes(&path))?;
-        }
-    }
-    for problem in &problems {
-        match app.output.json() {
-            true => app.output.record(&ProblemRecord::of(problem))?,
-            false => app.output.problem(&problem.to_string()),
-        }
-    }
-    let files = names.len() as u64;
+    found?;
     match app.output.json() {
         true => app.output.record(&Summary {
             command: "find-duplicate",
             fullhash: wanted.id.to_string(),
             files,
-            unreadable: problems.len() as u64,
+            unreadable,
         })?,
         false if arguments.null => {}
         false => app
             .output
             .say(format_args!("{} with {}", counted(files, "file", "files"), wanted.id))?,
     }
-    let first = names.first().zip(arguments.copy_to.as_deref());
+    let first = first.as_ref().zip(arguments.copy_to.as_deref());
     let passed_over = match first {
         Some((name, target)) => {
             let from = trees.shown(name.forest, &name.path);
@@ -128,9 +128,53 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         }
         None => 0,
     };
-    match problems.is_empty() && passed_over == 0 {
+    match unreadable == 0 && passed_over == 0 {
         true => Ok(()),
         false => Err(Failure::Code(PARTIAL)),
+    }
+}
+
+/// One run of the command.
+struct Run<'a> {
+    app: &'a mut App,
+    arguments: &'a Arguments,
+    trees: &'a Trees,
+    files: u64,
+    unreadable: u64,
+    /// Of all that were found, the first in the order of trees and paths.
+    first: Option<Name>,
+}
+
+impl Run<'_> {
+    fn file(&mut self, name: Name) -> Outcome {
+        self.files += 1;
+        let path = self.trees.shown(name.forest, &name.path);
+        let output = &mut self.app.output;
+        if output.json() {
+            output.record(&FileRecord {
+                path: PathField::new(&path),
+            })?;
+        } else if self.arguments.null {
+            output.bytes(&path)?;
+            output.bytes(b"\0")?;
+        } else {
+            output.line(show::bytes(&path))?;
+        }
+        // Nobody knows how long it takes until there is another.
+        output.flush()?;
+        if self.first.as_ref().is_none_or(|first| name.in_order(first).is_lt()) {
+            self.first = Some(name);
+        }
+        Ok(self.app.check_interrupt()?)
+    }
+
+    fn problem(&mut self, problem: &Error) -> Outcome {
+        self.unreadable += 1;
+        match self.app.output.json() {
+            true => self.app.output.record(&ProblemRecord::of(problem))?,
+            false => self.app.output.problem(&problem.to_string()),
+        }
+        Ok(())
     }
 }
 

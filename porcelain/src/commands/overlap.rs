@@ -1,5 +1,7 @@
 //! `ghost overlap`.
 
+mod as_found;
+
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -23,9 +25,14 @@ use crate::ui::size::{Count, Size};
 
 /// Tell which files of one tree are in others, by their bytes
 ///
-/// For each file of A, in path order: `=` and below it the files of B with the same bytes, whatever their names; `<` where
-/// there is none. Trees are directories, files, snapshots and bundles (REV, REV:PATH, snap:FILE, gfs:FILE). Sizes are
-/// compared first, so that little is read; answers are given as they are found.
+/// Each file of A that is in a B is printed with each file there that has the same bytes, whatever its name, as FILE =
+/// FILE_OF_B, as soon as that is known, while folders are still walked; so these lines are in no order. What is only in A is
+/// known when all was walked, and comes last, with `<` in front. Trees are directories, files, snapshots and bundles (REV,
+/// REV:PATH, snap:FILE, gfs:FILE). Sizes are compared first, so that little is read.
+///
+/// With --in-order the files of A come in the order of their paths: `=` and below it all files of B with the same bytes, or
+/// `<` where there is none; the first ones when B was walked. So it is with --json, -0, --only-in-a and --copy-to, unless
+/// --as-found is given. The command ends with code 0 whatever it finds, with 3 where something could not be read.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The tree whose files are asked for
@@ -40,7 +47,14 @@ pub struct Arguments {
     /// Tell only of files that are in a B
     #[arg(long)]
     pub common: bool,
-    /// End each path with NUL, and each file of A, with what was found of it, with one more
+    /// Tell of each file of A once, in the order of paths
+    #[arg(long)]
+    pub in_order: bool,
+    /// With --json, -0 and --only-in-a, too, tell of each pair as soon as it is known, in no order
+    #[arg(long, conflicts_with_all = ["in_order", "copy_to"])]
+    pub as_found: bool,
+    /// End each path with NUL, and each file of A, with what was found of it, with one more; with --as-found, in pairs, of
+    /// which the second is empty where nothing was found
     #[arg(short = '0', long)]
     pub null: bool,
     /// What proves that a file did not change: its times and size (stat), or nothing but its bytes (hash)
@@ -125,6 +139,9 @@ impl<'p> Run<'_, 'p> {
     fn all(&mut self, threads: usize, progress: &'p Progress) -> Outcome {
         let looks = self.trees.looks();
         let forests: Vec<&dyn Forest> = looks.iter().map(Look::forest).collect();
+        if self.is_as_found() {
+            return self.as_found(&forests, threads, progress);
+        }
         let mut found = Overlap::find(forests[0], &forests[1..], &Select::default(), threads, progress)?;
         if let Some(target) = &self.arguments.copy.copy_to {
             let overwrite = self.arguments.copy.overwrite;
@@ -132,34 +149,43 @@ impl<'p> Run<'_, 'p> {
         }
         loop {
             let next = found.next().transpose();
-            self.tell_problems(found.take_problems())?;
+            for problem in found.take_problems() {
+                self.tell_problem(&problem)?;
+            }
             let Some(hit) = next? else { return Ok(()) };
             self.hit(forests[0], &hit)?;
             self.app.check_interrupt()?;
         }
     }
 
-    fn tell_problems(&mut self, problems: Vec<Error>) -> Outcome {
-        for problem in problems {
-            self.summary.unreadable += 1;
-            match self.app.output.json() {
-                true => self.app.output.record(&ProblemRecord::of(&problem))?,
-                false => self.app.output.problem(&problem.to_string()),
-            }
+    fn tell_problem(&mut self, problem: &Error) -> Outcome {
+        self.summary.unreadable += 1;
+        match self.app.output.json() {
+            true => self.app.output.record(&ProblemRecord::of(problem))?,
+            false => self.app.output.problem(&problem.to_string()),
         }
         Ok(())
     }
 
-    fn hit(&mut self, a: &dyn Forest, hit: &Hit) -> Outcome {
-        let is_common = !hit.found.is_empty();
+    fn count(&mut self, is_common: bool, size: u64) {
         let (files, bytes) = match is_common {
             true => (&mut self.summary.common, &mut self.summary.common_bytes),
             false => (&mut self.summary.only_in_a, &mut self.summary.only_in_a_bytes),
         };
         *files += 1;
-        *bytes += hit.leaf.size;
+        *bytes += size;
+    }
+
+    /// Whether nothing is to be told of what is in a B, or is not.
+    fn leaves_out(&self, is_common: bool) -> bool {
+        (is_common && self.arguments.only_in_a) || (!is_common && self.arguments.common)
+    }
+
+    fn hit(&mut self, a: &dyn Forest, hit: &Hit) -> Outcome {
+        let is_common = !hit.found.is_empty();
+        self.count(is_common, hit.leaf.size);
         let first = self.summary.common + self.summary.only_in_a == 1;
-        if (is_common && self.arguments.only_in_a) || (!is_common && self.arguments.common) {
+        if self.leaves_out(is_common) {
             return Ok(());
         }
         let path = self.trees.shown(0, &hit.leaf.path);

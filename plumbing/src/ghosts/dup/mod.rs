@@ -80,7 +80,8 @@ pub struct Name {
 }
 
 impl Name {
-    pub(super) fn in_order(&self, other: &Self) -> Ordering {
+    /// Compares by tree and path.
+    pub fn in_order(&self, other: &Self) -> Ordering {
         let by_path = || compare_paths(&self.path, &other.path);
         self.forest.cmp(&other.forest).then_with(by_path)
     }
@@ -90,6 +91,8 @@ impl Name {
 pub struct Duplicates<'a> {
     crew: Crew<'a>,
     table: Table,
+    /// Full hashes that were known when all had been walked.
+    walked_hashes: usize,
     /// The first row of the next round.
     next: usize,
     round: Round,
@@ -116,6 +119,7 @@ impl<'a> Duplicates<'a> {
                 threads,
                 progress,
             },
+            walked_hashes: table.hashes(),
             table,
             next: 0,
             round: Round::default(),
@@ -142,6 +146,8 @@ impl<'a> Duplicates<'a> {
     }
 
     fn begin_round(&mut self) -> Result<()> {
+        // Nobody asks again for what the round before learnt.
+        self.table.forget(self.walked_hashes);
         let mut round = Round::default();
         let (mut files, mut bytes) = (0, 0u64);
         while self.next < self.table.len() && files < ROUND_FILES && bytes < ROUND_BYTES {
@@ -149,9 +155,9 @@ impl<'a> Duplicates<'a> {
             files += class.len();
             bytes = bytes.saturating_add(self.table.size(self.next).saturating_mul(class.len() as u64));
             self.next = class.end;
-            round.add_class(&self.table, class);
+            round.add_class(&mut self.table, class);
         }
-        round.read(&self.table, &self.crew, &mut self.problems)?;
+        round.read(&mut self.table, &self.crew, &mut self.problems)?;
         self.round = round;
         Ok(())
     }

@@ -1,10 +1,14 @@
-//! Files with several names are read once: what was found is kept until all their names were seen.
+//! Files with several names are read once: what was found is kept until all their names were seen, of so many files as
+//! memory has room for. Of others, each name is read.
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::ghosts::digest::Digest;
 use crate::walk::Stat;
+
+/// Inodes that are kept, of a quarter of a KiB each.
+const INODES_MAX: usize = 64 << 10;
 
 /// What was read of inodes with several names.
 #[derive(Debug, Default)]
@@ -45,6 +49,9 @@ impl Links {
             digest,
             left: stat.nlink - 1,
         };
-        self.0.lock().entry((stat.dev, stat.ino)).or_insert(known);
+        let mut all = self.0.lock();
+        if all.len() < INODES_MAX {
+            all.entry((stat.dev, stat.ino)).or_insert(known);
+        }
     }
 }

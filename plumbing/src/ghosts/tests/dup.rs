@@ -115,13 +115,16 @@ fn groups_are_those_of_all_hashes_in_live_and_stored_trees() {
 fn streamed(forests: &[&dyn Forest], threads: usize) -> BTreeMap<Vec<u8>, Vec<(usize, BString)>> {
     let progress = Progress::default();
     let mut groups: BTreeMap<Vec<u8>, Vec<(usize, BString)>> = BTreeMap::new();
-    let mut found = |found: Match| {
-        let first = (found.first.forest, found.first.path);
-        let group = groups
-            .entry(found.fullhash.digest().to_vec())
-            .or_insert_with(|| vec![first.clone()]);
-        assert_eq!(group[0], first, "all matches of a content name the same file");
-        group.push((found.file.forest, found.file.path));
+    let mut found = |matches: Vec<Match>| {
+        for found in matches {
+            let first = (found.first.forest, found.first.path);
+            let group = groups
+                .entry(found.fullhash.digest().to_vec())
+                .or_insert_with(|| vec![first.clone()]);
+            assert_eq!(group[0], first, "all matches of a content name the same file");
+            assert_eq!(found.begins, group.len() == 1);
+            group.push((found.file.forest, found.file.path));
+        }
         Ok(())
     };
     let mut failed = |problem| panic!("{problem}");

@@ -3,7 +3,9 @@
 mod act;
 mod copy;
 mod dup;
+mod early;
 mod forest;
+mod made;
 mod overlap;
 mod recall;
 pub(super) mod world;

@@ -9,9 +9,9 @@ use super::{Memory, plant};
 use crate::ghosts::dup::{Name, Select};
 use crate::ghosts::forest::{Forest, leaves};
 use crate::ghosts::live::Live;
-use crate::ghosts::overlap::{Overlap, holders};
+use crate::ghosts::overlap::{Answer, Overlap, holders, stream};
 use crate::ghosts::stored::Stored;
-use crate::object::tree::Node;
+use crate::object::tree::{Node, compare_paths};
 use crate::object::{HashAlgo, Kind, ObjectId};
 use crate::progress::Progress;
 use crate::walk::{RuleOptions, Rules};
@@ -59,6 +59,32 @@ fn expected(a: &dyn Forest, b: &[&dyn Forest]) -> Answers {
         .collect()
 }
 
+/// The same as it is found, in order.
+fn streamed(a: &dyn Forest, b: &[&dyn Forest], threads: usize) -> Answers {
+    let forests = [&[a], b].concat();
+    let mut all: BTreeMap<BString, Vec<Name>> = BTreeMap::new();
+    let mut found = |answers: Vec<Answer>| {
+        for answer in answers {
+            assert_eq!(answer.file.forest, 0);
+            let is_new = !all.contains_key(&answer.file.path);
+            assert_eq!(answer.is_first, is_new);
+            let names = all.entry(answer.file.path).or_default();
+            assert!(is_new || answer.twin.is_some(), "nothing, or some");
+            names.extend(answer.twin.map(|twin| Name {
+                forest: twin.name.forest - 1,
+                path: twin.name.path,
+            }));
+        }
+        Ok(())
+    };
+    let progress = Progress::default();
+    stream(&forests, &Select::default(), threads, &progress, &mut found, &mut Err).unwrap();
+    let mut answers: Answers = all.into_iter().collect();
+    answers.sort_by(|a, b| compare_paths(&a.0, &b.0));
+    answers.iter_mut().for_each(|(_, names)| names.sort_by(Name::in_order));
+    answers
+}
+
 #[test]
 fn answers_are_those_of_all_hashes() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -76,6 +102,7 @@ fn answers_are_those_of_all_hashes() {
     write(&one.path().join("large/1"), &large);
     write(&two.path().join("large/same"), &large);
     std::fs::hard_link(two.path().join("large/same"), two.path().join("large/linked")).unwrap();
+    std::fs::hard_link(one.path().join("large/1"), one.path().join("large/0")).unwrap();
     large[30_000] = 8;
     write(&two.path().join("large/inside"), &large);
     write(&one.path().join("large/2"), &large);
@@ -90,19 +117,26 @@ fn answers_are_those_of_all_hashes() {
     for forests in [vec![&b as &dyn Forest], vec![&stored], vec![&stored, &b]] {
         for threads in [1, 3] {
             assert_eq!(found(&a, &forests, threads), expected(&a, &forests));
+            assert_eq!(streamed(&a, &forests, threads), expected(&a, &forests));
         }
         assert_eq!(found(&stored, &forests, 2), expected(&stored, &forests));
+        assert_eq!(streamed(&stored, &forests, 2), expected(&stored, &forests));
     }
     let id = ObjectId::hash(HashAlgo::Sha256, b"same");
     let progress = Progress::default();
     for size in [None, Some(4)] {
-        let (names, problems) = holders(&[&a, &b], &id, size, 2, &progress).unwrap();
+        let mut names = Vec::new();
+        let mut take = |name: Name| {
+            names.push(name);
+            Ok(())
+        };
+        holders(&[&a, &b], (&id, size), 2, &progress, &mut take, &mut Err).unwrap();
+        names.sort_by(Name::in_order);
         let names: Vec<String> = names
             .iter()
             .map(|name| format!("{}:{}", name.forest, name.path))
             .collect();
         assert_eq!(names, ["0:a/c/deep\u{fffd}", "0:a/x", "0:a.b", "1:also"]);
-        assert!(problems.is_empty());
     }
 }
 

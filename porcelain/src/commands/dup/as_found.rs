@@ -1,15 +1,12 @@
-//! `ghost dup --as-found`: each file that equals one met before, while folders are still walked.
-
-use std::collections::HashSet;
+//! `ghost dup` without an order: each file that equals one met before, while folders are still walked.
 
 use ghost_plumbing::ghosts::dup::{Match, Select, stream};
-use ghost_plumbing::object::ObjectId;
 use serde::Serialize;
 
-use super::Run;
-use super::telling::Telling;
+use super::{Run, What};
 use crate::error::Outcome;
 use crate::records::PathField;
+use crate::telling::Telling;
 use crate::ui::show;
 
 #[derive(Serialize)]
@@ -23,26 +20,35 @@ struct MatchRecord {
 }
 
 impl Run<'_> {
+    /// Whether nobody waits for whole groups: their order is promised only where it is asked for, to programs, and to who
+    /// acts on them.
+    pub(super) fn is_as_found(&self) -> bool {
+        let arguments = self.arguments;
+        let in_order = arguments.groups || arguments.null || self.app.output.json() || arguments.action != What::Report;
+        arguments.as_found || !in_order
+    }
+
     /// Tells of all matches.
     pub(super) fn as_found(&mut self, select: &Select, threads: usize) -> Outcome {
         let (forests, progress) = (self.forests, self.progress);
-        let mut contents: HashSet<ObjectId> = HashSet::new();
         Telling::with(self, |telling| {
-            let found = &mut |found: Match| {
-                let is_new = contents.insert(found.fullhash);
-                telling.tell(|run| run.found(&found, is_new))
-            };
+            let found = &mut |matches| telling.tell(|run| run.matches(matches));
             let failed = &mut |problem| telling.tell(|run| run.tell_problem(&problem));
             stream(forests, select, threads, progress, found, failed)
         })
     }
 
-    fn found(&mut self, found: &Match, is_new: bool) -> Outcome {
-        let summary = &mut self.summary;
-        summary.groups += u64::from(is_new);
-        summary.files += 1 + u64::from(is_new);
-        summary.spare_bytes += found.size;
-        self.tell_match(found)
+    fn matches(&mut self, matches: Vec<Match>) -> Outcome {
+        for found in matches {
+            let summary = &mut self.summary;
+            summary.groups += u64::from(found.begins);
+            summary.files += 1 + u64::from(found.begins);
+            summary.spare_bytes += found.size;
+            self.tell_match(&found)?;
+        }
+        // Nobody knows how long it takes until there are more.
+        self.app.output.flush()?;
+        Ok(self.app.check_interrupt()?)
     }
 
     fn tell_match(&mut self, found: &Match) -> Outcome {
@@ -53,20 +59,16 @@ impl Run<'_> {
                 output.bytes(path)?;
                 output.bytes(b"\0")?;
             }
-        } else if output.json() {
-            output.record(&MatchRecord {
+            return Ok(());
+        }
+        if output.json() {
+            return Ok(output.record(&MatchRecord {
                 path: PathField::new(&path),
                 first: PathField::new(&first),
                 fullhash: found.fullhash.to_string(),
                 size_bytes: found.size,
-            })?;
-        } else {
-            output.line(format_args!("{} = {}", show::bytes(&path), show::bytes(&first)))?;
+            })?);
         }
-        if self.summary.groups == 1 || self.app.environment.stdout_is_terminal {
-            // Somebody may be waiting for the first one.
-            self.app.output.flush()?;
-        }
-        Ok(self.app.check_interrupt()?)
+        Ok(output.line(format_args!("{} = {}", show::bytes(&path), show::bytes(&first)))?)
     }
 }

@@ -192,7 +192,7 @@ impl Gathered {
         Ok(of_bundle
             .into_iter()
             .flatten()
-            .chain(described.into_iter().flat_map(|sorted| write_descriptions(sorted))))
+            .chain(described.into_iter().flat_map(write_descriptions)))
     }
 
     /// The store to copy from, where there is something to copy.

@@ -108,9 +108,8 @@ impl<'r> Places<'r> {
     /// Adds descriptions that came with the tree. One that contradicts an earlier one of its content is left out.
     pub fn describe(&mut self, ghosts: impl IntoIterator<Item = Ghost>) -> Outcome {
         for ghost in ghosts {
-            match self.described.add(ghost) {
-                Err(error @ Error::Io { .. }) => return Err(error.into()),
-                Ok(()) | Err(_) => {}
+            if let Err(error @ Error::Io { .. }) = self.described.add(ghost) {
+                return Err(error.into());
             }
         }
         Ok(())

@@ -7,17 +7,27 @@
 //!    where files are small; of larger ones, samples first, and only what agrees with a file of A as a whole.
 //! 4. Answers are given in the order of A.
 //!
+//! Who cannot wait for the walk of B asks for pairs as they are found ([`stream()`]); one content is looked for by
+//! [`holders()`].
+//!
 //! Invariants: a hit means equal full hashes. Each file of B is read at most once, and none that no size in A asks for. A
 //! file that cannot be read is a problem that is told; of A it gives no answer, in B it is no hit.
 
+mod holders;
+mod stream;
+
 use std::collections::VecDeque;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::hash_table::Entry;
+use hashbrown::{HashMap, HashSet, HashTable};
 
+pub use self::holders::holders;
+pub use self::stream::{Answer, Twin, stream};
 use super::dup::{AT_ONCE_BYTES_MAX, Name};
 use super::fasthash::FastHash;
 use super::forest::{Forest, Leaf, Leaves, leaves};
 use super::hashing::{Ask, Crew};
+use super::stream::meet::Chains;
 use super::table::{Select, Table};
 use crate::error::{Error, Result};
 use crate::object::{Kind, ObjectId};
@@ -29,6 +39,8 @@ const BATCH_FILES_MIN: usize = 16;
 const BATCH_FILES_MAX: usize = 8192;
 /// A batch ends behind so many bytes.
 const BATCH_BYTES: u64 = 512 << 20;
+/// Files of B that are asked for at once: each costs its path and an answer.
+const READ_FILES: usize = 8192;
 
 /// A file of A, and where its bytes are in B.
 #[derive(Clone, Debug)]
@@ -59,9 +71,39 @@ struct Sought<'a> {
     table: Table,
     /// Sizes whose files are hashed as far as they ever will be, or sampled.
     sizes: HashSet<u64>,
-    by_hash: HashMap<ObjectId, Vec<usize>>,
+    by_hash: ByHash,
     by_sample: HashMap<(u64, FastHash), Vec<usize>>,
     failed: HashSet<usize>,
+}
+
+/// Files of B whose hash is known, by that.
+#[derive(Default)]
+struct ByHash {
+    /// The last row of each content.
+    last: HashTable<u32>,
+    chains: Chains,
+}
+
+impl ByHash {
+    fn add(&mut self, table: &Table, row: usize) {
+        let Some(id) = table.hash_ref(row) else { return };
+        let entry = self.last.entry(
+            id.prefix(),
+            |last| table.hash_ref(*last as usize) == Some(id),
+            |last| table.hash_ref(*last as usize).map_or(0, ObjectId::prefix),
+        );
+        match entry {
+            Entry::Vacant(vacant) => drop(vacant.insert(self.chains.push(row, None))),
+            Entry::Occupied(mut last) => *last.get_mut() = self.chains.push(row, Some(*last.get())),
+        }
+    }
+
+    fn rows(&self, table: &Table, id: &ObjectId) -> Vec<usize> {
+        let last = self
+            .last
+            .find(id.prefix(), |last| table.hash_ref(*last as usize) == Some(id));
+        last.map_or_else(Vec::new, |last| self.chains.of(*last))
+    }
 }
 
 /// A file of a batch.
@@ -86,12 +128,9 @@ impl<'a> Overlap<'a> {
         let (mut table, problems) = Table::scan(b, select, threads, progress)?;
         table.sort();
         progress.set_phase(Phase::Reading);
-        let mut by_hash: HashMap<ObjectId, Vec<usize>> = HashMap::new();
-        for row in 0..table.len() {
-            if let Some(id) = table.hash(row) {
-                by_hash.entry(id).or_default().push(row);
-            }
-        }
+        let mut by_hash = ByHash::default();
+        by_hash.chains.grow(table.len());
+        (0..table.len()).for_each(|row| by_hash.add(&table, row));
         let crew = Crew {
             forests: b,
             threads,
@@ -266,11 +305,12 @@ impl Sought<'_> {
             .into_iter()
             .filter_map(|row| Some((row, self.table.fast(row)?)))
             .collect();
-        let hashes = self.crew.fast(&self.asks(&unknown))?;
-        for (row, fast) in unknown.into_iter().zip(hashes) {
-            match fast {
-                Ok(fast) => sampled.push((row, fast)),
-                Err(problem) => problems.push(problem),
+        for part in unknown.chunks(READ_FILES) {
+            for (&row, fast) in part.iter().zip(self.crew.fast(&self.asks(part))?) {
+                match fast {
+                    Ok(fast) => sampled.push((row, fast)),
+                    Err(problem) => problems.push(problem),
+                }
             }
         }
         for (row, fast) in sampled {
@@ -301,17 +341,18 @@ impl Sought<'_> {
 
     fn read(&mut self, mut rows: Vec<usize>, problems: &mut Vec<Error>) -> Result<()> {
         rows.sort_unstable_by_key(|row| self.table.reading_order(*row));
-        let hashes = self.crew.full(&self.asks(&rows))?;
-        for (row, hash) in rows.into_iter().zip(hashes) {
-            match hash {
-                Ok(id) => {
-                    let names = self.table.names_at(row);
-                    self.table.learn(names.clone(), id)?;
-                    self.by_hash.entry(id).or_default().extend(names);
-                }
-                Err(problem) => {
-                    self.failed.insert(row);
-                    problems.push(problem);
+        for part in rows.chunks(READ_FILES) {
+            for (&row, hash) in part.iter().zip(self.crew.full(&self.asks(part))?) {
+                match hash {
+                    Ok(id) => {
+                        let names = self.table.names_at(row);
+                        self.table.learn(names.clone(), id)?;
+                        names.for_each(|name| self.by_hash.add(&self.table, name));
+                    }
+                    Err(problem) => {
+                        self.failed.insert(row);
+                        problems.push(problem);
+                    }
                 }
             }
         }
@@ -325,9 +366,9 @@ impl Sought<'_> {
     fn answer(&self, asked: Asked) -> Hit {
         let rows = asked
             .full
-            .and_then(|id| self.by_hash.get(&id))
-            .map_or(&[][..], Vec::as_slice);
-        let mut found: Vec<Name> = rows.iter().map(|&row| self.table.full_name(row)).collect();
+            .map(|id| self.by_hash.rows(&self.table, &id))
+            .unwrap_or_default();
+        let mut found: Vec<Name> = rows.into_iter().map(|row| self.table.full_name(row)).collect();
         found.sort_unstable_by(Name::in_order);
         Hit {
             leaf: asked.leaf,
@@ -348,47 +389,4 @@ impl Iterator for Overlap<'_> {
         }
         next.transpose()
     }
-}
-
-/// The files of `b` with one content, by its full hash, in the order of trees and paths, and what could not be read. Where
-/// its size is known, only files of that size are read that are not known; else all of them.
-pub fn holders(
-    b: &[&dyn Forest],
-    id: &ObjectId,
-    size: Option<u64>,
-    threads: usize,
-    progress: &Progress,
-) -> Result<(Vec<Name>, Vec<Error>)> {
-    let select = Select {
-        size_min: size.unwrap_or(0),
-        size_max: size.unwrap_or(u64::MAX),
-        ..Select::default()
-    };
-    let (mut table, mut problems) = Table::scan(b, &select, threads, progress)?;
-    table.sort();
-    let crew = Crew {
-        forests: b,
-        threads,
-        progress,
-    };
-    let mut unknown = Vec::new();
-    let mut at = 0;
-    while at < table.len() {
-        if table.hash(at).is_none() {
-            unknown.push(at);
-        }
-        at = table.names_at(at).end;
-    }
-    unknown.sort_unstable_by_key(|row| table.reading_order(*row));
-    let asks: Vec<Ask> = unknown.iter().map(|&row| table.ask(row)).collect();
-    for (row, hash) in unknown.into_iter().zip(crew.full(&asks)?) {
-        match hash {
-            Ok(hash) => table.learn(table.names_at(row), hash)?,
-            Err(problem) => problems.push(problem),
-        }
-    }
-    let rows = (0..table.len()).filter(|&row| table.hash(row).as_ref() == Some(id));
-    let mut found: Vec<Name> = rows.map(|row| table.full_name(row)).collect();
-    found.sort_unstable_by(Name::in_order);
-    Ok((found, problems))
 }
