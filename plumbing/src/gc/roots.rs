@@ -28,13 +28,14 @@ impl Roots {
         let live = self.ancestry.live_roots(&values, &self.logged, store)?;
         let mut roots = Vec::new();
         let mut keep = |needs, kind, id| roots.push(Root { needs, kind, id });
-        let recorded: HashSet<&str> = values
-            .iter()
-            .filter_map(|(name, _)| name.strip_prefix(DAMAGED))
-            .collect();
+        let records = || values.iter().filter(|(name, _)| name.starts_with(DAMAGED));
+        let recorded: HashSet<&str> = records().filter_map(|(name, _)| name.strip_prefix(DAMAGED)).collect();
+        // Their files keep entries of what is lost.
+        let replacements: HashSet<ObjectId> = records().map(|(_, id)| *id).collect();
         for snapshot in live.snapshots {
             // What is recorded as lost is missed no more; what is left of it stays.
-            let needs = match recorded.contains(snapshot.id.hex().as_str()) {
+            let is_recorded = recorded.contains(snapshot.id.hex().as_str()) || replacements.contains(&snapshot.id);
+            let needs = match is_recorded {
                 true => Needs::Nothing,
                 false => contents_of(store, &snapshot),
             };
@@ -52,7 +53,7 @@ impl Roots {
             keep(Needs::Nothing, ObjectKind::Snapshot, snapshot.id);
             keep(Needs::Nothing, ObjectKind::Tree, snapshot.tree);
         }
-        for (_, id) in values.iter().filter(|(name, _)| name.starts_with(DAMAGED)) {
+        for (_, id) in records() {
             if let Some((kind, id)) = list_of_losses(store, id)? {
                 keep(Needs::All, kind, id);
             }

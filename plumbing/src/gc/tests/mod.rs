@@ -5,6 +5,7 @@ mod crash;
 mod deltas;
 mod histories;
 mod interleaved;
+mod lost;
 mod model;
 mod parity;
 mod schedule;
