@@ -195,13 +195,7 @@ impl Repack<'_> {
             frames(file, *committed, &mut |head| {
                 for slot in walk.slots(*number, file, &head)? {
                     let row = head.rows[usize::from(slot)];
-                    let Some(found) = self.store.locate(&row.id)? else {
-                        return Err(Error::Missing {
-                            id: row.id,
-                            needed_as: row.kind.name(),
-                        });
-                    };
-                    if !self.store.stands(found)? {
+                    if shaky.contains_key(&row.id) || !self.is_elsewhere(&row)? {
                         let (file, frame) = (*number, head.offset);
                         let at = Location { file, frame, slot };
                         shaky.entry(row.id).or_default().push((row, at));
@@ -211,6 +205,24 @@ impl Repack<'_> {
             })?;
         }
         Ok(shaky)
+    }
+
+    /// Whether there is a copy elsewhere that stands; those that do not are passed over from now on. Fails where there is none
+    /// of any sort.
+    fn is_elsewhere(&self, row: &Row) -> Result<bool> {
+        let missing = || Error::Missing {
+            id: row.id,
+            needed_as: row.kind.name(),
+        };
+        let mut found = Some(self.store.locate(&row.id)?.ok_or_else(missing)?);
+        while let Some(at) = found {
+            if self.store.stands(at)? {
+                return Ok(true);
+            }
+            self.store.distrust(&[at])?;
+            found = self.store.locate(&row.id)?.filter(|next| *next != at);
+        }
+        Ok(false)
     }
 
     /// The bytes of one of several copies of an object: of the first that reads.

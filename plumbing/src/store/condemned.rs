@@ -6,7 +6,9 @@
 //! them writes them again from there.
 //!
 //! A process keeps a shared lock on the data files that it added to, so that gc leaves alone what no ref names yet.
-//! That is a courtesy: without it, the process would write all of it again before it moves a ref.
+//! That is a courtesy: without it, the process would write all of it again before it moves a ref. It protects files and not
+//! what their objects are made from, and nothing that lives may rest on it: gc looks at every copy for which it lets
+//! another one go ([`Store::stands`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -59,15 +59,15 @@ fn stored_twice(disk: &Arc<dyn Disk>, contents: &Contents) -> (Repository, BTree
     let (lost, other) = (open(disk).unwrap(), open(disk).unwrap());
     let pending = lost.store.writer().unwrap();
     put_like(&pending, &contents.changed, Vec::new(), "lost", Some(like)).unwrap();
-    let id = take(&other, STAYS, &contents.changed, "stays").unwrap();
     // Something dead beside it, so that it is packed anew.
-    take(
-        &other,
-        GOES,
-        &Files::from([(key("more"), Dice::new(6).bytes(900))]),
-        "goes",
-    )
-    .unwrap();
+    let writer = other.store.writer().unwrap();
+    let mut files = contents.changed.clone();
+    files.insert(key("more"), Dice::new(6).bytes(900));
+    put(&writer, &files, Vec::new(), "dead").unwrap();
+    let id = put(&writer, &contents.changed, Vec::new(), "stays").unwrap();
+    drop(writer);
+    let change = set(STAYS, Expected::Absent, Some(id));
+    other.commit(&[change], &who(), "", Leans::Own).unwrap();
     drop(pending);
     drop(other);
     delete(&open(disk).unwrap(), GOES);
