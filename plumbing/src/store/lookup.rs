@@ -139,6 +139,9 @@ pub(super) fn confirm(
     if state.distrust.has(&at) {
         return Ok(None);
     }
-    let row = known.file.row(frame, slot)?;
+    let row = match state.window.try_lock() {
+        Some(mut window) => known.file.row_through(&mut window, known.covered, frame, slot)?,
+        None => known.file.row(frame, slot)?,
+    };
     Ok(row.filter(|row| is_wanted(&row.id)).map(|row| (at, row.id)))
 }

@@ -54,8 +54,8 @@ use crate::error::{Error, Result};
 use crate::object::HashAlgo;
 
 pub use counters::Counters;
-use data::read::DataFile;
 pub use data::read::Frame;
+use data::read::{DataFile, Window};
 pub use delta::{Leaning, Near};
 use generation::Generation;
 use index::read::Segment;
@@ -155,6 +155,8 @@ struct State {
     generation: Generation,
     /// What look-ups pass over.
     distrust: distrust::Distrust,
+    /// Rows that were looked at last.
+    window: Mutex<Window>,
 }
 
 /// The objects of a repository. Cheap to share: all methods take `&self`, from any thread.

@@ -215,3 +215,38 @@ fn compression_is_the_same_everywhere() {
         assert_eq!(blake3::hash(&stored).to_hex()[..16], *known, "{class:?}");
     }
 }
+
+#[test]
+fn rows_out_of_a_window_are_those_of_the_file() {
+    let disk = disk();
+    let store = open(&disk);
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    let mut ids = Vec::new();
+    for number in 0..600 {
+        ids.push(packer.put(ObjectKind::Block, &block(number)).unwrap().0);
+        if number % 200 == 199 {
+            packer.flush().unwrap();
+        }
+    }
+    writer.commit().unwrap();
+    let places: Vec<Location> = ids.iter().map(|id| store.locate(id).unwrap().unwrap()).collect();
+    let (file, committed) = store.data_files().remove(0);
+    let second = places[200].frame;
+    for fixed in [0, second, committed] {
+        let mut window = Window::default();
+        for number in (0..600).map(|number| number * 7 % 600) {
+            let (at, id) = (places[number], ids[number]);
+            let row = file.row_through(&mut window, fixed, at.frame, at.slot).unwrap();
+            assert_eq!(row.unwrap().id, id, "object {number}, fixed up to {fixed}");
+        }
+    }
+    // What is behind what is fixed may become something else, and is never taken from a window.
+    let mut window = Window::default();
+    let last = places[199];
+    file.row_through(&mut window, second, last.frame, last.slot).unwrap();
+    let other = disk.open(&only_file(&disk), OpenMode::Write).unwrap();
+    other.write_all_at(&[0xee; 4096], second).unwrap();
+    let row = file.row_through(&mut window, second, second, 0).unwrap();
+    assert_ne!(row.map(|row| row.id), Some(ids[200]));
+}

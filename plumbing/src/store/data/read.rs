@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 
 /// Bytes read at once in the hope that they hold a frame's header and its table.
 const HEAD_GUESS_BYTES: usize = 8192;
+/// Bytes of a table that are read for one row: about as cheap as the row alone.
+const WINDOW_BYTES: usize = 4096;
 
 /// An open data file with its header.
 #[derive(Clone, Debug)]
@@ -67,6 +69,24 @@ impl Head {
 
     pub(super) fn payload_offset(&self) -> u64 {
         self.offset + (FRAME_HEADER_BYTES + self.header.table_bytes()) as u64
+    }
+}
+
+/// A stretch of a data file that was read for a row.
+#[derive(Debug, Default)]
+pub struct Window {
+    file: [u8; 16],
+    start: u64,
+    bytes: Vec<u8>,
+    /// Bytes that were there.
+    filled: usize,
+}
+
+impl Window {
+    fn row(&self, file: &[u8; 16], at: u64) -> Option<&[u8; ROW_BYTES]> {
+        let from = usize::try_from(at.checked_sub(self.start)?).ok()?;
+        let rest = self.bytes[..self.filled].get(from..)?;
+        (*file == self.file).then(|| rest.first_chunk()).flatten()
     }
 }
 
@@ -174,6 +194,25 @@ impl DataFile {
             .read_at(&mut bytes, at)
             .map_err(Error::io("read", &self.path))?;
         Ok((found == ROW_BYTES).then(|| Row::decode(&bytes)).flatten())
+    }
+
+    /// The same for a row before the offset `fixed`, up to which the file never changes: it comes out of `window`, if it
+    /// is there. Objects that belong together are looked up one after the other and have rows side by side.
+    pub fn row_through(&self, window: &mut Window, fixed: u64, offset: u64, slot: u16) -> Result<Option<Row>> {
+        let at = offset + (FRAME_HEADER_BYTES + usize::from(slot) * ROW_BYTES) as u64;
+        if let Some(row) = window.row(&self.header.file, at) {
+            return Ok(Row::decode(row));
+        }
+        let length = fixed.saturating_sub(at).min(WINDOW_BYTES as u64) as usize;
+        if length < ROW_BYTES {
+            return self.row(offset, slot);
+        }
+        window.bytes.resize(length, 0);
+        window.filled = 0;
+        let found = self.file.read_at(&mut window.bytes, at);
+        (window.file, window.start) = (self.header.file, at);
+        window.filled = found.map_err(Error::io("read", &self.path))?;
+        Ok(window.row(&self.header.file, at).and_then(|row| Row::decode(row)))
     }
 
     /// Reads the payload of a frame as it is stored. Its digest is not compared.
