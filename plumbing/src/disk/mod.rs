@@ -9,6 +9,7 @@
 
 pub mod memory;
 pub mod real;
+pub mod shared;
 pub mod simulated;
 
 use std::ffi::OsString;

@@ -20,7 +20,20 @@ use super::{Disk, DiskFile, LockKind, Mapped, OpenMode};
 pub struct RealDisk;
 
 #[derive(Debug)]
-struct RealFile(File);
+pub(super) struct RealFile(pub(super) File);
+
+/// Opens a file; one that is made gets these permissions, less what the umask takes.
+pub(super) fn open_file(path: &Path, mode: OpenMode, permissions: u32) -> io::Result<RealFile> {
+    let mut options = OpenOptions::new();
+    options.read(true).mode(permissions).custom_flags(libc_nofollow());
+    match mode {
+        OpenMode::Read => &mut options,
+        OpenMode::Write => options.write(true),
+        OpenMode::CreateNew => options.write(true).create_new(true),
+        OpenMode::Create => options.write(true).create(true).truncate(false),
+    };
+    Ok(RealFile(options.open(path)?))
+}
 
 impl DiskFile for RealFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -91,15 +104,7 @@ impl std::ops::Deref for Map {
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).mode(0o600).custom_flags(libc_nofollow());
-        match mode {
-            OpenMode::Read => &mut options,
-            OpenMode::Write => options.write(true),
-            OpenMode::CreateNew => options.write(true).create_new(true),
-            OpenMode::Create => options.write(true).create(true).truncate(false),
-        };
-        Ok(Arc::new(RealFile(options.open(path)?)))
+        Ok(Arc::new(open_file(path, mode, 0o600)?))
     }
 
     fn map(&self, path: &Path) -> io::Result<Mapped> {

@@ -16,9 +16,11 @@
 //! Invariants: no reader of the repository looks here; nothing is adopted that was not hashed; a crash at any point
 //! leaves objects that no ref names, here or in the store, and nothing else.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use hashbrown::HashSet;
 
 use super::pack::read::PackLimits;
 pub use super::receive::Received;
@@ -104,11 +106,7 @@ impl Quarantine {
     /// Whether an earlier transfer left something under this key.
     pub fn is_there(repository: &Repository, key: &[u8; 16]) -> Result<bool> {
         let folder = repository.ghost_dir.join(FOLDER).join(hex(key)).join("data");
-        match repository.disk.list(&folder) {
-            Ok(names) => Ok(!names.is_empty()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Error::io("list", &folder)(error)),
-        }
+        Ok(!names(&*repository.disk, &folder)?.is_empty())
     }
 
     /// What is in it.
@@ -134,6 +132,27 @@ impl Quarantine {
             Ok(())
         })?;
         Ok(objects)
+    }
+
+    /// Copies whole data files of the repository here, frame by frame as they are; of frames that are alike, one. A file that
+    /// does not read to its end is an error, and nothing is to be adopted then.
+    pub fn gather(&self, files: &[(DataFile, u64)]) -> Result<()> {
+        let writer = self.store.writer()?;
+        let mut seen = HashSet::new();
+        for (file, committed) in files {
+            let mut offset = FILE_HEADER_BYTES;
+            while offset < *committed {
+                let Some(head) = file.head(offset)? else {
+                    return Err(Error::damaged(&file.path, offset, "a frame", "none"));
+                };
+                offset = head.end();
+                let is_new = seen.insert((head.header.codec as u8, head.header.digest));
+                if head.header.kind == FrameKind::Objects && is_new {
+                    writer.copy_whole(file, &head)?;
+                }
+            }
+        }
+        writer.commit()
     }
 
     fn has_deltas(&self) -> Result<bool> {
@@ -228,6 +247,57 @@ impl Quarantine {
     }
 }
 
+/// What was left by transfers that broke.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abandoned {
+    /// Quarantines that held something.
+    pub transfers: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+}
+
+/// Looks for quarantines that nobody works on, and empties them unless `dry_run`. A transfer that would have gone on there
+/// begins anew; nothing else is lost, since no ref leads to what is in them.
+pub fn empty_abandoned(repository: &Repository, dry_run: bool) -> Result<Abandoned> {
+    let disk = &*repository.disk;
+    let mut found = Abandoned::default();
+    for name in names(disk, &repository.ghost_dir.join(FOLDER))? {
+        let folder = repository.ghost_dir.join(FOLDER).join(name);
+        let path = folder.join("lock");
+        let lock = match disk.open(&path, OpenMode::Write) {
+            Ok(lock) => lock,
+            // Nothing that this program made, or only just made.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+            Err(error) => return Err(Error::io("open", &path)(error)),
+        };
+        if !lock.try_lock(LockKind::Exclusive).map_err(Error::io("lock", &path))? {
+            continue;
+        }
+        let (mut files, mut bytes) = (0, 0);
+        for path in ["index", "data"].map(|name| folder.join(name)) {
+            for name in names(disk, &path)? {
+                let file = disk.open(&path.join(name), OpenMode::Read);
+                bytes += file.and_then(|file| file.len()).unwrap_or(0);
+                files += 1;
+            }
+        }
+        if files > 0 && !dry_run {
+            empty(disk, &folder)?;
+        }
+        found.transfers += u64::from(files > 0);
+        found.bytes += bytes;
+    }
+    Ok(found)
+}
+
+/// The names in a folder; none where it is not there.
+fn names(disk: &dyn Disk, folder: &Path) -> Result<Vec<std::ffi::OsString>> {
+    match disk.list(folder) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
+        names => names.map_err(Error::io("list", folder)),
+    }
+}
+
 type Visit<'v> = dyn FnMut(&DataFile, &Head) -> Result<()> + 'v;
 
 fn each_frame(store: &Store, visit: &mut Visit<'_>) -> Result<()> {
@@ -267,7 +337,7 @@ fn is_sound(store: &Store, is_plain: bool) -> Result<bool> {
 /// Removes what is in the quarantine at `folder`.
 fn empty(disk: &dyn Disk, folder: &Path) -> Result<()> {
     for folder in [folder.join("index"), folder.join("data")] {
-        for name in disk.list(&folder).map_err(Error::io("list", &folder))? {
+        for name in names(disk, &folder)? {
             let path = folder.join(name);
             disk.remove(&path).map_err(Error::io("remove", &path))?;
         }
@@ -334,21 +404,18 @@ impl ObjectSource for Both<'_> {
 
 /// Peers choose their keys: they must not fill a folder with them.
 fn check_room(disk: &dyn Disk, all: &Path, folder: &Path) -> Result<()> {
-    let names = match disk.list(all) {
-        Ok(names) => names,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io("list", all)(error)),
-    };
+    let names = names(disk, all)?;
     if names.len() < QUARANTINES_MAX || names.iter().any(|name| Some(name.as_os_str()) == folder.file_name()) {
         return Ok(());
     }
-    let problem = format!("expected at most {QUARANTINES_MAX}; remove those of transfers that nobody will finish");
+    let problem =
+        format!("expected at most {QUARANTINES_MAX}; remove the folders of transfers that nobody will finish");
     Err(Error::invalid("number of quarantines", names.len(), problem))
 }
 
 fn make_folder(disk: &dyn Disk, path: &Path) -> Result<()> {
     match disk.create_dir(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(Error::io("create", path)(error)),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(Error::io("create", path)(error)),
         _ => Ok(()),
     }
 }

@@ -9,6 +9,12 @@ use super::data::write::Sealed;
 use crate::error::{Error, Result};
 
 impl Writer<'_> {
+    /// Appends a frame of another file as it is stored there, its digest compared, whatever of it is known here.
+    pub(crate) fn copy_whole(&self, file: &DataFile, head: &Head) -> Result<()> {
+        let ids: Vec<_> = head.rows.iter().map(|row| row.id).collect();
+        self.append(&Sealed::of_file(file, head)?, &ids)
+    }
+
     /// Appends some objects of a delta frame of this store, with the same bases, as one frame; those that are known are
     /// left out. The frame's digest is compared. That the bases are there, or will be when this is relied on, is the
     /// caller's affair.

@@ -17,10 +17,14 @@ use crate::disk::OpenMode;
 use crate::error::{Error, Result};
 
 impl Store {
-    /// Data files that the index knows and that are gone or shorter than it says.
+    /// Data files that the index knows and that are gone or shorter than it says. In a plain folder files go when they were
+    /// copied, and the index may know them a while longer.
     pub fn missing_data(&self) -> Vec<Error> {
         let state = self.state.read();
         let mut missing = Vec::new();
+        if self.disk.is_plain() {
+            return missing;
+        }
         let Layout::Repository { data: folder, .. } = &self.layout else {
             return missing;
         };

@@ -94,6 +94,24 @@ impl Store {
         }
     }
 
+    /// Takes these data files, and others that the index knows and nobody finds, out of the index.
+    pub(crate) fn forget_files(&self, gone: &BTreeSet<[u8; 16]>) -> Result<()> {
+        let Layout::Repository { index, .. } = &self.layout else {
+            return Ok(());
+        };
+        self.refresh()?;
+        let mut gone = gone.clone();
+        for mapped in &self.state.read().segments {
+            let covers = mapped.segment.covers().iter().zip(&mapped.files);
+            gone.extend(
+                covers
+                    .filter(|(_, number)| number.is_none())
+                    .map(|(cover, _)| cover.file),
+            );
+        }
+        self.drop_from_index(index, &gone)
+    }
+
     /// Closes data files that are gone, so that the system can free their room.
     fn close_files(&self, gone: &BTreeSet<[u8; 16]>) {
         for known in &mut self.state.write().files {

@@ -11,12 +11,14 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::error::Outcome;
+use crate::remote::local::shared;
 
 /// Make a repository
 ///
 /// Makes DIR/.ghost. Where there is one already, nothing is changed; what an interrupted run left undone is done. With --plain
 /// DIR itself becomes a remote that needs no program: `ghost remote add NAME dir:DIR`, and then `push` and `fetch`, by any
-/// number of machines that reach the folder, over NFS, sshfs or a USB stick.
+/// number of machines that reach the folder, over NFS, sshfs or a USB stick. Files in it get the permissions of DIR, so that who
+/// may use DIR may use the remote: `mkdir -m 2770 DIR` first, for those of a group.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The folder that gets the repository; made if it is not there [default: the working directory]
@@ -86,8 +88,9 @@ fn plain(app: &mut App, directory: &Path, hash: Option<HashAlgo>) -> Outcome {
         created: app.environment.now(),
         ..InitOptions::default()
     };
-    let created = folder::init(&app.disk, directory, &options)?;
-    let repository = folder::open(app.disk.clone(), directory, &app.open_options()?)?;
+    let disk = shared(directory)?;
+    let created = folder::init(&disk, directory, &options)?;
+    let repository = folder::open(disk, directory, &app.open_options()?)?;
     if app.output.json() {
         return Ok(app.output.record(&Record {
             command: "init",

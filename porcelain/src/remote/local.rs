@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ghost_plumbing::disk::Disk;
+use ghost_plumbing::disk::shared::SharedDisk;
 use ghost_plumbing::object::ObjectId;
 use ghost_plumbing::refs::{Expected, RefChange};
 use ghost_plumbing::remote::folder;
@@ -119,11 +120,17 @@ fn below(root: &Path, name: &Path) -> Result<PathBuf> {
     }
 }
 
+/// A plain folder is for everybody who may use it: what is made in it gets its permissions.
+pub fn shared(folder: &Path) -> Result<Arc<dyn Disk>> {
+    let disk = SharedDisk::like(folder).map_err(Error::io("stat", folder))?;
+    Ok(Arc::new(disk))
+}
+
 impl Exports for Served {
     fn open(&self, name: &[u8]) -> Result<Arc<Export>> {
         let folder = self.folder(name)?;
         let repository = match &self.offer {
-            Offer::Folder(_) => folder::open(self.disk.clone(), &folder, &self.options)?,
+            Offer::Folder(_) => folder::open(shared(&folder)?, &folder, &self.options)?,
             _ => {
                 let ghost_dir = repository::locate(&*self.disk, &folder)?;
                 Repository::open(self.disk.clone(), &ghost_dir, &self.options)?

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::harness::{World, noise, oracle, trees};
+use crate::harness::{World, noise, oracle, set_mode, trees};
 
 /// A folder `a` with a snapshot, and a plain folder `stick` that is its remote.
 fn world() -> World {
@@ -77,6 +77,44 @@ fn snapshots_travel_on_a_stick() {
             .all(|line| expected.contains(&line) || line.starts_with("./old/")),
         "{found}"
     );
+}
+
+/// A folder for several users is one for all that is in it.
+#[test]
+fn who_may_use_the_folder_may_use_what_is_in_it() {
+    let world = world();
+    for (folder, mode) in [("open", 0o755), ("group", 0o2770), ("own", 0o700)] {
+        fs::create_dir(world.path(folder)).unwrap();
+        set_mode(&world.path(folder), mode);
+        world.shell(&format!("umask 077; ghost init -q --plain {folder}")).ok();
+        world
+            .shell(&format!("umask 077; cd a; ghost push -q dir:../{folder}"))
+            .ok();
+        let found = world
+            .shell(&format!("find {folder} -printf '%y %m\\n' | sort -u"))
+            .ok()
+            .out();
+        assert_eq!(found, format!("d {mode:o}\nf {:o}\n", mode & 0o666), "{folder}");
+    }
+}
+
+/// Each push brings a file, and there are few of them in the end.
+#[test]
+fn many_pushes_leave_few_files() {
+    let world = world();
+    for round in 0..20 {
+        world.write("a/round", format!("{round}\n"));
+        world.ghost(["snapshot", "-q", "."]).at("a").ok();
+        world.ghost(["push", "-q"]).at("a").ok();
+    }
+    let count = fs::read_dir(world.path("stick/data")).unwrap().count();
+    assert!(count < 10, "{count} data files of 20 pushes");
+    fs::remove_dir_all(world.path("stick/old")).unwrap();
+    world.ghost(["clone", "-q", "--bare", "dir:stick", "c"]).ok();
+    world
+        .ghost(["--repo", "c", "verify", "--data"])
+        .ok()
+        .says(&["No damage in 21 snapshots"]);
 }
 
 #[test]

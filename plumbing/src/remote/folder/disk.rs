@@ -11,6 +11,8 @@ use crate::disk::{Disk, DiskFile, LockKind, Mapped, OpenMode};
 
 /// A file that is to be mapped is read instead, up to this length: on file systems of a network a map may fail later.
 const READ_BYTES_MAX: u64 = 64 << 20;
+/// Where data files are.
+const DATA: &str = "data";
 /// Where what is not needed any more goes.
 const OLD: &str = "old";
 
@@ -72,6 +74,18 @@ impl FolderDisk {
             [name] if name == "format" || name.starts_with("format.tmp-") => Place::Folder,
             _ => Place::Memory,
         }
+    }
+
+    /// A data file that somebody has put aside since it was listed: it is as it was.
+    fn open_old(&self, path: &Path) -> Option<Arc<dyn DiskFile>> {
+        let inside = path.strip_prefix(self.root.join(DATA)).ok()?;
+        let prefix = format!("{}.", inside.to_str()?);
+        let old = self.root.join(OLD);
+        let names = self.inner.list(&old).ok()?;
+        let found = names
+            .iter()
+            .find(|name| name.to_str().is_some_and(|name| name.starts_with(&prefix)))?;
+        self.inner.open(&old.join(found), OpenMode::Read).ok()
     }
 
     fn pieces(&self) -> PathBuf {
@@ -142,7 +156,12 @@ impl Disk for FolderDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         match self.place(path) {
             Place::Folder => Ok(Arc::new(PlainFile {
-                file: self.inner.open(path, mode)?,
+                file: match self.inner.open(path, mode) {
+                    Err(error) if error.kind() == ErrorKind::NotFound && mode == OpenMode::Read => {
+                        self.open_old(path).ok_or(error)?
+                    }
+                    opened => opened?,
+                },
                 is_own: mode == OpenMode::CreateNew,
             })),
             Place::Log => Ok(Arc::new(PieceLog::open(self.inner.clone(), self.pieces())?)),

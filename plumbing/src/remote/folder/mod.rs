@@ -8,16 +8,18 @@
 //! - the ref log is one file for each record ([`log`](mod@log)); its name is the offset in the log at which it begins, so that
 //!   of two writers at once one finds the name taken
 //! - nothing is removed or cut: what is not needed any more is renamed into `old/`, which anybody may empty
+//! - small data files, one for each push, are copied into larger ones now and then ([`compact`])
 //! - what only matters to one process (locks, leases, settings, caches) is kept in memory
 //!
 //! Invariants:
 //!
-//! - No lock is taken or trusted, and no time, owner, mode or link count is looked at. What a file holds is what its checks
+//! - No lock is taken or trusted, and no time, owner, mode or link count of a file is looked at. What a file holds is what its checks
 //!   say; what is fetched is hashed as from any other peer.
 //! - A record is whole and durable before it has its name, and everything that it leads to before that.
 //! - Two writers at once: each record follows the one that it was made for, or is refused. No acknowledged one is lost.
 //! - A writer that ends at any point leaves files that nobody needs, and nothing else.
 
+pub mod compact;
 mod disk;
 mod log;
 

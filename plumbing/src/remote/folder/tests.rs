@@ -1,4 +1,6 @@
-//! Plain folders: what is done to them, crashes at every step, and writers that meet.
+//! Plain folders: what is done to them, crashes at every step, and writers that meet; [`compacting`]: many pushes.
+
+mod compacting;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,7 +101,7 @@ fn nothing_is_written_over_cut_or_removed() {
     let disk = SimulatedDisk::on(made());
     let folder = shared(&disk);
     let local = Side::new(1);
-    for round in 0..12u8 {
+    for round in 0..20u8 {
         local.commit(MAIN, &[("a", &[round]), ("b", &noise(u64::from(round), 5000))]);
         push_into(&folder, &local, &[MAIN]).unwrap();
     }
@@ -180,6 +182,16 @@ impl std::fmt::Debug for Meanwhile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Meanwhile({})", self.at)
     }
+}
+
+/// A view of `memory` on which `act` is done before the operation number `at`.
+fn meanwhile(memory: &MemoryDisk, at: usize, act: Act) -> Arc<dyn Disk> {
+    Arc::new(Meanwhile {
+        inner: shared(memory),
+        asked: AtomicUsize::new(0),
+        at,
+        act: Mutex::new(Some(act)),
+    })
 }
 
 impl Meanwhile {
@@ -264,13 +276,7 @@ fn at_once(names: [&'static str; 2], mut check: impl FnMut(&Arc<dyn Disk>, [bool
             let pushed = push_into(&disk, &two, &[names[1]]);
             *noted.lock() = Some(pushed.is_ok());
         });
-        let meanwhile = Arc::new(Meanwhile {
-            inner: shared(&memory),
-            asked: AtomicUsize::new(0),
-            at,
-            act: Mutex::new(Some(act)),
-        });
-        let first = push_into(&(meanwhile.clone() as Arc<dyn Disk>), &one, &[names[0]]);
+        let first = push_into(&meanwhile(&memory, at, act), &one, &[names[0]]);
         let Some(second) = done.lock().take() else {
             assert!(at > 20, "{at} operations in a push");
             return;
@@ -326,13 +332,7 @@ fn of_two_who_make_it_one_says_what_it_is() {
         let act: Act = Box::new(move || {
             init(&disk, Path::new(ROOT), &InitOptions::default()).unwrap();
         });
-        let meanwhile: Arc<dyn Disk> = Arc::new(Meanwhile {
-            inner: shared(&memory),
-            asked: AtomicUsize::new(0),
-            at,
-            act: Mutex::new(Some(act)),
-        });
-        init(&meanwhile, Path::new(ROOT), &InitOptions::default()).unwrap();
+        init(&meanwhile(&memory, at, act), Path::new(ROOT), &InitOptions::default()).unwrap();
         let local = Side::new(1);
         local.commit(MAIN, &[("a", b"1")]);
         push_into(&shared(&memory), &local, &[MAIN]).unwrap();

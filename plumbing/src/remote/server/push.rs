@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::object::{ObjectId, ObjectKind, ObjectSource, Snapshot};
 use crate::refs::{FORGOTTEN, Forgotten, RefChange};
 use crate::remote::check::{Reachable, Tips, check};
+use crate::remote::folder::compact;
 use crate::remote::message::{PushHead, PushReply};
 use crate::remote::objects::fill::check_content;
 use crate::remote::policy::forbidden;
@@ -120,6 +121,10 @@ impl Session<'_> {
         quarantine.adopt(repository)?;
         let sequence = self.commit(head, &changes)?;
         self.exports.post_receive(&self.export, &changes);
+        if repository.disk.is_plain() {
+            // What fails here is done another time: what is there is whole.
+            let _ = compact::when_due(repository, &self.key.unwrap_or(head.push_id));
+        }
         // A client that has gone is told when it asks again.
         let _ = channel.tell(&Default::default());
         let reply = PushReply {

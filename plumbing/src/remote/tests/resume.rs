@@ -4,6 +4,7 @@ use super::world::*;
 use crate::error::Error;
 use crate::remote::message::{self, PushHead, PushReply};
 use crate::remote::policy::Policy;
+use crate::remote::quarantine::{Abandoned, Quarantine, empty_abandoned};
 
 /// Files of several frames: each block is a frame of its own where it is longer than the target.
 fn files() -> Vec<(String, Vec<u8>)> {
@@ -32,6 +33,31 @@ fn a_push_that_breaks_goes_on_where_it_stopped() {
     assert!(pushed.count.skipped >= 3, "{:?}", pushed.count);
     assert!(pushed.count.bytes < 16 << 20, "{:?}", pushed.count);
     assert_eq!(remote.get(MAIN), Some(tip));
+    remote.verify();
+}
+
+#[test]
+fn what_a_break_left_goes_when_nobody_works_on_it() {
+    let (local, remote) = (Side::new(1), Side::new(2));
+    let files = files();
+    let tip = local.commit(MAIN, &borrowed(&files));
+    let exports = exports(&remote, Policy::default());
+    let broken = with_server_cut(&local, &exports, (18 << 20, u64::MAX), |client| {
+        push(client, &local, &[MAIN])
+    });
+    assert!(broken.is_err());
+    let repository = remote.open();
+    let left = empty_abandoned(&repository, true).unwrap();
+    assert!(left.transfers == 1 && left.bytes > 5 << 20, "{left:?}");
+    let key = local.open().format.uuid;
+    let held = Quarantine::open(&repository, &key).unwrap();
+    assert!(held.is_some());
+    assert_eq!(empty_abandoned(&repository, false).unwrap(), Abandoned::default());
+    drop(held);
+    assert_eq!(empty_abandoned(&repository, false).unwrap(), left);
+    assert_eq!(empty_abandoned(&repository, false).unwrap(), Abandoned::default());
+    let pushed = with_server(&local, &exports, |client| push(client, &local, &[MAIN]).unwrap());
+    assert_eq!((pushed.count.skipped, remote.get(MAIN)), (0, Some(tip)));
     remote.verify();
 }
 
