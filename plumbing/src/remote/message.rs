@@ -35,11 +35,15 @@ pub const TUNNEL: u64 = 7;
 pub const MESSAGE_MAX: usize = 64 << 20;
 /// Most ids in one message.
 pub const IDS_MAX: usize = 1 << 20;
+/// Most snapshots behind those asked for that one request for objects brings.
+pub const HISTORY_MAX: u64 = 1 << 16;
 /// Most ids that the reply to a request for objects names as missing: it is one frame.
 pub const MISSING_NAMED_MAX: usize = 1024;
 
 /// Capability of a client's greeting: the repository that it wants.
 pub const REPOSITORY: &str = "repository";
+/// Capability of a server's greeting: it may be asked for snapshots together with those behind them.
+pub const HISTORY: &str = "history";
 /// Capability of a client's greeting: who it is, 16 bytes; what it sends is kept under this name until it is adopted.
 pub const KEY: &str = "key";
 
@@ -209,28 +213,49 @@ pub struct GetRequest {
     pub closure: bool,
     /// Without the blocks of files.
     pub without_blocks: bool,
+    /// With so many snapshots at most that are behind those of the ids, the nearest first.
+    pub history: u64,
     /// The ids.
     pub ids: Vec<ObjectId>,
 }
+
+const CLOSURE: u64 = 1;
+const NO_BLOCKS: u64 = 2;
+const HAS_HISTORY: u64 = 4;
 
 impl GetRequest {
     /// The bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        put_varint(&mut out, u64::from(self.closure) | u64::from(self.without_blocks) << 1);
+        put_flags(
+            &mut out,
+            &[
+                (self.closure, CLOSURE),
+                (self.without_blocks, NO_BLOCKS),
+                (self.history > 0, HAS_HISTORY),
+            ],
+        );
         put_ids(&mut out, &self.ids);
+        if self.history > 0 {
+            put_varint(&mut out, self.history);
+        }
         out
     }
 
     /// Reads the bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new("request for objects", bytes);
-        let flags = reader.varint_max("flags", 3)?;
+        let flags = reader.varint_max("flags", CLOSURE | NO_BLOCKS | HAS_HISTORY)?;
         let ids = take_ids(&mut reader)?;
+        let history = match flags & HAS_HISTORY {
+            0 => 0,
+            _ => reader.varint_max("snapshots behind", HISTORY_MAX)?,
+        };
         reader.end()?;
         Ok(Self {
-            closure: flags & 1 != 0,
-            without_blocks: flags & 2 != 0,
+            closure: flags & CLOSURE != 0,
+            without_blocks: flags & NO_BLOCKS != 0,
+            history,
             ids,
         })
     }

@@ -1,5 +1,7 @@
 //! What one side sends to the other: new snapshots with all that they need, and nothing that is held.
 
+use std::collections::VecDeque;
+
 use hashbrown::{HashMap, HashSet};
 
 use super::bases::{HeldBases, whole_tree};
@@ -171,6 +173,26 @@ fn fallback(store: &Store, haves: &[ObjectId], forgotten: &Reachable) -> Result<
         }
     }
     Ok(None)
+}
+
+/// Snapshots behind these that are here, the nearest first, `most` of them at most. What is no snapshot has none.
+pub fn behind(store: &Store, ids: &[ObjectId], most: u64, progress: &Progress) -> Result<Vec<ObjectId>> {
+    let mut seen: HashSet<ObjectId> = ids.iter().copied().collect();
+    let mut found = Vec::new();
+    let mut open: VecDeque<ObjectId> = ids.iter().copied().collect();
+    while let Some(id) = open.pop_front().filter(|_| (found.len() as u64) < most) {
+        progress.check()?;
+        if store.kind_of(&id)? != Some(ObjectKind::Snapshot) {
+            continue;
+        }
+        for parent in read_snapshot(store, &id)?.parents {
+            if (found.len() as u64) < most && seen.insert(parent) && store.contains(&parent)? {
+                found.push(parent);
+                open.push_back(parent);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Single objects, each once. Those that are not here are among [`Plan::missing`]: what other processes added is looked

@@ -24,6 +24,9 @@ pub trait Supply: Send + Sync + Debug {
     /// Brings what it can of these and attaches it to `store`; what nobody has is left out. `beside` are the numbers of
     /// data files in which others lie that were asked for along with them. Fails where nobody could be asked.
     fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>) -> Result<()>;
+
+    /// The same for a snapshot, perhaps with some of those behind it: who reads one may read the next.
+    fn bring_history(&self, store: &Store, id: ObjectId) -> Result<()>;
 }
 
 /// What a store expects of others.
@@ -139,6 +142,11 @@ impl Store {
 
 impl ObjectSource for Store {
     fn object(&self, kind: ObjectKind, id: &ObjectId) -> Result<Vec<u8>> {
+        if let (ObjectKind::Snapshot, Some(supply)) = (kind, self.supplied.supply.get())
+            && self.locate(id)?.is_none()
+        {
+            supply.bring_history(self, *id)?;
+        }
         self.get(id)?.ok_or(Error::Missing {
             id: *id,
             needed_as: kind.name(),

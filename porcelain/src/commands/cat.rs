@@ -12,6 +12,7 @@ use ghost_plumbing::{Error, content};
 
 use crate::app::App;
 use crate::bundles;
+use crate::commands::fetch::RateArguments;
 use crate::commands::gfs::read_descriptions;
 use crate::error::{Failure, Outcome};
 use crate::ui::show;
@@ -26,10 +27,14 @@ pub struct Arguments {
     /// The files, one behind the other; URL:REV:PATH is one in a remote
     #[arg(value_name = "[URL:]REV:PATH", required = true)]
     pub revisions: Vec<OsString>,
+    /// How what is elsewhere comes
+    #[command(flatten)]
+    pub rate: RateArguments,
 }
 
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
+    arguments.rate.limit_reads(app)?;
     let repository = app.repository_for(arguments.revisions.iter().map(|text| &**text))?;
     for text in &arguments.revisions {
         let named = app.resolve(&repository, text)?.named;

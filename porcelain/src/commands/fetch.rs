@@ -62,7 +62,7 @@ pub struct Arguments {
 /// How fast data may travel.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct RateArguments {
-    /// Bytes a second at most, such as 2MiB
+    /// Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]
     #[arg(long, value_name = "RATE")]
     pub limit_rate: Option<String>,
 }
@@ -70,18 +70,27 @@ pub struct RateArguments {
 impl RateArguments {
     /// Counts what travels, as fast as it may.
     pub fn progress(&self, app: &App) -> Result<Progress> {
-        let progress = Progress::new(app.interrupt.clone());
+        Ok(Progress::new(app.interrupt.clone()).limit(self.bytes_per_second(app)?))
+    }
+
+    /// Lets what is read from remotes on the way come as fast as it may.
+    pub fn limit_reads(&self, app: &App) -> Result<()> {
+        app.sources.limit(app, self.bytes_per_second(app)?);
+        Ok(())
+    }
+
+    /// What the option says, or else the setting; 0 is no limit.
+    fn bytes_per_second(&self, app: &App) -> Result<u64> {
         let Some(text) = &self.limit_rate else {
-            return Ok(progress);
+            return Ok(app.config()?.typed().io_remote_limit_bytes);
         };
-        let rate = parse_bytes(text.trim_end_matches("/s")).ok_or_else(|| {
+        parse_bytes(text.trim_end_matches("/s")).ok_or_else(|| {
             Error::invalid(
                 "rate",
                 text,
                 "expected a number of bytes with or without KiB, MiB, GiB behind it",
             )
-        })?;
-        Ok(progress.limit(rate))
+        })
     }
 }
 

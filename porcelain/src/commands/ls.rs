@@ -11,6 +11,7 @@ use ghost_plumbing::repository::Repository;
 use serde::Serialize;
 
 use crate::app::App;
+use crate::commands::fetch::RateArguments;
 use crate::error::Outcome;
 use crate::records::EntryRecord;
 use crate::remote::source::bring_below;
@@ -31,6 +32,9 @@ pub struct Arguments {
     /// What to list: REV, REV:PATH, a tree, snap:FILE or gfs:FILE, or something in a remote: URL, URL:REV, URL:REV:PATH
     #[arg(value_name = "[URL:]REV[:PATH]", default_value = "@:")]
     pub revision: OsString,
+    /// How what is elsewhere comes
+    #[command(flatten)]
+    pub rate: RateArguments,
 }
 
 #[derive(Serialize)]
@@ -42,6 +46,7 @@ struct Summary {
 
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
+    arguments.rate.limit_reads(app)?;
     let repository = app.repository_for([&*arguments.revision])?;
     let named = app.resolve(&repository, &arguments.revision)?.named;
     let mut listing = Listing {

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::commands::diff::print::{Format, Printer};
 use crate::commands::diff::sides::{End, Pair, Sides};
 use crate::commands::diff::{Options, compare_all};
+use crate::commands::fetch::RateArguments;
 use crate::commands::{log, ls};
 use crate::error::Outcome;
 use crate::history;
@@ -56,6 +57,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
                 long: true,
                 recursive: false,
                 revision: arguments.revision.clone(),
+                rate: RateArguments::default(),
             },
         ),
         Named::Content(content) => {

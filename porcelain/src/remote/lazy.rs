@@ -3,10 +3,12 @@
 //! All remotes of the configuration are asked in turn, `origin` first; each is connected to when something is first asked
 //! of it. What came is kept in `.ghost/lazy` as `cache.max` and `cache.time` say; with `cache.only` nobody is asked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ghost_plumbing::object::ObjectId;
 use ghost_plumbing::progress::Progress;
+use ghost_plumbing::remote::client::Client;
 use ghost_plumbing::remote::lazy;
 use ghost_plumbing::remote::objects::Brought;
 use ghost_plumbing::remote::objects::cache::{Cache, Keeping, Place};
@@ -27,7 +29,7 @@ struct Distant {
     name: String,
     url: Url,
     reach: Reach,
-    progress: Progress,
+    progress: Arc<Progress>,
     session: Mutex<Option<Session>>,
 }
 
@@ -43,12 +45,22 @@ impl Peer for Distant {
     }
 
     fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId]) -> Result<Brought> {
+        self.ask(&|client| client.bring_objects(writer, ids))
+    }
+
+    fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought> {
+        self.ask(&|client| client.bring_history(writer, id, most))
+    }
+}
+
+impl Distant {
+    fn ask(&self, ask: &dyn Fn(&Client<'_>) -> Result<Brought>) -> Result<Brought> {
         let mut session = self.session.lock();
         if session.is_none() {
             *session = Some(self.reach.connect(&self.url).map_err(as_lost)?);
         }
         let brought = match &*session {
-            Some(session) => session.client(&self.progress)?.bring_objects(writer, ids),
+            Some(session) => ask(&session.client(&self.progress)?),
             None => return Ok(Brought::default()),
         };
         if matches!(brought, Err(Error::Disconnected { .. })) {
@@ -115,10 +127,10 @@ fn peers(app: &App, repository: &Repository) -> Result<Peers> {
             name: name.clone(),
             url: Url::parse(url.as_ref())?,
             reach: Reach::new(app, settings, Some(repository.format.uuid))?,
-            progress: Progress::new(app.interrupt.clone()),
+            progress: app.sources.progress(app),
             session: Mutex::new(None),
         };
-        peers.add(std::sync::Arc::new(distant));
+        peers.add(Arc::new(distant));
     }
     Ok(peers)
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::remote::client::Client;
-use ghost_plumbing::remote::message::{KEY, REPOSITORY};
+use ghost_plumbing::remote::message::{HISTORY, KEY, REPOSITORY};
 use ghost_plumbing::remote::pack::read::PackLimits;
 use ghost_plumbing::remote::policy::Policy;
 use ghost_plumbing::remote::server::serve;
@@ -42,7 +42,7 @@ const LINE_BYTES_MAX: u64 = 4096;
 
 /// What this program says of itself.
 pub fn greeting() -> Greeting {
-    Greeting::new(concat!("ghost ", env!("CARGO_PKG_VERSION")), WINDOW_BYTES)
+    Greeting::new(concat!("ghost ", env!("CARGO_PKG_VERSION")), WINDOW_BYTES).with(HISTORY, [])
 }
 
 /// What a pack may be; it is checked on all processors.

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bstr::BString;
 use ghost_plumbing::compare::{Change, Content, Item};
@@ -20,6 +20,7 @@ use ghost_plumbing::object::{ContentRef, IdPrefix, Node, ObjectId, ObjectKind, O
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::refs::revision::entry_at;
 use ghost_plumbing::refs::{self, Forgotten, HistoryEntry, Revision, RevisionContext, RevisionSource, short_name};
+use ghost_plumbing::remote::client::Client;
 use ghost_plumbing::remote::message::Listing;
 use ghost_plumbing::remote::objects::Brought;
 use ghost_plumbing::remote::objects::cache::{Cache, Keeping, Place};
@@ -44,6 +45,8 @@ const SPOOL_BYTES: u64 = 128 << 20;
 pub struct Sources {
     opened: Mutex<Vec<Arc<Far>>>,
     peers: Mutex<Option<Arc<Peers>>>,
+    /// Counts what is read from all of them together, as fast as it may be.
+    progress: OnceLock<Arc<Progress>>,
 }
 
 /// A remote that is connected.
@@ -51,7 +54,7 @@ pub struct Sources {
 pub struct Far {
     url: std::ffi::OsString,
     session: Session,
-    progress: Progress,
+    progress: Arc<Progress>,
     /// Its refs.
     pub listing: Listing,
 }
@@ -64,9 +67,36 @@ impl Peer for Far {
     fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId]) -> Result<Brought> {
         self.session.client(&self.progress)?.bring_objects(writer, ids)
     }
+
+    fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought> {
+        self.session.client(&self.progress)?.bring_history(writer, id, most)
+    }
+}
+
+impl Far {
+    /// Asks over its connection.
+    pub fn client<'f>(&'f self, progress: &'f Progress) -> Result<Client<'f>> {
+        self.session.client(progress)
+    }
 }
 
 impl Sources {
+    /// Lets at most so many bytes a second come from all remotes together; 0 is no limit. Said before any is asked.
+    pub fn limit(&self, app: &App, bytes_per_second: u64) {
+        let progress = Progress::new(app.interrupt.clone()).limit(bytes_per_second);
+        let _ = self.progress.set(Arc::new(progress));
+    }
+
+    /// Counts what is read from remotes.
+    pub fn progress(&self, app: &App) -> Arc<Progress> {
+        let begin = || {
+            // Settings that cannot be read are an error of the command that needs them.
+            let limit = app.config().map_or(0, |config| config.typed().io_remote_limit_bytes);
+            Arc::new(Progress::new(app.interrupt.clone()).limit(limit))
+        };
+        self.progress.get_or_init(begin).clone()
+    }
+
     /// Those that are asked for objects; `begin` makes them where there are none yet.
     pub fn peers(&self, begin: impl FnOnce() -> Result<Peers>) -> Result<Arc<Peers>> {
         let mut peers = self.peers.lock();
@@ -105,7 +135,7 @@ impl App {
             url => url,
         };
         let reach = Reach::new(self, self.config()?.typed(), None)?;
-        let progress = Progress::new(self.interrupt.clone());
+        let progress = self.sources.progress(self);
         let session = reach.connect(&url)?;
         let listing = session.client(&progress)?.list()?;
         let far = Arc::new(Far {
@@ -118,14 +148,19 @@ impl App {
         Ok(far)
     }
 
-    /// What a text names in a remote. The store of `repository` reads what is there from now on.
-    pub fn resolve_far(&self, repository: &Repository, named: &Named) -> Result<Revision> {
-        let far = self.far(named)?;
+    /// Lets the store of `repository` read what a remote has.
+    pub fn read_from(&self, repository: &Repository, far: &Arc<Far>) -> Result<()> {
         let peers = self.sources.peers(|| self.spool(repository))?;
         if !peers.names().contains(&far.name()) {
             peers.add(far.clone());
         }
-        peers.supply(&repository.store)?;
+        peers.supply(&repository.store)
+    }
+
+    /// What a text names in a remote. The store of `repository` reads what is there from now on.
+    pub fn resolve_far(&self, repository: &Repository, named: &Named) -> Result<Revision> {
+        let far = self.far(named)?;
+        self.read_from(repository, &far)?;
         let context = RevisionContext {
             line: short_name(&far.listing.line).to_owned(),
             now: self.environment.zoned_now(),

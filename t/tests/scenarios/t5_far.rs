@@ -115,6 +115,32 @@ fn what_is_not_there_is_named() {
 }
 
 /// The blocks of `a` as a lazy clone `b` reads them; its data files hold no content.
+/// Slow enough to be seen, and never waited for: what is said is looked at.
+#[test]
+fn what_is_read_from_afar_may_be_limited() {
+    let world = lazy_world();
+    for words in [
+        &["cat", "../a:@:added"][..],
+        &["ls", "../a"],
+        &["diff", "../a:@~1", "../a:@"],
+        &["reconstruct", "../a:@", "out", "added"],
+    ] {
+        let limited = |rate: &str| {
+            let words = [words, &["--limit-rate", rate]].concat();
+            world.ghost(words).at("elsewhere")
+        };
+        limited("1GiB/s").ok();
+        limited("much").code(2).says(&["rate", "expected a number of bytes"]);
+    }
+    let set = |rate: &str| {
+        world
+            .ghost(["-c", &format!("io.remote-limit={rate}"), "cat", "@:added"])
+            .at("b")
+    };
+    set("much").code(2);
+    set("1GiB").ok();
+}
+
 fn lazy_world() -> World {
     let world = world();
     world.ghost(["clone", "-q", "--lazy", "--bare", "a", "b"]).ok();

@@ -1,6 +1,7 @@
 //! Objects by their ids, from the other side into a store (object-format.md, "Objects by their ids").
 //!
 //! - here: asking for many at once, and taking what comes
+//! - [`history`]: snapshots with those behind them, in one answer
 //! - [`walk`]: trees, level by level
 //! - [`fill`]: what one block or tree lacks, in either direction
 //! - [`cache`]: where what came is kept; [`supply`]: a store that reads what others have
@@ -13,6 +14,7 @@
 
 pub mod cache;
 pub mod fill;
+mod history;
 mod lent;
 pub mod supply;
 pub mod walk;
@@ -22,6 +24,7 @@ use std::path::Path;
 
 use hashbrown::HashSet;
 
+use self::history::Awaited;
 use super::client::Client;
 use super::message::{self, GetRequest, MISSING_NAMED_MAX, decode_ids};
 use super::pack::read::{PackLimits, PackReader};
@@ -65,20 +68,21 @@ impl Client<'_> {
             while under_way.len() < REQUESTS_MAX
                 && let Some(ids) = requests.next()
             {
-                under_way.push_back((self.ask(ids)?, ids));
+                under_way.push_back((self.ask(ids, 0)?, ids));
             }
             let Some((channel, ids)) = under_way.pop_front() else {
                 break;
             };
-            self.take(channel, ids, (writer, &mut packer), &mut brought)?;
+            self.take(channel, (ids, 0), (writer, &mut packer), &mut brought)?;
         }
         packer.flush()?;
         Ok(brought)
     }
 
-    fn ask(&self, ids: &[ObjectId]) -> Result<Channel> {
+    fn ask(&self, ids: &[ObjectId], history: u64) -> Result<Channel> {
         let request = GetRequest {
             ids: ids.to_vec(),
+            history,
             ..GetRequest::default()
         };
         let channel = self.connection.open(message::GET, &[])?;
@@ -90,12 +94,12 @@ impl Client<'_> {
     fn take(
         &self,
         channel: Channel,
-        ids: &[ObjectId],
+        (ids, history): (&[ObjectId], u64),
         (writer, packer): (&Writer<'_>, &mut Packer<'_>),
         brought: &mut Brought,
     ) -> Result<()> {
-        let mut awaited: HashSet<ObjectId> = ids.iter().copied().collect();
-        let count = awaited.len() as u64;
+        let mut awaited = Awaited::new(ids, history);
+        let count = awaited.most();
         let limits = PackLimits {
             objects: count,
             bytes: (count + 1) * (BLOCK_BYTES_MAX as u64 + BESIDE_OBJECT_BYTES),
@@ -110,8 +114,9 @@ impl Client<'_> {
                 let found = format_args!("a frame of type {}", arrived.kind as u8);
                 return Err(protocol(PACK, "frames of objects", found));
             }
-            for row in arrived.rows {
-                if !awaited.remove(&row.id) {
+            for (slot, row) in (0..).zip(arrived.rows) {
+                let bytes = arrived.frame.object(slot).map_or(&[][..], |(_, _, bytes)| bytes);
+                if !awaited.take(row, bytes) {
                     return Err(protocol(PACK, "what was asked for, once", row.id));
                 }
             }
@@ -127,9 +132,13 @@ impl Client<'_> {
         brought.bytes += reader.bytes();
         drop(reader);
         let reply = channel.finish(&mut |_| ())?;
-        check_named(&reply.payload, &awaited)?;
+        if let Some(id) = awaited.unconnected() {
+            return Err(protocol(PACK, "snapshots behind those that were asked for", id));
+        }
+        let mut missing = awaited.into_missing();
+        check_named(&reply.payload, &missing)?;
         // In the order of the question.
-        brought.missing.extend(ids.iter().filter(|id| awaited.remove(*id)));
+        brought.missing.extend(ids.iter().filter(|id| missing.remove(*id)));
         Ok(())
     }
 }

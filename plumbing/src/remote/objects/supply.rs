@@ -6,12 +6,15 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use hashbrown::HashSet;
 use parking_lot::Mutex;
 
 use super::Brought;
 use super::cache::Cache;
+use super::history::step;
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::store::{Store, Supply, Writer};
@@ -22,6 +25,8 @@ pub trait Peer: Send + Sync + Debug {
     fn name(&self) -> String;
     /// Brings what it has of these ([`super::super::client::Client::bring_objects`]).
     fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId]) -> Result<Brought>;
+    /// Brings a snapshot with some of those behind it ([`super::super::client::Client::bring_history`]).
+    fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought>;
 }
 
 /// Peers, and what came from them.
@@ -29,6 +34,8 @@ pub trait Peer: Send + Sync + Debug {
 pub struct Peers {
     peers: Mutex<Vec<Arc<dyn Peer>>>,
     cache: Mutex<Cache>,
+    /// Snapshots that were asked for so far, with those behind them.
+    histories: AtomicU32,
 }
 
 impl Peers {
@@ -37,6 +44,7 @@ impl Peers {
         Self {
             peers: Mutex::default(),
             cache: Mutex::new(cache),
+            histories: AtomicU32::new(0),
         }
     }
 
@@ -58,8 +66,11 @@ impl Peers {
     }
 }
 
-impl Supply for Peers {
-    fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>) -> Result<()> {
+/// Asks one peer for what is missing still.
+type Ask<'a> = dyn FnMut(&dyn Peer, &Writer<'_>, &[ObjectId]) -> Result<Brought> + 'a;
+
+impl Peers {
+    fn bring_by(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>, ask: &mut Ask<'_>) -> Result<()> {
         let mut cache = self.cache.lock();
         // While this one waited, another thread may have brought them.
         let mut still = Vec::with_capacity(absent.len());
@@ -75,7 +86,7 @@ impl Supply for Peers {
             if absent.is_empty() {
                 break;
             }
-            match cache.take(store, beside, |writer| peer.bring(writer, &absent)) {
+            match cache.take(store, beside, |writer| ask(&*peer, writer, &absent)) {
                 Ok(brought) => absent = brought.missing,
                 Err(error @ (Error::Interrupted | Error::Io { .. })) => return Err(error),
                 Err(error) => failed = Some((peer.name(), error)),
@@ -89,5 +100,21 @@ impl Supply for Peers {
             }),
             _ => Ok(()),
         }
+    }
+}
+
+impl Supply for Peers {
+    fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>) -> Result<()> {
+        let mut ask = |peer: &dyn Peer, writer: &Writer<'_>, ids: &[ObjectId]| peer.bring(writer, ids);
+        self.bring_by(store, absent, beside, &mut ask)
+    }
+
+    fn bring_history(&self, store: &Store, id: ObjectId) -> Result<()> {
+        let most = step(self.histories.fetch_add(1, Relaxed));
+        let mut ask = |peer: &dyn Peer, writer: &Writer<'_>, ids: &[ObjectId]| match ids {
+            [id] => peer.bring_history(writer, *id, most),
+            ids => peer.bring(writer, ids),
+        };
+        self.bring_by(store, &[id], &HashSet::new(), &mut ask)
     }
 }

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::remote::check::Reachable;
 use crate::remote::message::{FetchRequest, GetRequest, MESSAGE_MAX, MISSING_NAMED_MAX, encode_ids};
-use crate::remote::offer::{Ask, prepare, prepare_closures, prepare_objects};
+use crate::remote::offer::{Ask, behind, prepare, prepare_closures, prepare_objects};
 use crate::remote::pack::{PackWriter, Plan};
 use crate::remote::wire::Channel;
 
@@ -39,7 +39,11 @@ impl Session<'_> {
         let store = &self.repository().store;
         let plan = match request.closure {
             true => prepare_closures(store, &request.ids, request.without_blocks, self.progress)?,
-            false => prepare_objects(store, &request.ids, self.progress)?,
+            false => {
+                let mut ids = request.ids;
+                ids.extend(behind(store, &ids, request.history, self.progress)?);
+                prepare_objects(store, &ids, self.progress)?
+            }
         };
         self.send(channel, &plan, &HashSet::new())?;
         let missing = plan.missing.iter().take(MISSING_NAMED_MAX);

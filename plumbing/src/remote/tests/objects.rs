@@ -55,7 +55,7 @@ impl Asked {
     pub(super) fn running(run: impl FnOnce(Connection) + Send + 'static) -> Self {
         let (client_in, server_out) = pipe().unwrap();
         let (server_in, client_out) = pipe().unwrap();
-        let hello = |name: &str| Greeting::new(name, 1 << 20);
+        let hello = |name: &str| Greeting::new(name, 1 << 20).with(message::HISTORY, []);
         let server = std::thread::spawn(move || {
             let limits = Limits::default();
             run(Connection::start(
@@ -96,6 +96,11 @@ impl Peer for Asked {
     fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId]) -> Result<Brought> {
         self.questions.fetch_add(1, Relaxed);
         self.with(|client| client.bring_objects(writer, ids))
+    }
+
+    fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought> {
+        self.questions.fetch_add(1, Relaxed);
+        self.with(|client| client.bring_history(writer, id, most))
     }
 }
 
@@ -399,6 +404,33 @@ fn holds(side: &Side, blocks: &[&[u8]]) {
     for bytes in blocks {
         assert_eq!(read(&repository.store, bytes).unwrap(), *bytes);
     }
+}
+
+/// A walk along a chain of snapshots asks a few times, and not for each; of one that is short, no more comes than there is.
+#[test]
+fn history_is_read_in_few_answers() {
+    let far = Side::new(2);
+    let mut tips = Vec::new();
+    for round in 0..600u32 {
+        let parents: Vec<ObjectId> = tips.last().copied().into_iter().collect();
+        tips.push(far.store(&[("a", &round.to_le_bytes())], &parents));
+    }
+    far.set(MAIN, tips.last().copied());
+    let asked = Arc::new(Asked::serving(&far));
+    let (_side, repository) = reader(&asked, spool(1 << 30));
+    let store = &repository.store;
+    let mut next = tips.last().copied();
+    let mut found = Vec::new();
+    while let Some(id) = next {
+        found.push(id);
+        next = read_snapshot(store, &id).unwrap().parents.first().copied();
+    }
+    found.reverse();
+    assert_eq!(found, tips);
+    // 1, then 1 + 8, 1 + 64, 1 + 512 and the rest.
+    assert_eq!(asked.questions.load(Relaxed), 5);
+    let first = read_snapshot(store, &tips[0]).unwrap();
+    assert!(store.locate(&first.tree).unwrap().is_none(), "only snapshots came");
 }
 
 #[test]

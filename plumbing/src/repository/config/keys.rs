@@ -238,6 +238,8 @@ settings! {
 
     /// Bytes a second that snapshot and verify read at most; 0 is no limit.
     "io.read-limit" io_read_limit_bytes: u64 = 0, Kind::Bytes { min: 0, max: NO_LIMIT }, Any;
+    /// Bytes a second that go to or come from remotes at most, also those that a lazy repository asks; 0 is no limit.
+    "io.remote-limit" io_remote_limit_bytes: u64 = 0, Kind::Bytes { min: 0, max: NO_LIMIT }, Any;
     /// Whether snapshot and verify run at the lowest priority for the processor, and in the idle class for disks.
     "io.idle" io_idle: bool = false, ON_OFF, Any;
 

@@ -21,6 +21,7 @@ use self::patch::TEXT_BYTES_MAX;
 use self::print::{Format, Printer};
 use self::sides::{Pair, Sides};
 use crate::app::App;
+use crate::commands::fetch::RateArguments;
 use crate::error::{Failure, Outcome, PARTIAL};
 use crate::remote::source::bring_changes;
 use crate::ui::show;
@@ -63,10 +64,14 @@ pub struct Arguments {
     /// What proves that a live file did not change: its stat values, or only its bytes
     #[arg(long, value_name = "HOW", value_parser = ["stat", "hash"], default_value = "stat")]
     pub trust: String,
+    /// How what is elsewhere comes
+    #[command(flatten)]
+    pub rate: RateArguments,
 }
 
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
+    arguments.rate.limit_reads(app)?;
     let named = arguments.old.iter().chain(&arguments.new);
     let repository = app.repository_for(named.map(|text| &**text))?;
     let sides = sides::find(app, &repository, arguments)?;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::bundles::{self, text_of, without_tag};
+use crate::commands::fetch::RateArguments;
 use crate::commands::ls;
 use crate::error::Outcome;
 use crate::records::PathField;
@@ -76,6 +77,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
                     long: arguments.long,
                     recursive: arguments.recursive,
                     revision,
+                    rate: RateArguments::default(),
                 },
             );
         }

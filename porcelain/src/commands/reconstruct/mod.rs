@@ -38,6 +38,7 @@ use crate::bundles;
 use crate::commands::diff;
 use crate::commands::diff::print::{Format, Printer};
 use crate::commands::diff::sides::{End, Pair, Sides};
+use crate::commands::fetch::RateArguments;
 use crate::error::{DAMAGE, Failure, Outcome, PARTIAL};
 use crate::remote::source::bring_below;
 use crate::ui::show;
@@ -109,6 +110,9 @@ pub struct Arguments {
     /// Restore also setuid and setgid bits, devices, security.* and trusted.* attributes
     #[arg(long)]
     pub privileged: bool,
+    /// How what is elsewhere comes
+    #[command(flatten)]
+    pub rate: RateArguments,
 }
 
 /// The values of `--overwrite`.
@@ -151,6 +155,7 @@ struct Wish<'r> {
 /// Runs the command.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let begun = Instant::now();
+    arguments.rate.limit_reads(app)?;
     let repository = app.repository_for(arguments.named())?;
     let wish = wish(app, &repository, arguments)?;
     let target = app.environment.absolute(&arguments.directory);

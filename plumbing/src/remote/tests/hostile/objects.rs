@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::packs::{leaf, sealed, top};
 use crate::error::Error;
 use crate::object::{HashAlgo, ObjectId, ObjectKind};
 use crate::remote::message::{self, GetRequest};
@@ -121,6 +122,55 @@ fn lies() -> Vec<(&'static str, Vec<u8>, Vec<u8>, &'static str)> {
             "the magic",
         ),
     ]
+}
+
+/// What a hostile server answers to who asks for a snapshot and one behind it.
+#[test]
+fn history_of_hostile_servers_is_refused() {
+    let tree = leaf(&[]);
+    let stranger = top(&tree, &[id(b"nobody's")]);
+    let first = top(&tree, &[]);
+    let second = top(&tree, &[id(&first.1)]);
+    let third = top(&tree, &[id(&second.1)]);
+    let asked_for = id(&third.1);
+    for (name, objects, expected) in [
+        ("one that leads nowhere", vec![third.clone(), stranger], "behind those"),
+        (
+            "one that the next would lead to",
+            vec![third.clone(), first.clone()],
+            "behind those",
+        ),
+        ("a tree along with it", vec![third.clone(), tree], "what was asked for"),
+        (
+            "the same twice",
+            vec![third.clone(), third.clone()],
+            "what was asked for",
+        ),
+        (
+            "more than was allowed",
+            vec![third.clone(), second.clone(), first],
+            "at most 2 objects",
+        ),
+        ("what is behind it alone", vec![second], "behind those"),
+    ] {
+        let frames: Vec<_> = objects
+            .into_iter()
+            .map(|object| (FrameKind::Objects, sealed(&[object])))
+            .collect();
+        let stream = pack(&frames);
+        let asked = Asked::answering(move |request, channel| {
+            assert_eq!(request.history, 1);
+            let _ = channel.send(&stream).and_then(|()| channel.end());
+            let _ = channel.reply(message::encode_ids(&[]));
+        });
+        let side = Side::new(3);
+        let repository = side.open();
+        let writer = repository.store.writer().unwrap();
+        let done = asked.with(|client| client.bring_history(&writer, asked_for, 1));
+        let error = done.expect_err(name).to_string();
+        assert!(error.contains(expected), "{name}: {error}");
+        side.verify();
+    }
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! Snapshots with those behind them, in one answer: a walk over history costs few round trips, however long it is.
+//!
+//! 1. Who reads a snapshot that is not here asks for some of those behind it, too: none the first time, then ever more
+//!    ([`step`]), since who reads one may never read the next, and who reads ten will read a hundred.
+//! 2. The answer holds what was asked for and snapshots that lead to it, and nothing else: each that comes unasked must be
+//!    named as a parent by one that came ([`Awaited::unconnected`]), and they are no more than were allowed.
+//!
+//! A server that does not say that it can ([`HISTORY`](super::super::message::HISTORY)) is asked for one at a time.
+
+use hashbrown::{HashMap, HashSet};
+
+use super::Brought;
+use crate::error::Result;
+use crate::object::{ObjectId, ObjectKind, Snapshot};
+use crate::remote::client::Client;
+use crate::remote::message::HISTORY;
+use crate::store::Writer;
+use crate::store::data::format::Row;
+
+/// Most snapshots behind one that are asked for at once: some hundred KiB.
+const STEP_MAX: u64 = 4096;
+
+/// How many snapshots behind the one that is read to ask for, when so many were asked for before.
+pub(super) fn step(questions: u32) -> u64 {
+    match questions {
+        0 => 0,
+        _ => 8u64.saturating_pow(questions).min(STEP_MAX),
+    }
+}
+
+impl Client<'_> {
+    /// Whether the other side gives snapshots together with those behind them.
+    fn knows_history(&self) -> Result<bool> {
+        Ok(self.connection.peer()?.capability(HISTORY).is_some())
+    }
+
+    /// Brings a snapshot into a store, and as many as `most` of those behind it, the nearest first, where the other side
+    /// knows how. As with [`Client::bring_objects`], what it does not have is told.
+    pub fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought> {
+        if most == 0 || !self.knows_history()? {
+            return self.bring_objects(writer, &[id]);
+        }
+        let mut brought = Brought::default();
+        let mut packer = writer.packer();
+        let channel = self.ask(&[id], most)?;
+        self.take(channel, (&[id], most), (writer, &mut packer), &mut brought)?;
+        packer.flush()?;
+        Ok(brought)
+    }
+}
+
+/// What an answer may hold.
+pub(super) struct Awaited {
+    /// What was asked for and has not come.
+    ids: HashSet<ObjectId>,
+    asked: Vec<ObjectId>,
+    /// Snapshots that may come beside.
+    history: u64,
+    /// What came of snapshots, with the parents of each.
+    parents: HashMap<ObjectId, Vec<ObjectId>>,
+}
+
+impl Awaited {
+    pub fn new(ids: &[ObjectId], history: u64) -> Self {
+        Self {
+            ids: ids.iter().copied().collect(),
+            asked: if history > 0 { ids.to_vec() } else { Vec::new() },
+            history,
+            parents: HashMap::new(),
+        }
+    }
+
+    /// Objects at most.
+    pub fn most(&self) -> u64 {
+        self.ids.len() as u64 + self.history
+    }
+
+    /// Whether an object may come now.
+    pub fn take(&mut self, row: &Row, bytes: &[u8]) -> bool {
+        let is_asked = self.ids.remove(&row.id);
+        if self.asked.is_empty() {
+            return is_asked;
+        }
+        let snapshot = (row.kind == ObjectKind::Snapshot).then(|| Snapshot::decode(bytes).ok());
+        let Some(snapshot) = snapshot.flatten() else {
+            return is_asked;
+        };
+        self.parents.insert(row.id, snapshot.parents).is_none()
+    }
+
+    /// A snapshot that came and to which none leads that was asked for.
+    pub fn unconnected(&self) -> Option<ObjectId> {
+        let mut led_to: HashSet<ObjectId> = HashSet::with_capacity(self.parents.len());
+        let mut open = self.asked.clone();
+        while let Some(id) = open.pop() {
+            if let Some(parents) = self.parents.get(&id)
+                && led_to.insert(id)
+            {
+                open.extend(parents);
+            }
+        }
+        self.parents.keys().find(|id| !led_to.contains(*id)).copied()
+    }
+
+    /// What was asked for and did not come.
+    pub fn into_missing(self) -> HashSet<ObjectId> {
+        self.ids
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_goes_on_reading_is_brought_more() {
+        assert_eq!((0..6).map(step).collect::<Vec<_>>(), [0, 8, 64, 512, 4096, 4096]);
+        assert_eq!(step(u32::MAX), 4096);
+    }
+}
