@@ -4,6 +4,7 @@ mod deltas;
 mod hostile;
 mod objects;
 mod quarantine;
+mod relay;
 mod resume;
 mod rules;
 mod transfer;

@@ -140,9 +140,7 @@ fn wishes(app: &App, repository: &Repository, arguments: &Arguments) -> Outcome<
 
 /// Reads `LINE`, `REV:OTHER` or `:OTHER`.
 fn wish(app: &App, repository: &Repository, text: &str) -> Outcome<Wish> {
-    let (ours, theirs) = text
-        .split_once(':')
-        .map_or((text, None), |(ours, theirs)| (ours, Some(theirs)));
+    let (ours, theirs) = names::split_target(text);
     if ours.is_empty() {
         let theirs = line_ref(theirs.unwrap_or_default())?;
         return Ok(Wish { theirs, new: None });

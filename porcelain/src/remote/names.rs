@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 
 use ghost_plumbing::Result;
+use ghost_plumbing::object::HashAlgo;
 use ghost_plumbing::repository::Config;
 
 use super::url::Url;
@@ -37,6 +38,14 @@ impl Remote {
     }
 }
 
+/// Reads `REV:LINE`: the revision, and the line behind its last colon, if there is one. That of `sha256:ID` is none.
+pub fn split_target(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((revision, line)) if revision.parse::<HashAlgo>().is_err() => (revision, Some(line)),
+        _ => (text, None),
+    }
+}
+
 /// The remote of this name, or at this URL; where nothing is named, the default one.
 pub fn find(config: &Config, named: Option<&OsStr>) -> Outcome<Remote> {
     let text = named.unwrap_or(OsStr::new(DEFAULT));
@@ -66,4 +75,22 @@ pub fn of_url(text: &OsStr) -> Result<Remote> {
         text: text.to_string_lossy().into_owned(),
         url: Url::parse(text)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stands_behind_the_last_colon() {
+        for (text, revision, line) in [
+            ("main", "main", None),
+            ("main~1:old", "main~1", Some("old")),
+            (":old", "", Some("old")),
+            ("sha256:0123456", "sha256:0123456", None),
+            ("blake3:0123456:old", "blake3:0123456", Some("old")),
+        ] {
+            assert_eq!(split_target(text), (revision, line), "{text}");
+        }
+    }
 }

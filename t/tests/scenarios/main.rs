@@ -22,6 +22,7 @@ mod t4_deltas;
 mod t4_duplicates;
 mod t4_sources;
 mod t4_trees;
+mod t5_copy;
 mod t5_far;
 mod t5_folders;
 mod t5_remotes;

@@ -9,6 +9,7 @@
 mod deepen;
 mod fetch;
 mod push;
+pub mod relay;
 mod tunnel;
 
 pub use deepen::{Deepen, Deepened};

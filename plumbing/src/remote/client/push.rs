@@ -50,8 +50,7 @@ impl Client<'_> {
         push: &Push,
         before: &dyn Fn(&[PushChange]) -> Result<()>,
     ) -> Result<Pushed> {
-        let is_change = |change: &&PushChange| listing.get(&change.name) != change.new;
-        let mut changes: Vec<PushChange> = push.changes.iter().filter(is_change).cloned().collect();
+        let mut changes = unmoved(listing, &push.changes);
         if changes.is_empty() && push.roots.is_empty() {
             return Ok(Pushed {
                 reply: None,
@@ -179,8 +178,14 @@ pub(super) fn forgotten_there(listing: &Listing) -> Forgotten {
     Forgotten::of(listing.refs.iter().map(|(name, id)| (name.as_str(), *id)))
 }
 
+/// The changes that are not done yet.
+pub(super) fn unmoved(listing: &Listing, changes: &[PushChange]) -> Vec<PushChange> {
+    let is_change = |change: &&PushChange| listing.get(&change.name) != change.new;
+    changes.iter().filter(is_change).cloned().collect()
+}
+
 /// The same for the same push, so that one whose answer was lost is known again.
-fn push_id(uuid: &[u8; 16], listing: &Listing, changes: &[PushChange], roots: &[ObjectId]) -> [u8; 16] {
+pub(super) fn push_id(uuid: &[u8; 16], listing: &Listing, changes: &[PushChange], roots: &[ObjectId]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new_derive_key("ghost push: identity, version 1");
     hasher.update(uuid);
     hasher.update(&listing.uuid);

@@ -1,11 +1,9 @@
-//! `ghost copy`.
+//! Copying files of a tree into a folder.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use bstr::{BString, ByteSlice as _};
-use clap::ValueHint;
 use ghost_plumbing::Error;
 use ghost_plumbing::ghosts::forest::{Forest, Leaf, leaves};
 use ghost_plumbing::ghosts::overlap::Overlap;
@@ -14,42 +12,12 @@ use ghost_plumbing::object::{Kind, ObjectId};
 use ghost_plumbing::progress::Progress;
 use serde::Serialize;
 
+use super::Arguments;
 use crate::app::App;
 use crate::copying::{Copying, Counts};
 use crate::error::{Failure, Outcome, PARTIAL};
 use crate::records::ProblemRecord;
 use crate::tree_argument::{self, Look, Manner, Trees};
-
-/// Copy files of a tree into a folder, all of them or those that others have or lack
-///
-/// TREE is a directory, file, snapshot or bundle (REV, REV:PATH, snap:FILE, gfs:FILE). Files come under the same paths, with
-/// the bytes checked by their hash on the way, sharing blocks where the file system can. A file that is there with the
-/// same bytes is left alone; one with other bytes is passed over and said, unless --overwrite is given, and makes the
-/// command end with code 3. Only files are copied, with the folders above them; `ghost reconstruct` restores all else.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// What is copied
-    #[arg(value_name = "TREE", value_hint = ValueHint::AnyPath)]
-    pub tree: OsString,
-    /// Where to; it is made if it is not there
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub target: PathBuf,
-    /// Copy only files whose bytes are nowhere in OTHER; may be given again
-    #[arg(long, value_name = "OTHER", conflicts_with = "common_with")]
-    pub not_in: Vec<OsString>,
-    /// Copy only files whose bytes are in OTHER; may be given again
-    #[arg(long, value_name = "OTHER")]
-    pub common_with: Vec<OsString>,
-    /// Call it so, where TREE is one file
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<OsString>,
-    /// Replace files that have other bytes
-    #[arg(long)]
-    pub overwrite: bool,
-    /// Only say how much would be copied
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-}
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "summary")]
@@ -61,9 +29,10 @@ struct Summary {
     counts: Counts,
 }
 
-/// Runs the command.
+/// Copies.
 pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
-    let mut texts = vec![arguments.tree.clone()];
+    arguments.rate.limit_reads(app)?;
+    let mut texts = vec![arguments.source.clone()];
     texts.extend(arguments.not_in.iter().chain(&arguments.common_with).cloned());
     let trees = tree_argument::open(app, &texts, &Manner::default())?;
     let config = app.config()?;
@@ -73,7 +42,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let mut run = Run {
         copying: Copying::new(
             app,
-            &arguments.target,
+            Path::new(&arguments.target),
             arguments.overwrite,
             arguments.dry_run,
             &progress,
