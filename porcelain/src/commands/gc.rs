@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ghost_plumbing::gc::{self, Allowance, Fate, FilePlan, Options, Report, Stopped};
+use ghost_plumbing::remote::quarantine::{self, Abandoned};
 use ghost_plumbing::repository::Settings;
 use ghost_plumbing::repository::config::{LogLevel, parse_bytes};
 use ghost_plumbing::retention::KeepLog;
@@ -23,7 +24,8 @@ const NAME_DIGITS: usize = 12;
 /// Free the room of everything that no ref needs any more
 ///
 /// Snapshots that were forgotten, lines and tags that were deleted, and what interrupted runs left behind are still stored
-/// until this command removes them: then they cannot be brought back. Everything else may go on meanwhile: snapshots,
+/// until this command removes them: then they cannot be brought back. So is what transfers brought that broke, unless one is
+/// under way: the next try would have gone on there. Everything else may go on meanwhile: snapshots,
 /// restores and checks. What a process still reads is freed when it ends, by the next gc or snapshot. Ends with code 3 where
 /// a full disk kept it from copying what lives: what was dead altogether is freed even so.
 #[derive(Debug, clap::Args)]
@@ -72,6 +74,8 @@ struct Summary {
     waiting_bytes: u64,
     busy_files: u64,
     leftovers: u64,
+    abandoned_transfers: u64,
+    abandoned_bytes: u64,
     stopped: Option<&'static str>,
     seconds: f64,
 }
@@ -144,7 +148,8 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     };
     match done {
         Ok(report) => {
-            tell(app, arguments, &report, begun)?;
+            let abandoned = quarantine::empty_abandoned(&repository, arguments.dry_run)?;
+            tell(app, arguments, (&report, abandoned), begun)?;
             // The caller asked for an end in time, but not for a full disk.
             match report.stopped {
                 Some(Stopped::Full) => Err(Failure::Code(PARTIAL)),
@@ -200,7 +205,7 @@ fn name(file: &FilePlan) -> String {
     file.usage.file.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn tell(app: &mut App, arguments: &Arguments, report: &Report, begun: Instant) -> Outcome {
+fn tell(app: &mut App, arguments: &Arguments, (report, abandoned): (&Report, Abandoned), begun: Instant) -> Outcome {
     app.output.journal.write(
         LogLevel::Info,
         &format!(
@@ -209,21 +214,34 @@ fn tell(app: &mut App, arguments: &Arguments, report: &Report, begun: Instant) -
         ),
     );
     if app.output.json() {
-        return tell_json(app, arguments, report, begun);
+        return tell_json(app, arguments, (report, abandoned), begun);
     }
     let length = Length(begun.elapsed());
     let (bytes, unused) = report.totals();
     if arguments.dry_run {
         tell_table(app, report)?;
         let share = Share(unused, bytes);
-        return Ok(app.output.say(format_args!(
+        app.output.say(format_args!(
             "{} of {}, {} of it unused ({share}); nothing was done; {length}",
             counted(report.files.len() as u64, "data file", "data files"),
             Size(bytes),
             Size(unused)
-        ))?);
+        ))?;
+    } else {
+        tell_freed(app, report, length)?;
     }
-    tell_freed(app, report, length)?;
+    if abandoned.transfers > 0 {
+        let transfers = counted(abandoned.transfers, "transfer", "transfers");
+        let begins = if arguments.dry_run {
+            "would be removed"
+        } else {
+            "removed; the next try begins anew"
+        };
+        app.output.say(format_args!(
+            "  what {transfers} left that broke, {}: {begins}",
+            Size(abandoned.bytes)
+        ))?;
+    }
     Ok(())
 }
 
@@ -281,7 +299,12 @@ fn tell_table(app: &mut App, report: &Report) -> Outcome {
     Ok(())
 }
 
-fn tell_json(app: &mut App, arguments: &Arguments, report: &Report, begun: Instant) -> Outcome {
+fn tell_json(
+    app: &mut App,
+    arguments: &Arguments,
+    (report, abandoned): (&Report, Abandoned),
+    begun: Instant,
+) -> Outcome {
     for file in report.files.iter().filter(|_| arguments.dry_run) {
         app.output.record(&FileRecord {
             file: name(file),
@@ -310,6 +333,8 @@ fn tell_json(app: &mut App, arguments: &Arguments, report: &Report, begun: Insta
         waiting_bytes: report.swept.waiting_bytes,
         busy_files: report.busy_files,
         leftovers: report.leftovers,
+        abandoned_transfers: abandoned.transfers,
+        abandoned_bytes: abandoned.bytes,
         stopped: report.stopped.map(stopped_name),
         seconds: begun.elapsed().as_secs_f64(),
     })?;
