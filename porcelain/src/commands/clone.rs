@@ -21,6 +21,7 @@ use crate::remote::names::{self, DEFAULT, Remote};
 use crate::remote::session::Reach;
 use crate::remote::tell::Summary;
 use crate::remote::url::Url;
+use crate::ui::show;
 
 /// Make a repository of what another one has
 ///
@@ -75,6 +76,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     };
     let settings = app.config()?.typed().clone();
     let progress = Arc::new(arguments.rate.progress(app)?);
+    arguments.rate.limit_reads(app)?;
     // Nothing is made before the other side has answered.
     let probe = Reach::new(app, &settings, None)?;
     let session = probe.connect(&remote.url)?;
@@ -113,7 +115,7 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let shown = app.shown(&directory);
     app.output.say(format_args!(
         "Made a repository in {shown}, a clone of {}",
-        crate::ui::show::text(&remote.text)
+        show::text(&remote.text)
     ))?;
     let counts = (fetched.snapshots, fetched.count);
     Summary::new("clone", &remote.text, counts, traffic, begun.elapsed()).show(app, "Received")?;
@@ -204,13 +206,12 @@ fn make(app: &App, directory: &std::path::Path, remote: &Remote, listing: &Listi
 /// are remotes of the new one, too; elsewhere only their owner can say where they are.
 fn make_lazy(app: &mut App, repository: Repository, remote: &Remote, client: &Client<'_>) -> Outcome<Repository> {
     lazy::begin(&repository)?;
-    if client.status()?.contains("\"lazy\":\"yes\"") {
+    let answer = client.status()?;
+    let status: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+    if status["lazy"] == "yes" {
         match &remote.url {
             Url::Path(path) => add_remotes_of(app, &repository, path)?,
-            _ => app.output.note(
-                0,
-                "the other one is lazy, too: name where it has its blocks from with `ghost remote add NAME URL`",
-            ),
+            url => add_blocks_of(app, &repository, url, status["blocks"].as_str().unwrap_or_default())?,
         }
     }
     Ok(app.open(&repository.ghost_dir)?)
@@ -218,18 +219,68 @@ fn make_lazy(app: &mut App, repository: Repository, remote: &Remote, client: &Cl
 
 fn add_remotes_of(app: &App, repository: &Repository, path: &std::path::Path) -> Outcome {
     let theirs = app.open(&repository::locate(&*app.disk, path)?)?;
-    let path = repository.config_path();
-    let mut text = app.config_text(&path)?.unwrap_or_default();
     for (name, url) in theirs.config.remotes() {
-        let taken = |name: &str| name == DEFAULT || repository.config.remotes().contains_key(name);
-        let name = if taken(name) {
-            format!("{name}-of-{DEFAULT}")
-        } else {
-            name.clone()
-        };
-        text = config::set_remote(&text, &name, Some(url))?;
+        add_remote(app, repository, name, url)?;
     }
-    Ok(ghost_plumbing::disk::replace_file(&*app.disk, &path, text.as_bytes())?)
+    Ok(())
+}
+
+/// Makes remotes of those places that a lazy repository elsewhere says that it has its blocks from: of a folder on its own
+/// machine, which is reached as that repository was. Other places are told, with what to do: nobody connects to where a
+/// server says.
+fn add_blocks_of(app: &mut App, repository: &Repository, url: &Url, said: &str) -> Outcome {
+    let mut is_told = false;
+    for (name, theirs) in said.lines().filter_map(|line| line.split_once(' ')) {
+        if config::check_remote(name).is_err() {
+            continue;
+        }
+        let near = Url::parse(theirs.as_ref())
+            .ok()
+            .and_then(|theirs| theirs.seen_from(url));
+        is_told = true;
+        if let Some(near) = near {
+            let name = add_remote(app, repository, name, &near)?;
+            let near = show::text(&near);
+            app.output.note(
+                0,
+                &format!("the other one is lazy, too: its blocks come from {near}, the remote {name} here"),
+            );
+            continue;
+        }
+        let name = name_for(repository, name);
+        let (theirs, shown) = (show::text(theirs), app.shown(&repository.ghost_dir));
+        app.output.note(
+            0,
+            &format!(
+                "the other one is lazy, too, and has its blocks from {theirs}: if you trust that place, `ghost --repo \
+                 {shown} remote add {name} {theirs}`"
+            ),
+        );
+    }
+    if !is_told {
+        app.output.note(
+            0,
+            "the other one is lazy, too, and does not say where it has its blocks from: `ghost remote add NAME URL` names it",
+        );
+    }
+    Ok(())
+}
+
+/// The name here of a remote that the other side calls so.
+fn name_for(repository: &Repository, name: &str) -> String {
+    match name == DEFAULT || repository.config.remotes().contains_key(name) {
+        true => format!("{name}-of-{DEFAULT}"),
+        false => name.to_owned(),
+    }
+}
+
+fn add_remote(app: &App, repository: &Repository, name: &str, url: &str) -> Outcome<String> {
+    let path = repository.config_path();
+    let name = name_for(repository, name);
+    let text = app.config_text(&path)?.unwrap_or_default();
+    let text = config::set_remote(&text, &name, Some(url))?;
+    ghost_plumbing::disk::replace_file(&*app.disk, &path, text.as_bytes())?;
+    Ok(name)
 }
 
 fn mappings(remote: &Remote, listing: &Listing, arguments: &Arguments, line: &str) -> Vec<Mapping> {

@@ -276,6 +276,21 @@ fn ask(reach: &Reach, repository: &Repository, progress: &Progress, status: &mut
     Ok(())
 }
 
+/// What a server says of itself: its software, and the values of its JSON that matter to people.
+fn in_words(server: &str) -> String {
+    let (software, json) = server.split_at(server.find('{').unwrap_or(server.len()));
+    let Ok(said) = serde_json::from_str::<serde_json::Value>(json) else {
+        return show::text(server);
+    };
+    let mut words = vec![software.trim_end().to_owned()];
+    let values = ["mode", "hash"].into_iter().filter_map(|key| said[key].as_str());
+    words.extend(values.map(str::to_owned));
+    if said["lazy"] == "yes" {
+        words.push("lazy".to_owned());
+    }
+    show::text(&words.join(", "))
+}
+
 fn show_status(app: &mut App, status: &Status) -> Outcome {
     if app.output.json() {
         return Ok(app.output.record(status)?);
@@ -292,7 +307,7 @@ fn show_status(app: &mut App, status: &Status) -> Outcome {
     app.output
         .line(format_args!("  reached in {start}, answers in {latency}"))?;
     if let Some(server) = &status.server {
-        app.output.line(format_args!("  {server}"))?;
+        app.output.line(format_args!("  {}", in_words(server)))?;
     }
     for line in &status.lines {
         let apart = match (line.ahead, line.behind) {

@@ -3,7 +3,7 @@
 //! One client over standard input and output, or any number over a socket. A server answers and starts nothing. The
 //! first SIGTERM or SIGINT lets requests that are under way finish and takes no more.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
 use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
@@ -50,8 +50,8 @@ pub struct Arguments {
     /// Offer the repositories below this folder, by their paths in it, and no others
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub root: Option<PathBuf>,
-    /// Offer a repository by a name; may be given again, the first is the default one
-    #[arg(long = "export", value_name = "NAME:PATH", requires = "socket", conflicts_with_all = ["root", "path"])]
+    /// Offer repositories by names, of which the first is the default one; without PATH, that at hand; may be given again
+    #[arg(long = "export", value_name = "NAME[:PATH],…", requires = "socket", conflicts_with_all = ["root", "path"])]
     pub exports: Vec<OsString>,
     /// Let clients add, and neither delete nor replace nor hide
     #[arg(long)]
@@ -104,21 +104,39 @@ fn offer(app: &App, arguments: &Arguments) -> Outcome<Offer> {
         return Ok(Offer::One(app.ghost_dir()?));
     }
     let mut named: Vec<(String, PathBuf)> = Vec::new();
-    for export in &arguments.exports {
-        let text = export.to_string_lossy();
-        let Some((name, path)) = text.split_once(':') else {
-            let message = format!("--export {text} says no path");
-            return Err(Failure::usage(message, "--export NAME:PATH"));
-        };
-        if named.iter().any(|(known, _)| known == name) {
+    for (name, path) in arguments.exports.iter().flat_map(|text| exports(app, text)) {
+        if name.is_empty() {
+            let message = "an export has no name";
+            return Err(Failure::usage(message, "--export NAME[:PATH],NAME[:PATH],…"));
+        }
+        if named.iter().any(|(known, _)| *known == name) {
             return Err(Failure::usage(
                 format!("two exports are called {name}"),
                 "give each a name of its own",
             ));
         }
-        named.push((name.to_owned(), app.environment.absolute(Path::new(path))));
+        let folder = match path {
+            Some(path) => app.environment.absolute(Path::new(&path)),
+            None => app.ghost_dir()?,
+        };
+        named.push((name, folder));
     }
     Ok(Offer::Named(named))
+}
+
+/// Names with paths, if they have one. A path with a comma is whole where it is there.
+fn exports(app: &App, text: &OsStr) -> Vec<(String, Option<String>)> {
+    let text = text.to_string_lossy();
+    let part = |text: &str| match text.split_once(':') {
+        Some((name, path)) => (name.to_owned(), Some(path.to_owned())),
+        None => (text.to_owned(), None),
+    };
+    match part(&text) {
+        (name, Some(path)) if !name.contains(',') && app.environment.absolute(Path::new(&path)).exists() => {
+            vec![(name, Some(path))]
+        }
+        _ => text.split(',').map(part).collect(),
+    }
 }
 
 /// Answers one client, with an eye on the clock.

@@ -67,6 +67,28 @@ impl Url {
         url.check(text)
     }
 
+    /// This place of the machine at which the repository at `there` is, as a URL for this machine; none where it is not a
+    /// folder of that machine, or not reached through ssh.
+    pub fn seen_from(&self, there: &Self) -> Option<String> {
+        let (Self::Path(path), Self::Ssh { host, port, .. }) = (self, there) else {
+            return None;
+        };
+        let path = path.to_str().filter(|path| path.starts_with('/'))?;
+        let (user, name) = host.rsplit_once('@').map_or(("", &**host), |(user, name)| (user, name));
+        let user = if user.is_empty() {
+            String::new()
+        } else {
+            format!("{user}@")
+        };
+        let name = if name.contains(':') {
+            format!("[{name}]")
+        } else {
+            name.to_owned()
+        };
+        let port = port.map_or(String::new(), |port| format!(":{port}"));
+        Some(format!("ssh://{user}{name}{port}{path}"))
+    }
+
     fn check(self, text: &OsStr) -> Result<Self> {
         let path: &[u8] = match &self {
             Self::Path(path) | Self::Folder(path) => path.as_os_str().as_bytes(),
@@ -230,6 +252,28 @@ mod tests {
         };
         assert_eq!(parse("unix:/run/g.sock").unwrap(), unix(""));
         assert_eq!(parse("unix:/run/g.sock#photos").unwrap(), unix("photos"));
+    }
+
+    #[test]
+    fn a_folder_of_another_machine_is_reached_as_its_neighbour() {
+        for (there, here) in [
+            ("loom:thin", Some("ssh://loom/srv/a b")),
+            ("ssh://ann@loom:2222/srv/thin", Some("ssh://ann@loom:2222/srv/a b")),
+            ("ssh://[::1]:22/thin", Some("ssh://[::1]:22/srv/a b")),
+            ("unix:/run/g.sock", None),
+            ("ext::x", None),
+        ] {
+            let seen = parse("/srv/a b").unwrap().seen_from(&parse(there).unwrap());
+            assert_eq!(seen.as_deref(), here, "{there}");
+            assert!(seen.is_none_or(|url| parse(&url).is_ok()));
+        }
+        for theirs in ["a", "loom:/srv/a", "ext::sh", "dir:/srv/a"] {
+            assert_eq!(
+                parse(theirs).unwrap().seen_from(&parse("loom:thin").unwrap()),
+                None,
+                "{theirs}"
+            );
+        }
     }
 
     #[test]

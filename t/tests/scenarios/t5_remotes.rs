@@ -331,7 +331,7 @@ fn a_socket_serves_several_repositories_and_ends_in_order() {
     let world = world();
     world.ghost(["init", "b"]).ok();
     let script = "
-        ghost serve --socket s.sock --export main:a --export other:b & server=$!
+        ghost --repo a serve --socket s.sock --export main,other:b & server=$!
         until test -S s.sock; do sleep 0.05; done
         ghost clone unix:s.sock c
         cd c; ghost push unix:../s.sock#other

@@ -203,6 +203,72 @@ fn a_forced_command_lets_add_and_nothing_else() {
 }
 
 #[test]
+fn two_repositories_behind_ssh_are_joined() {
+    need!("ssh", "ssh-keygen");
+    let world = world();
+    world.ghost(["init", "-q", "far"]).ok();
+    fs::create_dir(world.path("elsewhere")).unwrap();
+    let server = server!(&world, "");
+    let (a, far) = (server.url(&world.path("a")), server.url(&world.path("far")));
+    let run = |words: &[&str]| {
+        let done = world.ghost([&["copy"], words].concat()).at("elsewhere");
+        done.env("GHOST_SSH_COMMAND", server.command())
+    };
+    run(&[&a, &far]).ok().says(&["main -> main  new", "Copied 1 snapshot"]);
+    run(&[&a, &far]).ok().says(&["has it all"]);
+    world.ghost(["--repo", "far", "verify", "--data"]).ok();
+    let host = format!("127.0.0.1:{}", world.path("far").display());
+    // `HOST:PATH` cannot name the port; that it is taken for a repository is what matters.
+    run(&["../a", &host]).code(1).hides(&["copied to"]);
+}
+
+/// A lazy clone of a lazy clone gets its blocks from where that one does, or is told how.
+#[test]
+fn a_lazy_clone_of_a_lazy_clone_behind_ssh_finds_blocks() {
+    need!("ssh", "ssh-keygen");
+    let world = world();
+    world.ghost(["clone", "-q", "--lazy", "--bare", "a", "thin"]).ok();
+    let server = server!(&world, "");
+    let run = |words: &[&str]| {
+        world
+            .ghost(words.iter().copied())
+            .env("GHOST_SSH_COMMAND", server.command())
+    };
+    let url = server.url(&world.path("thin"));
+    let near = server.url(&world.path("a"));
+    run(&["clone", "--lazy", "--bare", &url, "thinner"])
+        .ok()
+        .says(&["lazy, too", "origin-of-origin"]);
+    run(&["--repo", "thinner", "remote"]).ok().says(&[&format!(
+        "origin-of-origin\t{}",
+        near.replace(&world.root().display().to_string(), "$W")
+    )]);
+    assert!(run(&["--repo", "thinner", "cat", "main:large"]).ok().stdout == noise(3, 900_000));
+    // Where it would be led to another machine, it is told and not done.
+    world
+        .ghost([
+            "--repo",
+            "thin",
+            "remote",
+            "set-url",
+            "origin",
+            "elsewhere.invalid:/srv/a",
+        ])
+        .ok();
+    run(&["clone", "--lazy", "--bare", &url, "told"]).ok().says(&[
+        "if you trust that place",
+        "remote add origin-of-origin elsewhere.invalid:/srv/a",
+    ]);
+    run(&["--repo", "told", "remote"]).ok().hides(&["elsewhere.invalid"]);
+    world
+        .ghost(["--repo", "thin", "remote", "set-url", "origin", "ext::secret words"])
+        .ok();
+    run(&["clone", "--lazy", "--bare", &url, "silent"])
+        .ok()
+        .hides(&["secret"]);
+}
+
+#[test]
 fn what_is_behind_ssh_is_read_without_having_it() {
     need!("ssh", "ssh-keygen");
     let world = world();

@@ -84,6 +84,19 @@ pub fn serve(connection: &Connection, exports: &dyn Exports, progress: &Progress
     session.answer_all(connection)
 }
 
+/// Where a lazy repository has its blocks from, for those who make a lazy clone of it: `NAME URL`, a line each. Of a command
+/// only that it is one: its words may be a secret.
+fn blocks_from(repository: &Repository) -> String {
+    const COMMAND: &str = "ext::";
+    let is_told = repository.is_lazy();
+    let remotes = repository.config.remotes().iter().filter(|_| is_told);
+    let lines = remotes.map(|(name, url)| match url.starts_with(COMMAND) {
+        true => format!("{name} {COMMAND}"),
+        false => format!("{name} {url}"),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 impl Session<'_> {
     /// Answers each request in a thread of its own, until the client ends the connection.
     fn answer_all(&self, connection: &Connection) -> Result<()> {
@@ -179,6 +192,7 @@ impl Session<'_> {
             ("hash", repository.format.hash.name()),
             ("mode", mode),
             ("lazy", if repository.is_lazy() { "yes" } else { "no" }),
+            ("blocks", &blocks_from(repository)),
             ("refs", &refs.to_string()),
         ]))
     }
