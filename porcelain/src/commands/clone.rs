@@ -243,7 +243,7 @@ fn add_blocks_of(app: &mut App, repository: &Repository, url: &Url, said: &str) 
             let near = show::text(&near);
             app.output.note(
                 0,
-                &format!("the other one is lazy, too: its blocks come from {near}, the remote {name} here"),
+                format!("the other one is lazy, too: its blocks come from {near}, the remote {name} here"),
             );
             continue;
         }
@@ -251,7 +251,7 @@ fn add_blocks_of(app: &mut App, repository: &Repository, url: &Url, said: &str) 
         let (theirs, shown) = (show::text(theirs), app.shown(&repository.ghost_dir));
         app.output.note(
             0,
-            &format!(
+            format!(
                 "the other one is lazy, too, and has its blocks from {theirs}: if you trust that place, `ghost --repo \
                  {shown} remote add {name} {theirs}`"
             ),

@@ -154,19 +154,18 @@ fn tell_summary(app: &mut App, summary: &Summary, did: bool) -> Outcome {
         return Ok(app.output.record(summary)?);
     }
     let took = Length(std::time::Duration::from_secs_f64(summary.seconds));
-    Ok(match (summary.dry_run, did) {
-        (true, _) => app.output.say("Nothing was done")?,
-        (false, false) => app.output.say(format_args!("{} has it all", summary.to))?,
-        (false, true) if summary.objects == 0 => app.output.say(format_args!("Copied nothing but refs; {took}"))?,
+    let said = match (summary.dry_run, did) {
+        (true, _) => "Nothing was done".to_owned(),
+        (false, false) => format!("{} has it all", summary.to),
+        (false, true) if summary.objects == 0 => format!("Copied nothing but refs; {took}"),
         (false, true) => {
             let snapshots = counted(summary.snapshots as u64, "snapshot", "snapshots");
             let objects = counted(summary.objects, "object", "objects");
             let pack = Size(summary.pack_bytes);
-            app.output.say(format_args!(
-                "Copied {snapshots}: {objects}, {pack} on the wire; {took}"
-            ))?;
+            format!("Copied {snapshots}: {objects}, {pack} on the wire; {took}")
         }
-    })
+    };
+    Ok(app.output.say(said)?)
 }
 
 /// A ref of the target and the value that it is to have.

@@ -152,7 +152,10 @@ fn who_has_it_open_reads_on() {
         threads: 2,
     };
     let report = verify::run(&early.store, None, &request, &Progress::default()).unwrap();
-    assert!(report.is_clean() && report.data_files == FILES_MIN as u64 - 1, "{report:?}");
+    assert!(
+        report.is_clean() && report.data_files == FILES_MIN as u64 - 1,
+        "{report:?}"
+    );
 }
 
 /// What does not read is not taken for copied.
