@@ -346,12 +346,16 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__cat)
-            opts="-C -c -q -v -h --repo --quiet --verbose --color --json --progress --help"
+            opts="-C -c -q -v -h --limit-rate --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --limit-rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 -C)
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -913,7 +917,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__copy)
-            opts="-n -C -c -q -v -h --not-in --common-with --name --overwrite --dry-run --repo --quiet --verbose --color --json --progress --help"
+            opts="-f -n -C -c -q -v -h --files --not-in --common-with --name --overwrite --force --dry-run --limit-rate --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -928,6 +932,10 @@ _ghost() {
                     return 0
                     ;;
                 --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit-rate)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -997,7 +1005,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__diff)
-            opts="-p -U -C -c -q -v -h --stat --patch --unified --no-moves --all-metadata --trust --repo --quiet --verbose --color --json --progress --help"
+            opts="-p -U -C -c -q -v -h --stat --patch --unified --no-moves --all-metadata --trust --limit-rate --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1013,6 +1021,10 @@ _ghost() {
                     ;;
                 --trust)
                     COMPREPLY=($(compgen -W "stat hash" -- "${cur}"))
+                    return 0
+                    ;;
+                --limit-rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 -C)
@@ -2147,12 +2159,16 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__ls)
-            opts="-l -r -C -c -q -v -h --long --recursive --repo --quiet --verbose --color --json --progress --help"
+            opts="-l -r -C -c -q -v -h --long --recursive --limit-rate --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --limit-rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 -C)
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -2482,7 +2498,7 @@ _ghost() {
             return 0
             ;;
         ghost__subcmd__reconstruct)
-            opts="-C -c -q -v -h --test --delete --overwrite --sparse --reflink --source --symlink --relative --hardlink --explain --numeric-owner --privileged --repo --quiet --verbose --color --json --progress --help"
+            opts="-C -c -q -v -h --test --delete --overwrite --sparse --reflink --source --symlink --relative --hardlink --explain --numeric-owner --privileged --limit-rate --repo --quiet --verbose --color --json --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2501,6 +2517,10 @@ _ghost() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --limit-rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 -C)

@@ -45,7 +45,7 @@ complete -c ghost -n "__fish_ghost_needs_command" -f -a "diff" -d 'Show what dif
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "dup" -d 'Find files with the same bytes, and make one of them'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "overlap" -d 'Tell which files of one tree are in others, by their bytes'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "find-duplicate" -d 'Find all files with the bytes of one file, or with a hash'
-complete -c ghost -n "__fish_ghost_needs_command" -f -a "copy" -d 'Copy files of a tree into a folder, all of them or those that others have or lack'
+complete -c ghost -n "__fish_ghost_needs_command" -f -a "copy" -d 'Copy snapshots from one repository to another, or files of a tree into a folder'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "ls" -d 'List what is in a snapshot or a folder of it'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "find" -d 'Find files in all snapshots of a line'
 complete -c ghost -n "__fish_ghost_needs_command" -f -a "cat" -d 'Write the contents of files in snapshots to standard output'
@@ -190,6 +190,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand show" -s h -l help -d 'Print
 complete -c ghost -n "__fish_ghost_using_subcommand diff" -s U -l unified -d 'Lines around changed ones' -r
 complete -c ghost -n "__fish_ghost_using_subcommand diff" -l trust -d 'What proves that a live file did not change: its stat values, or only its bytes' -r -f -a "stat\t''
 hash\t''"
+complete -c ghost -n "__fish_ghost_using_subcommand diff" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand diff" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand diff" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand diff" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -267,22 +268,26 @@ complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s v -l verb
 complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand find-duplicate" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ghost -n "__fish_ghost_using_subcommand copy" -l not-in -d 'Copy only files whose bytes are nowhere in OTHER; may be given again' -r
-complete -c ghost -n "__fish_ghost_using_subcommand copy" -l common-with -d 'Copy only files whose bytes are in OTHER; may be given again' -r
-complete -c ghost -n "__fish_ghost_using_subcommand copy" -l name -d 'Call it so, where TREE is one file' -r
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l not-in -d 'Files: copy only those whose bytes are nowhere in OTHER; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l common-with -d 'Files: copy only those whose bytes are in OTHER; may be given again' -r
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l name -d 'Files: call it so, where SRC is one file' -r
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand copy" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand copy" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand copy" -s c -d 'Set a configuration value for this run only; may be given again' -r
 complete -c ghost -n "__fish_ghost_using_subcommand copy" -l color -d 'Use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c ghost -n "__fish_ghost_using_subcommand copy" -l overwrite -d 'Replace files that have other bytes'
-complete -c ghost -n "__fish_ghost_using_subcommand copy" -s n -l dry-run -d 'Only say how much would be copied'
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l files -d 'Copy files, even where both are repositories'
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -l overwrite -d 'Files: replace those that have other bytes'
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -s f -l force -d 'Snapshots: let lines of DST lose what is only there'
+complete -c ghost -n "__fish_ghost_using_subcommand copy" -s n -l dry-run -d 'Only say what would be copied'
 complete -c ghost -n "__fish_ghost_using_subcommand copy" -s q -l quiet -d 'Say nothing but errors and what was asked for'
 complete -c ghost -n "__fish_ghost_using_subcommand copy" -s v -l verbose -d 'Say more; twice for details'
 complete -c ghost -n "__fish_ghost_using_subcommand copy" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand copy" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand copy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand ls" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand ls" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand ls" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand ls" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -317,6 +322,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand find" -s v -l verbose -d 'Sa
 complete -c ghost -n "__fish_ghost_using_subcommand find" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand find" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand find" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ghost -n "__fish_ghost_using_subcommand cat" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand cat" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand cat" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand cat" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -335,6 +341,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l reflink -d '
 always\t'Always; a file that cannot is a problem'
 never\t'Never'"
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l source -d 'Look for content in this tree, too: a directory, or a revision, snap:FILE or gfs:FILE; may be given again' -r -f -a "(__fish_complete_directories)"
+complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand reconstruct" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -704,7 +711,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -l progress -d 
 complete -c ghost -n "__fish_ghost_using_subcommand import-desc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand clone" -l ref -d 'The line to have [default: the current line of the other]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand clone" -l depth -d 'Bring only the newest N snapshots of each line; older ones come as forgotten, without their trees' -r
-complete -c ghost -n "__fish_ghost_using_subcommand clone" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand clone" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand clone" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand clone" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand clone" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -804,7 +811,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand remote; and __fish_seen_subc
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s j -l jobs -d 'So many remotes at once' -r
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l depth -d 'Bring only the newest N snapshots of each line; older ones come as forgotten, without their trees' -r
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l deepen -d 'Bring the trees of N more snapshots of each line that a shallow clone left behind' -r
-complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -820,7 +827,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s v -l verbose -d 'S
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand fetch" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ghost -n "__fish_ghost_using_subcommand pull" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand pull" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand pull" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand pull" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand pull" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -832,7 +839,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand pull" -s v -l verbose -d 'Sa
 complete -c ghost -n "__fish_ghost_using_subcommand pull" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand pull" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand pull" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ghost -n "__fish_ghost_using_subcommand push" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand push" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand push" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand push" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand push" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -852,7 +859,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand push" -l progress -d 'Show p
 complete -c ghost -n "__fish_ghost_using_subcommand push" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand serve" -l socket -d 'Listen on this socket, for clients of the same user' -r -F
 complete -c ghost -n "__fish_ghost_using_subcommand serve" -l root -d 'Offer the repositories below this folder, by their paths in it, and no others' -r -f -a "(__fish_complete_directories)"
-complete -c ghost -n "__fish_ghost_using_subcommand serve" -l export -d 'Offer a repository by a name; may be given again, the first is the default one' -r
+complete -c ghost -n "__fish_ghost_using_subcommand serve" -l export -d 'Offer repositories by names, of which the first is the default one; without PATH, that at hand; may be given again' -r
 complete -c ghost -n "__fish_ghost_using_subcommand serve" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand serve" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand serve" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -867,7 +874,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand serve" -s v -l verbose -d 'S
 complete -c ghost -n "__fish_ghost_using_subcommand serve" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand serve" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -880,7 +887,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -s v -l verbose 
 complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -l json -d 'Print one JSON object a line, the summary last'
 complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand sync-block" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -895,7 +902,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l json -d 'Print
 complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand sync-tree" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l not -d 'A snapshot that the other side has; may be given again' -r
-complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -s c -d 'Set a configuration value for this run only; may be given again' -r
@@ -909,7 +916,7 @@ complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l json -d 'Print
 complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -l progress -d 'Show progress even where standard error is not a terminal'
 complete -c ghost -n "__fish_ghost_using_subcommand send-pack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -l ref -d 'The line to make or to move to the first of them' -r
-complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -l limit-rate -d 'Bytes a second at most, such as 2MiB' -r
+complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -l limit-rate -d 'Bytes a second at most to or from remotes, such as 2MiB [default: io.remote-limit, which is no limit]' -r
 complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -s C -d 'Work in DIR as if ghost had been started there' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -l repo -d 'Use the repository of DIR (DIR/.ghost, or DIR itself if it is one) instead of looking upward' -r -f -a "(__fish_complete_directories)"
 complete -c ghost -n "__fish_ghost_using_subcommand receive-pack" -s c -d 'Set a configuration value for this run only; may be given again' -r
