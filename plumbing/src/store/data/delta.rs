@@ -182,9 +182,10 @@ impl<'f> Piece<'f> {
             let damaged = |found: String| Error::damaged(self.path, self.offset, expected(), found);
             let before = prefix.len();
             decoder.enter(&base.id).map_err(damaged)?;
+            let is_first = decoder.links == 1;
             bases.append(base, &mut prefix, decoder).map_err(|error| match error {
-                // Where and what is wrong with it stands in its own words.
-                error if error.is_damage() => damaged(format!("no such base: {error}")),
+                // Where and what is wrong stands in its own words; what is between them would only make it longer.
+                error if is_first && error.is_damage() => damaged(format!("no such base: {error}")),
                 error => error,
             })?;
             decoder.leave();

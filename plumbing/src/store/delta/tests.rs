@@ -1,5 +1,7 @@
 //! Delta frames on a disk in memory: sound ones, and such as only an enemy or a mistake writes.
 
+mod bad;
+
 use std::path::Path;
 
 use proptest::prelude::*;
