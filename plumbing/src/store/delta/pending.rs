@@ -4,7 +4,9 @@
 //! 1. An object is added to the unit of its root. Nothing is decompressed for that.
 //! 2. Where all units together take more than [`WAITING_BYTES_MAX`], the one to which nothing was added for longest is taken out: a
 //!    walk comes along in about the order in which the frames were written, so that one is most likely complete.
-//! 3. At the end each thread takes one unit after the other until there are none.
+//! 3. One that has [`UNIT_BYTES_MAX`] is taken out at once: of a large file in which everything changed, a frame's worth would wait
+//!    here while as much is in the hands of each thread.
+//! 4. At the end each thread takes one unit after the other until there are none.
 //!
 //! So a frame is decompressed about once a job, however its objects were mixed, memory is bounded, and no thread is left
 //! alone with what waited.
@@ -18,7 +20,9 @@ use crate::object::{ObjectId, ObjectKind};
 use crate::store::{Class, Location};
 
 /// Bytes that wait: those of about a hundred times as much that did not change, in a tree of sources.
-const WAITING_BYTES_MAX: usize = 12 << 20;
+const WAITING_BYTES_MAX: usize = 8 << 20;
+/// Bytes of one unit: a long frame of bases is decompressed some times for that, as far as is needed each time.
+const UNIT_BYTES_MAX: usize = 5 << 20;
 /// What an object takes beside its bytes, about.
 const OBJECT_BYTES: usize = 256;
 
@@ -28,6 +32,8 @@ pub struct Pending {
     units: HashMap<(u32, u64), Unit>,
     /// Units by when something was last added to them.
     order: BTreeMap<u64, (u32, u64)>,
+    /// Units that have all that they may.
+    full: Vec<(u32, u64)>,
     bytes: usize,
     added: u64,
 }
@@ -81,18 +87,32 @@ impl Pending {
         unit.last = self.added;
         unit.bytes += bytes;
         unit.objects.push(object);
+        if unit.bytes >= UNIT_BYTES_MAX {
+            self.full.push((root.file, root.frame));
+        }
         self.bytes += bytes;
     }
 
-    /// A unit, where more waits than should.
+    /// A unit that is full, or any where more waits than should.
     pub fn take_excess(&mut self) -> Option<Unit> {
+        while let Some(key) = self.full.pop() {
+            // It may have been taken meanwhile.
+            if let Some(unit) = self.remove(key) {
+                return Some(unit);
+            }
+        }
         (self.bytes > WAITING_BYTES_MAX).then(|| self.take()).flatten()
     }
 
     /// The unit to which nothing was added for longest.
     pub fn take(&mut self) -> Option<Unit> {
-        let (_, key) = self.order.pop_first()?;
+        let (_, key) = self.order.first_key_value()?;
+        self.remove(*key)
+    }
+
+    fn remove(&mut self, key: (u32, u64)) -> Option<Unit> {
         let unit = self.units.remove(&key)?;
+        self.order.remove(&unit.last);
         self.bytes -= unit.bytes;
         Some(unit)
     }
@@ -116,6 +136,21 @@ mod tests {
             raw: vec![0; bytes],
             plan: Plan::of_root(root),
         }
+    }
+
+    #[test]
+    fn what_is_full_goes_at_once() {
+        let mut pending = Pending::default();
+        pending.push(waiting(1, 1000));
+        for _ in 0..4 {
+            assert!(pending.take_excess().is_none());
+            pending.push(waiting(2, UNIT_BYTES_MAX / 4));
+        }
+        let unit = pending.take_excess().unwrap();
+        assert_eq!((unit.root.frame, unit.objects.len()), (2, 4));
+        assert!(pending.take_excess().is_none());
+        assert_eq!(pending.take().unwrap().root.frame, 1);
+        assert_eq!((pending.bytes, pending.order.len()), (0, 0));
     }
 
     #[test]
