@@ -12,7 +12,7 @@
 //! Ids that were stored after the index was looked at have no entry. They are found by the store, and what they need is
 //! gathered too; nothing that was written that late is a candidate for removal.
 //!
-//! What an object of a delta frame is made from lives as long as that copy of it does.
+//! What an object of a delta frame is made from lives as long as that copy of it does ([`super::chains`]).
 
 use hashbrown::HashSet;
 
@@ -99,6 +99,12 @@ impl Marks {
     pub(super) fn fell(&mut self, position: usize) {
         self.fallen.insert(position);
         self.live.clear(position);
+    }
+
+    /// Only what `needed` has is marked from now on; what is marked then is noted.
+    pub(super) fn restart(&mut self, needed: &Bits) {
+        self.live = needed.clone();
+        self.take_gained();
     }
 
     /// Positions that were marked since this was last asked; from the first time on they are noted.

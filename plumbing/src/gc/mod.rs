@@ -4,12 +4,13 @@
 //!    more; so do files that killed processes left under temporary names.
 //! 2. The index is looked at ([`tables`]), then the refs ([`roots`]); all that these need is marked ([`mark`]), without a
 //!    lock. Where something is missing or damaged that must be there, gc ends here.
-//! 3. Of objects that are stored several times one copy is kept ([`thin`]). All data files are measured by what their own
-//!    tables say ([`walk`]); the [`plan`] says what becomes of each.
+//! 3. Of objects that are stored several times one copy is kept ([`thin`]). What others are stored as differences from stays,
+//!    too ([`chains`]). All data files are measured by what their own tables say ([`walk`]); the [`plan`] says what becomes of each.
 //! 4. Files in which nothing lives are condemned without a copy. This needs no room to speak of, and frees some.
 //! 5. The others, some at a time: each is locked, so that nobody adds to it; one that a writer has is left alone. What
 //!    lives is copied and made durable ([`repack`]). Then the next generation is published ([`publish`]), and the files are
 //!    unlinked as soon as nobody can read them any more ([`crate::store::sweep`]).
+//! 6. Where files that went let go of more in others than may stay unused, all of it is done once more from step 2 on.
 //!
 //! Invariants:
 //!
@@ -21,6 +22,7 @@
 //!   is published.
 
 mod bits;
+mod chains;
 mod mark;
 mod plan;
 mod publish;
@@ -35,8 +37,10 @@ use std::collections::BTreeMap;
 pub use self::plan::{Allowance, Fate, FilePlan};
 pub use self::walk::FileUse;
 
+use self::bits::Bits;
+use self::chains::Chains;
 use self::mark::{Marker, Marks};
-use self::repack::{Leaving, Repack};
+use self::repack::{Copied, Leaving, Repack};
 use self::roots::{Roots, values};
 use self::tables::Tables;
 use crate::error::{Error, Result};
@@ -50,6 +54,9 @@ use crate::store::sweep::Swept;
 
 /// Bytes that are copied before they are published: what an interruption costs at most, and the room that is needed.
 const ROUND_BYTES: u64 = 1 << 30;
+
+/// How often all is done at most: objects that were written again let go of others, and these in turn of others.
+const PASSES_MAX: usize = 3;
 
 /// How gc runs.
 pub struct Options<'o> {
@@ -95,6 +102,12 @@ pub struct Report {
     pub live_objects: u64,
     /// Copies of objects that are stored elsewhere too.
     pub double_objects: u64,
+    /// Objects that nothing needs and that stay, when this run begins, because others are stored as differences from them.
+    pub base_objects: u64,
+    /// What they take, in bytes as they are stored.
+    pub base_bytes: u64,
+    /// Differences that were written again: against something that is needed, or as whole objects.
+    pub rewritten_objects: u64,
     /// Data files that were unlinked, those of earlier runs included, and what waits for other processes.
     pub swept: Swept,
     /// Data files that were condemned.
@@ -117,7 +130,42 @@ impl Report {
     /// Bytes of all data files, and how many of them are unused.
     pub fn totals(&self) -> (u64, u64) {
         let sum = |of: fn(&FileUse) -> u64| self.files.iter().map(|file| of(&file.usage)).sum();
-        (sum(|usage| usage.bytes), sum(|usage| usage.unused_bytes))
+        (sum(|usage| usage.bytes), sum(FileUse::waste_bytes))
+    }
+
+    /// Bytes of the files that stay, how many of them are unused, and how many more are since others went.
+    fn left(&self) -> (u64, u64, u64) {
+        let (mut bytes, mut unused, mut let_go) = (0, 0, 0);
+        for FilePlan { usage, fate } in &self.files {
+            match fate {
+                Fate::Stays => (bytes, unused) = (bytes + usage.bytes, unused + usage.waste_bytes()),
+                Fate::Goes | Fate::Repacked | Fate::Merged => let_go += usage.held_bytes,
+            }
+        }
+        // What went with them is not there any more.
+        let gone = self.files.iter().filter(|file| file.fate == Fate::Goes);
+        let kept: u64 = gone.map(|file| file.usage.bytes - file.usage.unused_bytes).sum();
+        (bytes + self.copied_bytes, unused, let_go.saturating_sub(kept))
+    }
+
+    /// Adds what a later pass did.
+    fn add(&mut self, later: Self) {
+        self.files = later.files;
+        self.live_objects = later.live_objects;
+        self.double_objects += later.double_objects;
+        self.rewritten_objects += later.rewritten_objects;
+        self.swept.files += later.swept.files;
+        self.swept.bytes += later.swept.bytes;
+        if later.condemned_files > 0 {
+            (self.swept.waiting_files, self.swept.waiting_bytes) =
+                (later.swept.waiting_files, later.swept.waiting_bytes);
+        }
+        self.condemned_files += later.condemned_files;
+        self.condemned_bytes += later.condemned_bytes;
+        self.copied_bytes += later.copied_bytes;
+        self.busy_files = later.busy_files;
+        self.generation = self.generation.max(later.generation);
+        self.stopped = later.stopped;
     }
 }
 
@@ -134,6 +182,37 @@ pub fn run(repository: &Repository, options: &Options<'_>, progress: &Progress) 
         // Without a segment what no segment covers is held in memory; on a full disk there is none.
         let _ = store.publish_segment();
     }
+    pass(repository, options, &lock, &mut report, progress)?;
+    for _ in 1..PASSES_MAX {
+        let (bytes, unused, let_go) = report.left();
+        let is_enough = let_go == 0 || unused + let_go <= options.unused_max.of(bytes);
+        if options.dry_run || is_enough || report.stopped.is_some() || (options.is_over)() {
+            break;
+        }
+        progress.set_phase(Phase::Checking);
+        let mut later = Report::default();
+        pass(repository, options, &lock, &mut later, progress)?;
+        report.add(later);
+    }
+    if !options.dry_run {
+        keep_reserve(&*repository.disk, &repository.ghost_dir);
+        store.keep_parity(progress);
+    }
+    progress.set_phase(Phase::Finishing);
+    Ok(report)
+}
+
+/// Looks at all there is and frees what it may.
+fn pass(
+    repository: &Repository,
+    options: &Options<'_>,
+    lock: &CollectLock,
+    report: &mut Report,
+    progress: &Progress,
+) -> Result<()> {
+    let store = &repository.store;
+    // What a pass before this one copied is in use now, and no longer this process's affair.
+    store.release_all();
     store.refresh()?;
     // What a damaged segment covers is read from the data files.
     store.verify_index()?;
@@ -149,17 +228,15 @@ pub fn run(repository: &Repository, options: &Options<'_>, progress: &Progress) 
         },
         tables,
         marks,
+        chains: Chains::default(),
         report,
     };
     collection.plan()?;
-    if !options.dry_run {
-        collection.drop_dead(&lock)?;
-        collection.pack_anew(&lock)?;
-        keep_reserve(&*repository.disk, &repository.ghost_dir);
-        store.keep_parity(progress);
+    if options.dry_run {
+        return Ok(());
     }
-    progress.set_phase(Phase::Finishing);
-    Ok(collection.report)
+    collection.drop_dead(lock)?;
+    collection.pack_anew(lock)
 }
 
 /// A gc under way.
@@ -170,7 +247,8 @@ struct Collection<'c> {
     roots: Roots,
     tables: Tables,
     marks: Marks,
-    report: Report,
+    chains: Chains,
+    report: &'c mut Report,
 }
 
 impl Collection<'_> {
@@ -180,29 +258,14 @@ impl Collection<'_> {
         let (_, values) = values(&self.repository.refs)?;
         self.mark(&values)?;
         self.report.double_objects = thin::thin(store, &self.tables, &mut self.marks, self.progress)?;
-        self.marks.take_gained();
-        self.mark_bases(&|_| true, false)?;
-        let uses = walk::measure(&self.tables, &self.marks.live)?;
+        let needed: Bits = self.marks.live.clone();
+        let uses = self.weigh(&needed)?;
         self.report.live_objects = uses.iter().map(|usage| usage.live_objects).sum();
         let (unused, repack) = (self.options.unused_max, self.options.repack_bytes_max);
         self.report.files = plan::plan(uses, unused, repack, store.options().file_bytes_max);
-        // Also what is dead can be read where it stays, for whoever stores it again finds it there.
-        let stay: Vec<u32> = self
-            .planned(|fate| fate == Fate::Stays)
-            .iter()
-            .map(|usage| usage.number)
-            .collect();
-        self.mark_bases(&|number| stay.contains(&number), true)?;
-        self.marks.take_gained();
+        self.keep_props(&needed)?;
+        self.drop_let_go();
         Ok(())
-    }
-
-    /// Marks what the objects of delta frames in these files are made from: of those that live, or of all.
-    fn mark_bases(&mut self, is_in: &dyn Fn(u32) -> bool, of_dead: bool) -> Result<()> {
-        let bases = walk::bases(&self.tables, &self.marks.live, is_in, of_dead)?;
-        let store = &self.repository.store;
-        let mut marker = Marker::new(store, &self.tables, &mut self.marks, self.progress);
-        marker.mark_bases(&mut bases.into_iter(), of_dead)
     }
 
     /// Marks what these values of refs keep, as far as it is not marked.
@@ -219,6 +282,7 @@ impl Collection<'_> {
             store: &self.repository.store,
             tables: &self.tables,
             live: &self.marks.live,
+            chains: &self.chains,
             progress: self.progress,
             threads: self.options.threads.max(1),
             whole_share: match self.options.unused_max {
@@ -311,8 +375,14 @@ impl Collection<'_> {
     }
 
     fn empty_and_publish(&mut self, leaving: &[Leaving], locks: Vec<crate::store::LockedFile>) -> Result<()> {
-        self.report.copied_bytes += self.repack().copy(leaving)?;
+        let copied = self.repack().copy(leaving)?;
+        self.count(copied);
         self.publish(leaving, locks)
+    }
+
+    fn count(&mut self, copied: Copied) {
+        self.report.copied_bytes += copied.bytes;
+        self.report.rewritten_objects += copied.rewritten;
     }
 }
 

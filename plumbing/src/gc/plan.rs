@@ -1,7 +1,8 @@
 //! What becomes of each data file. Pure: from what is measured and what is wanted.
 //!
 //! 1. One that holds nothing that lives goes, without a copy.
-//! 2. As long as more is unused than may be, the one that is used worst is packed anew.
+//! 2. As long as more is unused than may be, the one that is used worst is packed anew. What one keeps of others, and need not
+//!    keep ([`super::chains`]), counts as unused of that one.
 //! 3. Where many small ones have gathered, the smallest are packed together.
 
 use super::walk::FileUse;
@@ -18,6 +19,16 @@ pub enum Allowance {
     Share(u32),
     /// Bytes.
     Bytes(u64),
+}
+
+impl Allowance {
+    /// Bytes that may stay unused where all files together have so many.
+    pub(super) fn of(self, bytes: u64) -> u64 {
+        match self {
+            Self::Share(share) => (u128::from(bytes) * u128::from(share) / 10_000) as u64,
+            Self::Bytes(bytes) => bytes,
+        }
+    }
 }
 
 /// What becomes of a data file.
@@ -64,7 +75,7 @@ pub(super) fn plan(
         .collect();
     // The worst first; where two are as bad, the one that costs less.
     files.sort_by(|a, b| {
-        let share = |of: &FileUse, other: &FileUse| u128::from(of.unused_bytes) * u128::from(other.bytes.max(1));
+        let share = |of: &FileUse, other: &FileUse| u128::from(of.waste_bytes()) * u128::from(other.bytes.max(1));
         let (a, b) = (&a.usage, &b.usage);
         share(b, a)
             .cmp(&share(a, b))
@@ -74,26 +85,23 @@ pub(super) fn plan(
     let stay = |files: &[FilePlan]| -> (u64, u64) {
         let staying = files.iter().filter(|file| file.fate == Fate::Stays);
         staying.fold((0, 0), |(bytes, unused), file| {
-            (bytes + file.usage.bytes, unused + file.usage.unused_bytes)
+            (bytes + file.usage.bytes, unused + file.usage.waste_bytes())
         })
     };
     let (mut bytes, mut unused) = stay(&files);
     let mut left = repack_bytes_max;
     for file in files.iter_mut().filter(|file| file.fate == Fate::Stays) {
-        let allowed = match unused_max {
-            Allowance::Share(share) => (u128::from(bytes) * u128::from(share) / 10_000) as u64,
-            Allowance::Bytes(bytes) => bytes,
-        };
+        let waste = file.usage.waste_bytes();
         let copied = file.usage.bytes.saturating_sub(file.usage.unused_bytes);
-        if unused <= allowed || file.usage.unused_bytes == 0 {
+        if unused <= unused_max.of(bytes) || waste == 0 {
             break;
         }
         if copied > left {
             continue;
         }
         left -= copied;
-        bytes -= file.usage.unused_bytes;
-        unused -= file.usage.unused_bytes;
+        bytes = bytes.saturating_sub(waste);
+        unused -= waste;
         file.fate = Fate::Repacked;
     }
     merge_small(&mut files, left, file_bytes_max);
@@ -129,6 +137,7 @@ mod tests {
             file: [number as u8; 16],
             bytes: mib * MIB,
             unused_bytes: unused * MIB,
+            held_bytes: 0,
             live_objects: u64::from(mib > unused),
             objects: 2,
         }
@@ -174,6 +183,18 @@ mod tests {
             fates(&uses, Allowance::Share(0), 1410 * MIB),
             [Stays, Repacked, Goes, Repacked]
         );
+    }
+
+    #[test]
+    fn what_a_file_keeps_of_others_counts_with_it() {
+        use Fate::{Repacked, Stays};
+        let mut uses = [file(0, 1000, 0), file(1, 1000, 1)];
+        assert_eq!(fates(&uses, Allowance::Share(500), u64::MAX), [Stays, Stays]);
+        uses[1].held_bytes = 600 * MIB;
+        assert_eq!(fates(&uses, Allowance::Share(500), u64::MAX), [Stays, Repacked]);
+        // More than it has itself.
+        uses[1].held_bytes = 3000 * MIB;
+        assert_eq!(fates(&uses, Allowance::Share(500), u64::MAX), [Stays, Repacked]);
     }
 
     #[test]

@@ -87,7 +87,8 @@ impl Collection<'_> {
         let entries = gained.iter().filter_map(|position| self.tables.entry(*position));
         if entries.filter(|entry| is_leaving(entry.at.file)).count() > 0 {
             // What was copied before is found where it is now, and not copied again.
-            self.report.copied_bytes += self.repack().copy(leaving)?;
+            let copied = self.repack().copy(leaving)?;
+            self.count(copied);
         }
         Ok(())
     }

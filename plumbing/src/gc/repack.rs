@@ -4,7 +4,8 @@
 //! 2. Frames in which nearly everything lives are copied as they are stored; of others, what lives is decompressed, each
 //!    hash compared, and packed anew. Of a delta frame it is copied as it is stored: what it is made from lives, too.
 //!    Several threads read, check and compress; one walk hands them frames in order.
-//! 3. All of it is made durable. Then each object that lived there is looked up once more: it must be found elsewhere, and
+//! 3. Then come the objects that [`super::chains`] wants to be made from others than they are: these are there now.
+//! 4. All of it is made durable. Then each object that lived there is looked up once more: it must be found elsewhere, and
 //!    with all that it is made from. It may be found in a file of a writer who knew nothing of this copy and stored it as
 //!    the difference from something that now goes: then it is copied whole.
 
@@ -12,8 +13,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
 
 use super::bits::Bits;
+use super::chains::Chains;
 use super::tables::Tables;
 use super::walk::{LiveWalk, frames, unused};
 use crate::error::{Error, Result};
@@ -31,10 +34,19 @@ pub(super) struct Repack<'r> {
     pub(super) store: &'r Store,
     pub(super) tables: &'r Tables,
     pub(super) live: &'r Bits,
+    pub(super) chains: &'r Chains,
     pub(super) progress: &'r Progress,
     pub(super) threads: usize,
     /// A frame of which at most this share, in hundredths of a percent, is unused is copied as it is.
     pub(super) whole_share: u32,
+}
+
+/// What was appended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Copied {
+    pub(super) bytes: u64,
+    /// Objects that are made from others than they were.
+    pub(super) rewritten: u64,
 }
 
 /// What lives in one frame.
@@ -46,15 +58,16 @@ struct Work {
 }
 
 impl Repack<'_> {
-    /// Copies what lives in these files and makes it durable. Gives the bytes that were appended.
-    pub(super) fn copy(&self, leaving: &[Leaving]) -> Result<u64> {
+    /// Copies what lives in these files and makes it durable.
+    pub(super) fn copy(&self, leaving: &[Leaving]) -> Result<Copied> {
         let mut writer = self.store.writer()?;
         writer.trust_bases();
         let writer = writer;
         let (sender, receiver) = bounded::<Work>(2 * self.threads);
+        let later = Mutex::new(Vec::new());
         let mut copied = Ok(());
         std::thread::scope(|threads| {
-            let work = |receiver: Receiver<Work>| self.work(&writer, &receiver);
+            let work = |receiver: Receiver<Work>| self.work(&writer, &receiver, &later);
             let workers: Vec<_> = (0..self.threads.max(1))
                 .map(|_| {
                     let receiver = receiver.clone();
@@ -72,10 +85,12 @@ impl Repack<'_> {
             }
         });
         copied?;
+        let rewritten = self.write_again(&writer, later.into_inner())?;
         writer.commit()?;
         let bytes = writer.counters.stored_bytes.load(Ordering::Relaxed);
         drop(writer);
-        Ok(bytes + self.audit(leaving)?)
+        let bytes = bytes + self.audit(leaving)?;
+        Ok(Copied { bytes, rewritten })
     }
 
     fn hand_out(&self, leaving: &[Leaving], sender: Sender<Work>) -> Result<()> {
@@ -101,7 +116,7 @@ impl Repack<'_> {
         Ok(())
     }
 
-    fn work(&self, writer: &Writer<'_>, receiver: &Receiver<Work>) -> Result<()> {
+    fn work(&self, writer: &Writer<'_>, receiver: &Receiver<Work>, later: &Mutex<Vec<Location>>) -> Result<()> {
         let mut packer = writer.packer();
         let mut frame = Frame::default();
         for work in receiver {
@@ -110,9 +125,7 @@ impl Repack<'_> {
             let is_whole = wasted * 10_000 <= work.head.header.frame_bytes() * u64::from(self.whole_share);
             // A frame whose digest does not fit may hold objects that are sound: those are looked at one by one.
             let copied = match is_whole {
-                _ if work.head.header.codec == Codec::Delta => {
-                    writer.copy_deltas(&work.file, &work.head, &work.slots).map(|()| true)
-                }
+                _ if work.head.header.codec == Codec::Delta => self.copy_firm(writer, &work, later).map(|()| true),
                 true => writer.copy_frame(&work.file, &work.head),
                 false => Ok(false),
             };
@@ -125,6 +138,55 @@ impl Repack<'_> {
             self.progress.add(0, raw);
         }
         packer.flush()
+    }
+
+    /// Copies objects of a delta frame as they are stored, but for those that are written again when all others are there.
+    fn copy_firm(&self, writer: &Writer<'_>, work: &Work, later: &Mutex<Vec<Location>>) -> Result<()> {
+        let place = |slot: u16| Location {
+            file: work.number,
+            frame: work.head.offset,
+            slot,
+        };
+        let is_firm = |slot: &u16| self.chains.bases_for(&place(*slot)).is_none();
+        let (firm, loose): (Vec<u16>, Vec<u16>) = work.slots.iter().partition(|slot| is_firm(slot));
+        later.lock().extend(loose.into_iter().map(place));
+        if firm.is_empty() {
+            return Ok(());
+        }
+        writer.copy_deltas(&work.file, &work.head, &firm)
+    }
+
+    /// Writes objects again, made from others than they are. Where one does not read, it is copied as it is: what it is made
+    /// from stays. Gives how many were written.
+    fn write_again(&self, writer: &Writer<'_>, places: Vec<Location>) -> Result<u64> {
+        // Those that are made from the same frame follow each other.
+        let keyed = places.into_iter().map(|at| Ok((self.store.root_of(at)?, at)));
+        let mut keyed = keyed.collect::<Result<Vec<_>>>()?;
+        keyed.sort_unstable();
+        let (mut packer, mut bytes, mut written) = (writer.packer(), Vec::new(), 0);
+        for (_, at) in keyed {
+            self.progress.check()?;
+            let (Some(row), Some(bases)) = (self.store.row_at(at)?, self.chains.bases_for(&at)) else {
+                continue;
+            };
+            // Copied before, or brought by somebody else.
+            if self.store.contains(&row.id)? {
+                continue;
+            }
+            match self.store.near().read(at, &row.id, &mut bytes) {
+                Ok(()) => {
+                    packer.put_on(row.kind, row.id, &bytes, bases)?;
+                    written += 1;
+                }
+                Err(error) if error.is_damage() => {
+                    let (file, head) = self.store.head(at)?;
+                    writer.copy_deltas(&file, &head, &[at.slot])?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        packer.flush()?;
+        Ok(written)
     }
 
     fn pack_anew(&self, packer: &mut Packer<'_>, frame: &mut Frame, work: &Work) -> Result<()> {

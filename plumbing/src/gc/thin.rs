@@ -49,7 +49,7 @@ pub(super) fn thin(store: &Store, tables: &Tables, marks: &mut Marks, progress: 
 }
 
 /// Live copies in each file.
-fn counts(tables: &Tables, live: &Bits) -> Vec<u64> {
+pub(super) fn counts(tables: &Tables, live: &Bits) -> Vec<u64> {
     let mut counts = Vec::new();
     for entry in live.ones(0).filter_map(|position| tables.entry(position)) {
         let file = entry.at.file as usize;

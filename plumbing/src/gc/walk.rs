@@ -5,12 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashSet;
-
 use super::bits::Bits;
 use super::tables::Tables;
 use crate::error::{Error, Result};
-use crate::object::ObjectId;
 use crate::store::Location;
 use crate::store::data::read::{DataFile, Head};
 
@@ -167,10 +164,20 @@ pub struct FileUse {
     pub bytes: u64,
     /// Bytes of objects that nothing needs, as they are stored: of a frame in which some live, their share by length.
     pub unused_bytes: u64,
+    /// Bytes in all files that stay only because objects of this one are made from them, and need not be: free when it is
+    /// packed anew. None of them is among the unused ones of another file.
+    pub held_bytes: u64,
     /// Objects that live.
     pub live_objects: u64,
     /// Objects in all.
     pub objects: u64,
+}
+
+impl FileUse {
+    /// Bytes that are free when it is packed anew.
+    pub fn waste_bytes(&self) -> u64 {
+        self.unused_bytes + self.held_bytes
+    }
 }
 
 /// Measures all data files that stand.
@@ -198,46 +205,19 @@ pub(super) fn measure(tables: &Tables, live: &Bits) -> Result<Vec<FileUse>> {
     Ok(uses)
 }
 
-/// What the objects of delta frames in some files are made from: of those that live, or of all.
-pub(super) fn bases(
-    tables: &Tables,
-    live: &Bits,
-    is_in: &dyn Fn(u32) -> bool,
-    of_dead: bool,
-) -> Result<HashSet<ObjectId>> {
-    let mut walk = LiveWalk::new(tables, live, is_in);
-    let mut found = HashSet::new();
-    for standing in tables.files().iter().filter(|standing| is_in(standing.number)) {
-        let (number, file) = (standing.number, &standing.file);
-        frames(file, standing.committed, &mut |head| {
-            let slots = walk.slots(number, file, &head)?;
-            match of_dead {
-                true => found.extend(head.bases.iter().map(|base| base.id)),
-                false => {
-                    let of_slot = slots.iter().flat_map(|slot| head.bases_of(*slot));
-                    found.extend(of_slot.map(|base| base.id));
-                }
-            }
-            Ok(())
-        })?;
-        walk.end_file(number, file)?;
-    }
-    Ok(found)
-}
-
 /// What a frame stores of objects that nothing needs, in bytes.
 pub(super) fn unused(head: &Head, slots: &[u16]) -> u64 {
+    head.header.frame_bytes() - share(head, slots)
+}
+
+/// What these objects of a frame take of it, in bytes: their share by length.
+pub(super) fn share(head: &Head, slots: &[u16]) -> u64 {
     let (bytes, raw) = (head.header.frame_bytes(), u64::from(head.header.raw_bytes));
-    if slots.len() == head.rows.len() {
-        return 0;
+    if slots.len() == head.rows.len() || slots.is_empty() {
+        return if slots.is_empty() { 0 } else { bytes };
     }
-    if slots.is_empty() {
-        return bytes;
-    }
-    let live: u64 = slots
-        .iter()
-        .map(|slot| u64::from(head.rows[usize::from(*slot)].bytes))
-        .sum();
+    let rows = slots.iter().filter_map(|slot| head.rows.get(usize::from(*slot)));
+    let wanted: u64 = rows.map(|row| u64::from(row.bytes)).sum();
     // Lengths are below 2^32 each.
-    bytes * (raw - live) / raw.max(1)
+    bytes - bytes * (raw - wanted.min(raw)) / raw.max(1)
 }

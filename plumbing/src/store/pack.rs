@@ -11,6 +11,7 @@ use zstd::zstd_safe::{self, CCtx, CParameter};
 use super::data::format::{Codec, Row};
 use super::data::write::Sealed;
 use super::delta::pending::Waiting;
+use super::delta::plan::Plan;
 use super::delta::settle::Group as DeltaGroup;
 use super::writer::Writer;
 use super::{Added, Counters, Frame, Options, Store};
@@ -32,6 +33,17 @@ pub enum Class {
     Dense,
     /// Trees, indirect blocks, snapshots.
     Meta,
+}
+
+impl Class {
+    /// That of an object of which nothing but its bytes is known.
+    fn of(kind: ObjectKind, bytes: &[u8]) -> Self {
+        match kind {
+            ObjectKind::Block if bytes.len() as u64 >= LARGE_FILE_BYTES => Self::Large,
+            ObjectKind::Block => Self::Small,
+            _ => Self::Meta,
+        }
+    }
 }
 
 const CLASSES: usize = 5;
@@ -118,12 +130,18 @@ impl<'w> Packer<'w> {
 
     /// Adds an object whose id is known to be the hash of `bytes`.
     pub fn put_hashed(&mut self, kind: ObjectKind, id: ObjectId, bytes: &[u8]) -> Result<Added> {
-        let class = match kind {
-            ObjectKind::Block if bytes.len() as u64 >= LARGE_FILE_BYTES => Class::Large,
-            ObjectKind::Block => Class::Small,
-            _ => Class::Meta,
-        };
-        self.put_in(class, kind, id, bytes)
+        self.put_in(Class::of(kind, bytes), kind, id, bytes)
+    }
+
+    /// The same, stored as the difference from these objects and no others, as far as they are there, the limits allow it, and
+    /// it pays.
+    pub(crate) fn put_on(&mut self, kind: ObjectKind, id: ObjectId, bytes: &[u8], bases: &[ObjectId]) -> Result<Added> {
+        self.put_planned(Class::of(kind, bytes), kind, id, bytes, |packer, _| {
+            match packer.writer.compares(bytes.len()) {
+                true => packer.plan_on(&id, bases),
+                false => Ok(None),
+            }
+        })
     }
 
     /// Adds an object whose id is known to the frames of `class`.
@@ -140,6 +158,29 @@ impl<'w> Packer<'w> {
         id: ObjectId,
         bytes: &[u8],
         bases: &[ObjectId],
+    ) -> Result<Added> {
+        self.put_planned(class, kind, id, bytes, |packer, class| {
+            let alike =
+                match kind == ObjectKind::Block && class != Class::Dense && packer.writer.finds_alike(bytes.len()) {
+                    true => packer.store().alike(&id, bytes, !bases.is_empty())?,
+                    false => Vec::new(),
+                };
+            let likely = if bases.is_empty() { &alike } else { bases };
+            match likely.is_empty() || !packer.writer.compares(bytes.len()) {
+                true => Ok(None),
+                false => packer.plan(&id, likely),
+            }
+        })
+    }
+
+    /// Adds an object, as `plan` says for the class that it turns out to be of.
+    fn put_planned(
+        &mut self,
+        class: Class,
+        kind: ObjectKind,
+        id: ObjectId,
+        bytes: &[u8],
+        plan: impl FnOnce(&mut Self, Class) -> Result<Option<Plan>>,
     ) -> Result<Added> {
         if bytes.len() > BLOCK_BYTES_MAX {
             let problem = format!("{} bytes, the limit is {BLOCK_BYTES_MAX}", bytes.len());
@@ -158,15 +199,7 @@ impl<'w> Packer<'w> {
         } else {
             class
         };
-        let alike = match kind == ObjectKind::Block && class != Class::Dense && self.writer.finds_alike(bytes.len()) {
-            true => self.store().alike(&id, bytes, !bases.is_empty())?,
-            false => Vec::new(),
-        };
-        let likely = if bases.is_empty() { &alike } else { bases };
-        let plan = match likely.is_empty() || !self.writer.compares(bytes.len()) {
-            true => None,
-            false => self.plan(&id, likely)?,
-        };
+        let plan = plan(self, class)?;
         let Some(plan) = plan else {
             self.group(class, kind, id, bytes)?;
             return Ok(Added::New);

@@ -50,6 +50,7 @@ struct FileRecord {
     file: String,
     bytes: u64,
     unused_bytes: u64,
+    held_bytes: u64,
     objects: u64,
     live_objects: u64,
     fate: &'static str,
@@ -65,6 +66,9 @@ struct Summary {
     unused_bytes: u64,
     live_objects: u64,
     double_objects: u64,
+    base_objects: u64,
+    base_bytes: u64,
+    rewritten_objects: u64,
     condemned_files: u64,
     condemned_bytes: u64,
     copied_bytes: u64,
@@ -227,6 +231,7 @@ fn tell(app: &mut App, arguments: &Arguments, (report, abandoned): (&Report, Aba
             Size(bytes),
             Size(unused)
         ))?;
+        tell_bases(app, report)?;
     } else {
         tell_freed(app, report, length)?;
     }
@@ -245,10 +250,22 @@ fn tell(app: &mut App, arguments: &Arguments, (report, abandoned): (&Report, Aba
     Ok(())
 }
 
+/// What nothing needs, but for others that are stored as differences from it.
+fn tell_bases(app: &mut App, report: &Report) -> Outcome {
+    if report.base_objects > 0 {
+        app.output.say(format_args!(
+            "  {} in {} there only because others are stored as differences from what nothing else needs",
+            Size(report.base_bytes),
+            counted(report.base_objects, "object is", "objects are")
+        ))?;
+    }
+    Ok(())
+}
+
 fn tell_freed(app: &mut App, report: &Report, length: Length) -> Outcome {
     let swept = report.swept;
     let stay = report.files.iter().filter(|file| file.fate == Fate::Stays);
-    let unused: u64 = stay.map(|file| file.usage.unused_bytes).sum();
+    let unused: u64 = stay.map(|file| file.usage.waste_bytes()).sum();
     let freed = swept.bytes.saturating_sub(report.copied_bytes);
     app.output.say(format_args!(
         "Freed {} in {}; {} live, {} unused; {length}",
@@ -260,6 +277,11 @@ fn tell_freed(app: &mut App, report: &Report, length: Length) -> Outcome {
     if report.copied_bytes > 0 {
         app.output
             .say(format_args!("  copied: {}", Size(report.copied_bytes)))?;
+    }
+    if report.rewritten_objects > 0 {
+        let objects = counted(report.rewritten_objects, "object is", "objects are");
+        app.output
+            .say(format_args!("  {objects} no longer made from what nothing else needs"))?;
     }
     if swept.waiting_files > 0 {
         app.output.say(format_args!(
@@ -287,16 +309,25 @@ fn tell_table(app: &mut App, report: &Report) -> Outcome {
     for file in &report.files {
         let usage = &file.usage;
         app.output.line(format_args!(
-            "{}  {:>9}  {:>9} unused  {:>9} of {:>9} objects live  {}",
+            "{}  {:>9}  {:>9} unused{}  {:>9} of {:>9} objects live  {}",
             &name(file)[..NAME_DIGITS],
             Size(usage.bytes),
             Size(usage.unused_bytes),
+            held(usage.held_bytes),
             Count(usage.live_objects),
             Count(usage.objects),
             fate_name(file.fate)
         ))?;
     }
     Ok(())
+}
+
+/// What of other files a file keeps and need not, if something.
+fn held(bytes: u64) -> String {
+    match bytes {
+        0 => String::new(),
+        bytes => format!(" and {} held", Size(bytes)),
+    }
 }
 
 fn tell_json(
@@ -310,6 +341,7 @@ fn tell_json(
             file: name(file),
             bytes: file.usage.bytes,
             unused_bytes: file.usage.unused_bytes,
+            held_bytes: file.usage.held_bytes,
             objects: file.usage.objects,
             live_objects: file.usage.live_objects,
             fate: fate_name(file.fate),
@@ -324,6 +356,9 @@ fn tell_json(
         unused_bytes,
         live_objects: report.live_objects,
         double_objects: report.double_objects,
+        base_objects: report.base_objects,
+        base_bytes: report.base_bytes,
+        rewritten_objects: report.rewritten_objects,
         condemned_files: report.condemned_files,
         condemned_bytes: report.condemned_bytes,
         copied_bytes: report.copied_bytes,

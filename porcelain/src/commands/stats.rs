@@ -50,6 +50,8 @@ struct Totals {
     delta_objects: u64,
     delta_raw_bytes: u64,
     delta_stored_bytes: u64,
+    delta_saved_bytes: u64,
+    delta_depth_max: u8,
     data_files: u64,
     index_segments: u64,
     index_entries: u64,
@@ -98,6 +100,8 @@ fn totals(app: &App, repository: &Repository) -> Result<Totals> {
                     totals.delta_objects += head.rows.len() as u64;
                     totals.delta_raw_bytes += u64::from(head.header.raw_bytes);
                     totals.delta_stored_bytes += head.header.frame_bytes();
+                    let deepest = head.parts.iter().map(|part| part.depth).max();
+                    totals.delta_depth_max = totals.delta_depth_max.max(deepest.unwrap_or(0));
                 }
                 for row in &head.rows {
                     *match row.kind {
@@ -111,6 +115,7 @@ fn totals(app: &App, repository: &Repository) -> Result<Totals> {
             Ok(())
         })?;
     }
+    totals.delta_saved_bytes = saved(&totals);
     let segments = repository.store.segment_sizes();
     totals.index_segments = segments.len() as u64;
     totals.index_entries = segments.iter().map(|entries| *entries as u64).sum();
@@ -133,6 +138,18 @@ fn totals(app: &App, repository: &Repository) -> Result<Totals> {
         app.check_interrupt()?;
     }
     Ok(totals)
+}
+
+/// What differences take less than the same objects would whole, if these were compressed as all others are.
+fn saved(totals: &Totals) -> u64 {
+    let (raw, stored) = (
+        totals.raw_bytes - totals.delta_raw_bytes,
+        totals.stored_bytes.saturating_sub(totals.delta_stored_bytes),
+    );
+    let whole = u128::from(totals.delta_raw_bytes) * u128::from(stored.min(raw)) / u128::from(raw.max(1));
+    u64::try_from(whole)
+        .unwrap_or(u64::MAX)
+        .saturating_sub(totals.delta_stored_bytes)
 }
 
 /// Walks a snapshot, each tree and each content once.
@@ -248,7 +265,11 @@ fn tell_totals(app: &mut App, totals: &Totals) -> Outcome {
     if totals.delta_objects > 0 {
         let (count, raw) = (Count(totals.delta_objects), Size(totals.delta_raw_bytes));
         let stored = Size(totals.delta_stored_bytes);
-        lines.push(("Deltas", format!("{count} objects of {raw} as {stored} of differences")));
+        let (saved, depth) = (Size(totals.delta_saved_bytes), totals.delta_depth_max);
+        lines.push((
+            "Deltas",
+            format!("{count} objects of {raw} as {stored} of differences: about {saved} saved; at most {depth} deep"),
+        ));
     }
     if totals.ghosts_only_snapshots > 0 {
         let (count, bytes) = (Count(totals.ghosts_only_snapshots), Size(totals.described_bytes));

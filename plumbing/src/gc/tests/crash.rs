@@ -34,7 +34,7 @@ fn life() -> (Journal, BTreeMap<ObjectId, Files>) {
     (simulated.journal(), known)
 }
 
-fn check_and_go_on(disk: &Arc<dyn Disk>, known: &BTreeMap<ObjectId, Files>, what: &dyn std::fmt::Debug) {
+pub(super) fn check_and_go_on(disk: &Arc<dyn Disk>, known: &BTreeMap<ObjectId, Files>, what: &dyn std::fmt::Debug) {
     check(
         &open(disk).unwrap_or_else(|error| panic!("{what:?}: {error}")),
         known,

@@ -14,7 +14,7 @@ fn count() -> u64 {
 }
 
 /// Opens it with another idea each time of what is worth a difference.
-fn open_as(disk: &Arc<dyn Disk>, dice: &mut Dice) -> Repository {
+pub(super) fn open_as(disk: &Arc<dyn Disk>, dice: &mut Dice) -> Repository {
     let mut repository = open(disk).unwrap();
     let options = StoreOptions {
         parity_percent: 20 * dice.below(2),
@@ -55,7 +55,7 @@ fn edit(files: &mut Files, dice: &mut Dice) {
 }
 
 /// Collects, and is stopped after some looks at the time.
-fn collect_some(repository: &Repository, dice: &mut Dice) {
+pub(super) fn collect_some(repository: &Repository, dice: &mut Dice) {
     let left = Cell::new(dice.below(4));
     let options = Options {
         unused_max: Allowance::Share(dice.below(3) as u32 * 1500),
@@ -69,7 +69,7 @@ fn collect_some(repository: &Repository, dice: &mut Dice) {
 }
 
 /// Fails unless verify, which reads every byte, finds nothing that a snapshot needs hurt.
-fn check_all(disk: &Arc<dyn Disk>, what: &dyn std::fmt::Debug) {
+pub(super) fn check_all(disk: &Arc<dyn Disk>, what: &dyn std::fmt::Debug) {
     let repository = open(disk).unwrap();
     let progress = Progress::default();
     let request = verify::Request {
@@ -99,7 +99,12 @@ fn any_mix_of_differences_restores() {
                 0..8 => {
                     let files = lines.entry(line.clone()).or_default();
                     edit(files, &mut dice);
-                    let id = take(&repository, &line, files, &format!("{step}"));
+                    let before = repository.refs.get(&line).unwrap();
+                    // One that follows none leaves what it is made from to gc.
+                    let id = match dice.below(2) {
+                        0 => take(&repository, &line, files, &format!("{step}")),
+                        _ => take_alone(&repository, &line, files, &format!("{step}"), before),
+                    };
                     known.insert(id.unwrap_or_else(|error| panic!("{what:?}: {error}")), files.clone());
                 }
                 8 if lines.remove(&line).is_some() => delete(&repository, &line),

@@ -1,8 +1,11 @@
 //! Collecting garbage in repositories whose every content is known: what lives restores byte for byte, whatever happens.
 
 mod basics;
+mod chain_crashes;
+mod chains;
 mod crash;
 mod deltas;
+mod folders;
 mod histories;
 mod interleaved;
 mod lost;
@@ -207,6 +210,21 @@ fn take(repository: &Repository, line: &str, files: &Files, message: &str) -> Re
     drop(writer);
     let change = set(line, before.map_or(Expected::Absent, Expected::Is), Some(id));
     repository.commit(&[change], &who(), message, Leans::Own)?;
+    Ok(id)
+}
+
+/// Takes a snapshot that follows none, and moves a line to it; `like` is one of files that may be like these.
+fn take_alone(
+    repository: &Repository,
+    line: &str,
+    files: &Files,
+    message: &str,
+    like: Option<ObjectId>,
+) -> Result<ObjectId> {
+    let writer = repository.store.writer()?;
+    let id = put_like(&writer, files, Vec::new(), message, like)?;
+    drop(writer);
+    repository.commit(&[set(line, Expected::Any, Some(id))], &who(), message, Leans::Own)?;
     Ok(id)
 }
 

@@ -22,7 +22,7 @@
 mod elsewhere;
 mod likeness;
 pub(super) mod pending;
-mod plan;
+pub(super) mod plan;
 pub(super) mod settle;
 mod sketch;
 mod sweep;
@@ -303,7 +303,7 @@ impl Store {
     }
 
     /// How deep the chain below the object at `at` is, and how many objects getting it takes.
-    pub(super) fn depth_and_weight(&self, at: Location) -> Result<(u8, u16)> {
+    pub(crate) fn depth_and_weight(&self, at: Location) -> Result<(u8, u16)> {
         Ok(match self.parts(at)?.as_deref() {
             Some(Loaded::Parts(parts)) => match parts.head.parts.get(usize::from(at.slot)) {
                 Some(part) => (part.depth, part.weight),

@@ -1,7 +1,8 @@
 //! What an object is to be compressed against: looked up, not read.
 //!
 //! Of what it may be like, that is taken which is there, fits the window, and does not make the chain too long or its
-//! weight too much; where an object is too deep, an older one in its chain takes its place.
+//! weight too much; where an object is too deep, an older one in its chain takes its place. gc says what an object is to be
+//! made from: then it is that, or nothing.
 
 use crate::error::Result;
 use crate::limits::{DELTA_BASES_MAX, DELTA_LINKS_MAX, DELTA_PREFIX_BYTES_MAX, DELTA_WEIGHT_MAX};
@@ -44,9 +45,21 @@ impl Plan {
     }
 }
 
+/// Finds a base for what may be like the object at a place, within this depth and weight.
+type Find = fn(&Store, Location, u8, u16) -> Result<Option<Link>>;
+
 impl Packer<'_> {
     /// What an object that may be like `likely` is compressed against; nothing where no base is at hand.
     pub(in crate::store) fn plan(&self, object: &ObjectId, likely: &[ObjectId]) -> Result<Option<Plan>> {
+        self.plan_with(object, likely, shallow)
+    }
+
+    /// The same where only these themselves may be its bases, as far as they are there and within the limits.
+    pub(in crate::store) fn plan_on(&self, object: &ObjectId, bases: &[ObjectId]) -> Result<Option<Plan>> {
+        self.plan_with(object, bases, itself)
+    }
+
+    fn plan_with(&self, object: &ObjectId, likely: &[ObjectId], find: Find) -> Result<Option<Plan>> {
         let store = self.store();
         let options = &store.options().delta;
         let window = options.window_bytes.min(DELTA_PREFIX_BYTES_MAX);
@@ -56,7 +69,7 @@ impl Packer<'_> {
             self.lean_on(id);
             let Some(at) = store.locate(id)? else { continue };
             let weight_left = DELTA_WEIGHT_MAX - plan.as_ref().map_or(1, |plan| plan.weight);
-            let Some(link) = shallow(store, at, options.depth, weight_left)? else {
+            let Some(link) = find(store, at, options.depth, weight_left)? else {
                 continue;
             };
             let known = plan.as_ref().map(|plan| &plan.bases[..]).unwrap_or_default();
@@ -83,6 +96,15 @@ struct Link {
     row: Row,
     depth: u8,
     weight: u16,
+}
+
+/// The object at `at`, unless its chain is too long.
+fn itself(store: &Store, at: Location, depth_max: u8, weight_max: u16) -> Result<Option<Link>> {
+    let (depth, weight) = store.depth_and_weight(at)?;
+    if depth >= depth_max || weight > weight_max {
+        return Ok(None);
+    }
+    Ok(store.row_at(at)?.map(|row| Link { at, row, depth, weight }))
 }
 
 /// The object at `at`, or where its chain is too long an older one in it, about half as deep: so a file that changes
