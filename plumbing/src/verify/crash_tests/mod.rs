@@ -10,6 +10,7 @@
 //! [`Crash`]; `GHOST_CRASH_SEED`, with the name of the test, repeats that one alone.
 
 mod bundles;
+mod deltas;
 mod faults;
 pub(super) mod life;
 mod refs;
