@@ -25,5 +25,5 @@ macro_rules! targets {
 }
 
 targets!(
-    objects, frames, data_file, index, ref_log, stat_cache, config, ignore, ghostdesc, bundle
+    objects, frames, data_file, deltas, index, ref_log, stat_cache, config, ignore, ghostdesc, bundle
 );

@@ -5,6 +5,9 @@
 //!
 //! Used by the libFuzzer targets in `fuzz/` and, with simple mutations, by `t/tests/hostile_bytes.rs`.
 
+#[path = "deltas.rs"]
+mod deltas;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,12 +53,15 @@ pub const BYTES_PER_BYTE: usize = 200;
 /// Two of the longest frames, as stored and decompressed, and the buffer that the search for the next one reads into.
 const FRAMES_BYTES_MAX: usize = 140 << 20;
 const SMALL_BYTES_MAX: usize = 4 << 20;
+/// The prefixes of a chain, half a MiB each, and what a frame holds.
+const CHAIN_BYTES_MAX: usize = 24 << 20;
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     target("objects", objects, SMALL_BYTES_MAX),
     target("frames", frames, FRAMES_BYTES_MAX),
     target("data_file", data_file, FRAMES_BYTES_MAX),
+    target("deltas", deltas::deltas, CHAIN_BYTES_MAX),
     target("index", index, SMALL_BYTES_MAX),
     target("ref_log", ref_log, SMALL_BYTES_MAX),
     target("stat_cache", stat_cache, SMALL_BYTES_MAX),
@@ -418,6 +424,7 @@ pub fn seeds(golden: &Path) -> Vec<(&'static str, Vec<u8>)> {
         seeds.push(("objects", format));
         of_store(&folder, &mut seeds);
     }
+    seeds.extend(deltas::seeds().into_iter().map(|seed| ("deltas", seed)));
     seeds.push(("stat_cache", a_cache()));
     seeds.push((
         "ignore",
