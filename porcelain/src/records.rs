@@ -6,6 +6,7 @@ use ghost_plumbing_commands::entry_line::EntryLine;
 pub use ghost_plumbing_commands::output::{JsonPath as PathField, hex};
 use serde::Serialize;
 
+use crate::ui::Output;
 use crate::ui::time::rfc3339;
 
 /// A snapshot.
@@ -79,6 +80,17 @@ impl ProblemRecord {
             _ => b"",
         };
         Self::new(path, error)
+    }
+}
+
+/// Tells of something that could not be looked at or read.
+pub fn tell_problem(output: &mut Output, problem: &ghost_plumbing::Error) -> std::io::Result<()> {
+    match output.json() {
+        true => output.record(&ProblemRecord::of(problem)),
+        false => {
+            output.problem(&problem.to_string());
+            Ok(())
+        }
     }
 }
 

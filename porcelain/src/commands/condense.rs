@@ -22,14 +22,14 @@ use ghost_plumbing::object::text::quote_name;
 use ghost_plumbing::object::{ObjectId, ObjectKind, ObjectSource as _, Snapshot, Totals};
 use ghost_plumbing::progress::{Phase, Progress};
 use ghost_plumbing::refs::revision::read_snapshot;
-use ghost_plumbing::refs::{Expected, RefChange, Who, line_ref, short_name};
+use ghost_plumbing::refs::{Expected, RefChange, Who, short_name};
 use ghost_plumbing::repository::{Leans, Repository, Settings};
 use ghost_plumbing::snapshot::{self, Keep, Place, Problem};
 use ghost_plumbing::store::Store;
 use serde::Serialize;
 
 use self::describe::unknown;
-use self::written::{Written, put};
+use self::written::{Written, line_of, put};
 use crate::app::App;
 use crate::bundles;
 use crate::commands::gfs::{Subject, is_gs, read_descriptions, write_descriptions};
@@ -250,23 +250,7 @@ impl Job<'_> {
     fn unite_on_line(&mut self, app: &mut App, subjects: Vec<Subject>) -> Outcome {
         let repository = app.repository()?;
         repository.check_writable()?;
-        if self.arguments.output.as_encoded_bytes().starts_with(b"@") {
-            let message = format!(
-                "{} is a revision, not the name of a line",
-                self.arguments.output.display()
-            );
-            return Err(Failure::usage(
-                message,
-                "name a line, such as main; snap:FILE or gfs:FILE",
-            ));
-        }
-        let Some(name) = self.arguments.output.to_str() else {
-            return Err(Failure::usage(
-                "the name of a line is not UTF-8",
-                "name a line, snap:FILE or gfs:FILE",
-            ));
-        };
-        let line = line_ref(name)?;
+        let line = line_of(&self.arguments.output)?;
         let parent = repository.refs.get(&line)?;
         let mut written = Written::default();
         let pile = || Ghosts::spilling(app.disk.clone(), &repository.ghost_dir.join("condense"));

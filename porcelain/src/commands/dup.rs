@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::error::{Failure, Outcome, PARTIAL};
-use crate::records::{PathField, ProblemRecord};
+use crate::records::{PathField, tell_problem};
 use crate::telling::Telling;
 use crate::tree_argument::{self, Look, Manner, Trees, outermost};
 use crate::ui::Style;
@@ -305,11 +305,7 @@ impl Run<'_> {
 
     fn tell_problem(&mut self, problem: &Error) -> Outcome {
         self.summary.unreadable += 1;
-        match self.app.output.json() {
-            true => self.app.output.record(&ProblemRecord::of(problem))?,
-            false => self.app.output.problem(&problem.to_string()),
-        }
-        Ok(())
+        Ok(tell_problem(&mut self.app.output, problem)?)
     }
 
     fn group(&mut self, group: &Group) -> Outcome {

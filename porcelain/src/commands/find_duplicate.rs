@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::copying::Copying;
 use crate::error::{Failure, Outcome, PARTIAL};
-use crate::records::{PathField, ProblemRecord};
+use crate::records::{PathField, tell_problem};
 use crate::telling::Telling;
 use crate::tree_argument::{self, Look, Manner, Trees};
 use crate::ui::show;
@@ -170,11 +170,7 @@ impl Run<'_> {
 
     fn problem(&mut self, problem: &Error) -> Outcome {
         self.unreadable += 1;
-        match self.app.output.json() {
-            true => self.app.output.record(&ProblemRecord::of(problem))?,
-            false => self.app.output.problem(&problem.to_string()),
-        }
-        Ok(())
+        Ok(tell_problem(&mut self.app.output, problem)?)
     }
 }
 

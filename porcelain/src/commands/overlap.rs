@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::copying::{CopyArguments, Copying, Counts};
 use crate::error::{Failure, Outcome, PARTIAL};
-use crate::records::{PathField, ProblemRecord};
+use crate::records::{PathField, tell_problem};
 use crate::tree_argument::{self, Look, Manner, Trees};
 use crate::ui::Style;
 use crate::ui::show;
@@ -160,11 +160,7 @@ impl<'p> Run<'_, 'p> {
 
     fn tell_problem(&mut self, problem: &Error) -> Outcome {
         self.summary.unreadable += 1;
-        match self.app.output.json() {
-            true => self.app.output.record(&ProblemRecord::of(problem))?,
-            false => self.app.output.problem(&problem.to_string()),
-        }
-        Ok(())
+        Ok(tell_problem(&mut self.app.output, problem)?)
     }
 
     fn count(&mut self, is_common: bool, size: u64) {

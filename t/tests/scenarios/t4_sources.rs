@@ -338,3 +338,29 @@ fn a_complete_repository_asks_no_source() {
         .ghost(["reconstruct", "--source=no/such/folder", "@", "out"])
         .code(1);
 }
+
+#[test]
+fn what_was_seen_rules_nothing_out_where_times_prove_nothing() {
+    need!("python3");
+    let world = World::with_repository();
+    world.write("tree/x", "AAAA");
+    world.ghost(["snapshot", "--ghosts-only", "tree"]).ok();
+    fs::remove_file(world.path("tree/x")).unwrap();
+    world.write("source/a", "AAAA");
+    world.write("source/b", "BBBB");
+    // The catalogue takes each for the other, and their times for proof of it.
+    let lie = "import os, sqlite3; db = sqlite3.connect('.ghost/catalogue.db'); \
+               hashes = db.execute('SELECT name, content FROM place WHERE name IN (?, ?)', (b'a', b'b')).fetchall(); \
+               other = {b'a': dict(hashes)[b'b'], b'b': dict(hashes)[b'a']}; \
+               stat = lambda name: os.stat(b'source/' + name); \
+               [db.execute('UPDATE place SET content = ?, mtime = ?, ctime = ?, inode = ? WHERE name = ?', \
+               (other[n], stat(n).st_mtime_ns, stat(n).st_ctime_ns, stat(n).st_ino, n)) for n in other]; db.commit()";
+    let rebuild = |target: &str| world.ghost(["reconstruct", "--source=source", "@", target]);
+    world.ghost(["scan", "source"]).ok();
+    world.command("python3", ["-c", lie]).ok();
+    rebuild("believed").code(3).says(&["1 not located"]);
+    world.ghost(["scan", "--trust=hash", "source"]).run();
+    world.command("python3", ["-c", lie]).ok();
+    rebuild("read").ok().says(&["1 file reconstructed, 0 not located"]);
+    assert_eq!(world.read("read/x"), b"AAAA");
+}

@@ -1,10 +1,15 @@
 //! What `ghost condense` writes, and how much it was.
 
+use std::ffi::OsStr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use ghost_plumbing::Result;
 use ghost_plumbing::object::{ObjectId, ObjectKind, Snapshot};
+use ghost_plumbing::refs::line_ref;
 use ghost_plumbing::store::{Counters, Store};
+
+use crate::error::{Failure, Outcome};
+use crate::ui::show;
 
 /// What was written.
 #[derive(Default)]
@@ -25,6 +30,25 @@ impl Written {
         self.objects += counters.new_objects.load(Relaxed);
         self.bytes += counters.new_bytes.load(Relaxed);
         self.stored_bytes += counters.stored_bytes.load(Relaxed);
+    }
+}
+
+/// The line that is the output. A revision is none: `@` would be a line of its own that nobody could name.
+pub fn line_of(output: &OsStr) -> Outcome<String> {
+    let shown = show::bytes(output.as_encoded_bytes());
+    let hint = "name a line, such as main; snap:FILE or gfs:FILE";
+    if shown.starts_with('@') {
+        return Err(Failure::usage(
+            format!("{shown} is a revision, not the name of a line"),
+            hint,
+        ));
+    }
+    match output.to_str() {
+        Some(name) => Ok(line_ref(name)?),
+        None => Err(Failure::usage(
+            format!("the name of the line {shown} is not UTF-8"),
+            hint,
+        )),
     }
 }
 

@@ -16,7 +16,7 @@ use super::Arguments;
 use crate::app::App;
 use crate::copying::{Copying, Counts};
 use crate::error::{Failure, Outcome, PARTIAL};
-use crate::records::ProblemRecord;
+use crate::records::tell_problem;
 use crate::tree_argument::{self, Look, Manner, Trees};
 
 #[derive(Serialize)]
@@ -121,11 +121,7 @@ impl Run<'_, '_> {
 
     fn problem(&mut self, problem: &Error) -> Outcome {
         self.unreadable += 1;
-        match self.app.output.json() {
-            true => self.app.output.record(&ProblemRecord::of(problem))?,
-            false => self.app.output.problem(&problem.to_string()),
-        }
-        Ok(())
+        Ok(tell_problem(&mut self.app.output, problem)?)
     }
 
     fn file(&mut self, forest: &dyn Forest, leaf: &Leaf, fullhash: Option<ObjectId>) -> Outcome {
