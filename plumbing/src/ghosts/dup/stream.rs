@@ -51,27 +51,25 @@ pub fn stream(
     };
     let mut matches = Matches {
         contents: HashTable::new(),
+        has_match: Vec::new(),
         found,
         failed,
     };
     examine(crew, select, Sides::One, &mut matches).map(drop)
 }
 
-/// A content that was met.
-struct Content {
-    /// The first row with it.
-    first: u32,
-    is_group: bool,
-}
-
 struct Matches<'a> {
-    contents: HashTable<Content>,
+    /// The first row of each content.
+    contents: HashTable<u32>,
+    /// First rows of contents of which a match was told.
+    has_match: Vec<bool>,
     found: &'a mut dyn FnMut(Vec<Match>) -> Result<()>,
     failed: &'a mut dyn FnMut(Error) -> Result<()>,
 }
 
 impl Hear for Matches<'_> {
     fn known(&mut self, table: &Table, rows: &[usize]) -> Result<()> {
+        self.has_match.resize(table.len(), false);
         let matches: Vec<Match> = rows.iter().filter_map(|&row| self.matched(table, row)).collect();
         match matches.is_empty() {
             true => Ok(()),
@@ -90,23 +88,18 @@ impl Matches<'_> {
         let fullhash = table.hash(row)?;
         let entry = self.contents.entry(
             fullhash.prefix(),
-            |known| table.hash_ref(known.first as usize) == Some(&fullhash),
+            |first| table.hash_ref(*first as usize) == Some(&fullhash),
             // Digests are uniform: eight bytes of them spread as well as a hash of them would.
-            |known| table.hash_ref(known.first as usize).map_or(0, ObjectId::prefix),
+            |first| table.hash_ref(*first as usize).map_or(0, ObjectId::prefix),
         );
         // A table has no more rows than that.
-        let mut entry = entry.or_insert(Content {
-            first: row as u32,
-            is_group: false,
-        });
-        let content = entry.get_mut();
-        let first = content.first as usize;
+        let first = *entry.or_insert(row as u32).get() as usize;
         (first != row).then(|| Match {
             size: table.size(row),
             fullhash,
             file: table.full_name(row),
             first: table.full_name(first),
-            begins: !std::mem::replace(&mut content.is_group, true),
+            begins: !std::mem::replace(&mut self.has_match[first], true),
         })
     }
 }

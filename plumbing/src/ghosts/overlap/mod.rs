@@ -60,7 +60,8 @@ pub struct Overlap<'a> {
     select: Select,
     sought: Sought<'a>,
     batch_files: usize,
-    ready: VecDeque<Hit>,
+    /// Files whose answer is known; what was found is listed when it is asked for.
+    ready: VecDeque<Asked>,
     problems: Vec<Error>,
     over: bool,
 }
@@ -167,13 +168,10 @@ impl<'a> Overlap<'a> {
             self.sought.crew.progress.check()?;
             self.sought.sample(&batch, &mut self.problems)?;
             self.ask(&mut batch)?;
-            self.ready = batch
-                .into_iter()
-                .filter(|asked| !asked.failed)
-                .map(|asked| self.sought.answer(asked))
-                .collect();
+            batch.retain(|asked| !asked.failed);
+            self.ready = batch.into();
         }
-        Ok(self.ready.pop_front())
+        Ok(self.ready.pop_front().map(|asked| self.sought.answer(asked)))
     }
 
     /// The next files of A, with what is known of them.

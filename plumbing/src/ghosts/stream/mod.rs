@@ -27,8 +27,8 @@ use super::hashing::{Ask, Crew};
 use super::table::{Select, Table};
 use crate::error::{Error, Result};
 
-/// Folders that may be on their way. Most hold some dozens of files, some thousands, of a quarter of a KiB each.
-const FOLDERS_WAITING: usize = 32;
+/// Folders that may be on their way. Most hold some dozens of files, some thousands, of a third of a KiB each.
+const FOLDERS_WAITING: usize = 8;
 /// Files of the first heap.
 const HEAP_FILES_MIN: usize = 64;
 /// Files of the largest heap, and files that are examined at once.
