@@ -80,7 +80,7 @@ def prunes(a):
                    f"print('\\n'.join(x['id'] for x in sorted(s, key=lambda x: x['time'])))\" > {ids} && rustic forget --no-progress $({pick})",
             free="rustic prune --no-progress --instant-delete"),
         "borg": dict(
-            forget=f"borg list --short > {ids} && borg delete $({pick})",
+            forget=f"borg list --short > {ids} && borg delete ::$({pick})",
             free="borg compact --threshold 5"),
     }
 

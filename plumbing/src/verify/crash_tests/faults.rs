@@ -2,9 +2,10 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::images;
 use super::life::{LINES, Life, Source, check_whole, disk, go_on, make, open, parents, take};
+use super::{images, is_time_left};
 use crate::disk::Disk;
 use crate::disk::memory::MemoryDisk;
 use crate::disk::simulated::{Crash, Fate, Fault, Injection, Op, SimulatedDisk, Tail};
@@ -137,7 +138,8 @@ fn what_a_lying_disk_lost_is_told() {
     let mut syncs: Vec<usize> = (0..ops.len()).filter(|&at| is_sync(&ops[at])).collect();
     syncs.retain(|&at| life.journal.last_mark(at).is_some());
     let (mut clean, mut told) = (0, 0);
-    for seed in 0..images() / 8 {
+    let begun = Instant::now();
+    for seed in (0..images() / 8).take_while(|_| is_time_left(begun)) {
         let from = syncs[seed as usize % syncs.len()];
         let journal = life.journal.lying(from);
         let crash = Crash {
@@ -152,6 +154,10 @@ fn what_a_lying_disk_lost_is_told() {
             false => told += 1,
         }
     }
+    println!(
+        "figure: {} power cuts of a disk that lies: {clean} lost nothing, {told} are told",
+        clean + told
+    );
     assert!(clean > 10 && told > 10, "{clean} clean, {told} told");
 }
 

@@ -52,6 +52,11 @@ fn number(name: &str) -> Option<u64> {
     Some(std::env::var(name).ok()?.parse().unwrap())
 }
 
+/// Whether there is time for more.
+fn is_time_left(begun: Instant) -> bool {
+    number("GHOST_TEST_MINUTES").is_none_or(|most| begun.elapsed().as_secs() < 60 * most)
+}
+
 fn images() -> u64 {
     number("GHOST_CRASH_IMAGES").unwrap_or(1200)
 }
@@ -106,7 +111,7 @@ fn power_cuts(what: &str, trial: &impl Trial, images: u64) {
     let (next, made, begun) = (AtomicUsize::new(0), AtomicU64::new(0), Instant::now());
     let used = processor_seconds();
     let work = || {
-        while number("GHOST_TEST_MINUTES").is_none_or(|most| begun.elapsed().as_secs() < 60 * most) {
+        while is_time_left(begun) {
             let item = next.fetch_add(1, Ordering::Relaxed);
             let (at, first) = (item % count, (item / count * ROUNDS) as u64 * count as u64);
             if first >= images {
