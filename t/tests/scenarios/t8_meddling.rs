@@ -360,6 +360,9 @@ fn a_kill_before_any_call_leaves_a_repository_that_goes_on() {
             (job.always)(&world, &what);
             keep(&world, "killed");
             for second in some(count, 1, salt + number) {
+                if !is_time_left(begun) {
+                    break;
+                }
                 bring_back(&world, "killed");
                 let what = format!("{what}, then before call {second}");
                 let again = meddle(&world, job, &["-n", &second.to_string(), "-a", "kill"]);
