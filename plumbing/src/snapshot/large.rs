@@ -83,11 +83,8 @@ impl Batch {
 
     /// The hash of the whole goes past this batch, and the refs of the parts of `beside` are made, where there is one.
     fn hash_into(&self, hasher: &mut Hasher, beside: Option<&Self>) -> Vec<ContentRef> {
-        let has_zeros = self.parts.iter().any(|part| matches!(part, Part::Zeros { .. }));
-        if let Some(beside) = beside
-            && !has_zeros
-        {
-            return name_parts_beside(hasher, &self.buffer, &beside.buffer, &beside.parts);
+        if let (Some(beside), Some(bytes)) = (beside, self.without_zeros()) {
+            return name_parts_beside(hasher, bytes, &beside.buffer, &beside.parts);
         }
         for part in &self.parts {
             match *part {
@@ -98,6 +95,19 @@ impl Batch {
         beside.map_or_else(Vec::new, |beside| {
             name_parts(hasher.algo(), &beside.buffer, &beside.parts)
         })
+    }
+
+    /// All bytes of the parts, where none is a run of zeros. The buffer may end with the beginning of one, which is a part of
+    /// a later batch.
+    fn without_zeros(&self) -> Option<&[u8]> {
+        let mut end = 0;
+        for part in &self.parts {
+            match *part {
+                Part::Data { start, bytes, .. } if start == end => end += bytes,
+                _ => return None,
+            }
+        }
+        self.buffer.get(..end)
     }
 }
 

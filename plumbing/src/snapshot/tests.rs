@@ -225,8 +225,24 @@ fn a_sparse_file_is_runs_and_a_large_one_is_the_same_as_read_at_once() {
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
     fs::write(world.path("large"), &bytes).unwrap();
+    // Zeros that are written, and begin and end anywhere in what is read at once.
+    let with_zeros: Vec<(String, Vec<u8>)> = [
+        (1 << 20, 2_500_000),
+        (1_000_000, 70_000),
+        (900_000, 300_000),
+        (0, 3 << 20),
+    ]
+    .map(|(from, length)| {
+        let mut bytes = bytes.clone();
+        bytes[from..from + length].fill(0);
+        (format!("zeros-{from}"), bytes)
+    })
+    .into();
+    for (name, bytes) in &with_zeros {
+        fs::write(world.path(name), bytes).unwrap();
+    }
     let outcome = world.take(|_| ());
-    assert!(outcome.counters.new_bytes.load(Ordering::Relaxed) < 7 << 20);
+    assert!(outcome.counters.new_bytes.load(Ordering::Relaxed) < 22 << 20);
     let store = world.store();
     let hashed = |name: &str, bytes: &[u8]| {
         let entry = lookup(&store, outcome.snapshot.tree, name.as_bytes()).unwrap().unwrap();
@@ -239,6 +255,9 @@ fn a_sparse_file_is_runs_and_a_large_one_is_the_same_as_read_at_once() {
         assert_eq!(entry.node, Node::File { content, fullhash }, "{name}");
     };
     hashed("large", &bytes);
+    for (name, bytes) in &with_zeros {
+        hashed(name, bytes);
+    }
     hashed("sparse", &fs::read(world.path("sparse")).unwrap());
 }
 
