@@ -277,11 +277,23 @@ impl Store {
 
     /// Gives such a lock back, to add to the file once more.
     pub(super) fn release(&self, path: &Path) {
-        self.standing.held.lock().retain(|(held, _)| held != path);
+        self.let_go_where(|held| held == path);
     }
 
     /// Gives all such locks back: refs name what was added.
     pub(crate) fn release_all(&self) {
-        self.standing.held.lock().clear();
+        self.let_go_where(|_| true);
+    }
+
+    fn let_go_where(&self, is_given_back: impl Fn(&Path) -> bool) {
+        for (_, file) in self
+            .standing
+            .held
+            .lock()
+            .extract_if(.., |(path, _)| is_given_back(path))
+        {
+            // Readers share the handle, so the lock does not end with this one. One that stays keeps gc away, no more.
+            let _ = file.unlock();
+        }
     }
 }
