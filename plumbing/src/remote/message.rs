@@ -3,6 +3,8 @@
 //! Every message is read to its end, each count is compared with a limit before memory is taken, and names are those of
 //! refs that this program would make itself.
 
+mod field;
+
 use std::io::Read;
 
 use crate::error::{Error, Result};
@@ -12,6 +14,7 @@ use crate::object::{HashAlgo, ObjectId};
 use crate::refs::{Expected, Who, check_ref_name};
 use crate::time::Timestamp;
 
+use self::field::{flag, optional, put_digests, put_flags, put_ids, take_digests, take_ids};
 use super::wire::Channel;
 use super::wire::channel::from_stream;
 use super::wire::format::protocol;
@@ -463,51 +466,6 @@ pub fn decode_ids(bytes: &[u8]) -> Result<Vec<ObjectId>> {
 pub fn send(channel: &Channel, bytes: &[u8]) -> Result<()> {
     channel.send(bytes)?;
     channel.end()
-}
-
-fn put_flags(out: &mut Vec<u8>, flags: &[(bool, u64)]) {
-    let set = flags.iter().filter(|(is_set, _)| *is_set);
-    put_varint(out, set.map(|(_, flag)| flag).sum());
-}
-
-fn put_ids(out: &mut Vec<u8>, ids: &[ObjectId]) {
-    put_varint(out, ids.len() as u64);
-    ids.iter().for_each(|id| id.encode(out));
-}
-
-fn take_ids(reader: &mut Reader<'_>) -> Result<Vec<ObjectId>> {
-    let count = reader.length("ids", IDS_MAX)?;
-    // An id has 21 bytes at least: what is not there takes no memory.
-    let mut ids = Vec::with_capacity(count.min(reader.left() / 21));
-    for _ in 0..count {
-        ids.push(ObjectId::decode(reader)?);
-    }
-    Ok(ids)
-}
-
-fn put_digests(out: &mut Vec<u8>, digests: &[[u8; 32]]) {
-    put_varint(out, digests.len() as u64);
-    digests.iter().for_each(|digest| out.extend_from_slice(digest));
-}
-
-fn take_digests(reader: &mut Reader<'_>) -> Result<Vec<[u8; 32]>> {
-    let count = reader.length("digests", IDS_MAX)?;
-    let mut digests = Vec::with_capacity(count.min(reader.left() / 32));
-    for _ in 0..count {
-        digests.push(reader.array()?);
-    }
-    Ok(digests)
-}
-
-fn flag(reader: &mut Reader<'_>) -> Result<bool> {
-    Ok(reader.varint_max("flag", 1)? == 1)
-}
-
-fn optional(reader: &mut Reader<'_>) -> Result<Option<ObjectId>> {
-    match flag(reader)? {
-        true => Ok(Some(ObjectId::decode(reader)?)),
-        false => Ok(None),
-    }
 }
 
 /// An error for a peer that asks for what nobody knows.

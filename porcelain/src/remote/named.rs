@@ -11,6 +11,7 @@
 //!
 //! In all of them `::` ends the URL, so that a path may have colons. Without REV it is `@`, the current line there.
 //!
+//! `snap:`, `gfs:`, `path:` and `rev:` say that it is none; a host of such a name is written with `url:` or `ssh://`.
 //! What is also a revision of the repository at hand is no URL: `main:etc/passwd` is a path in the line `main`, and the
 //! path `etc` on the host `main` is written `url:main:etc` or `ssh://main/~/etc`.
 
@@ -19,6 +20,8 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 /// What says that a URL follows.
 const TAG: &[u8] = b"url:";
+/// What names of trees that are in no remote begin with ([`crate::tree_argument`]); a path may follow, as in a URL.
+const TREE_TAGS: [&[u8]; 4] = [b"snap:", b"gfs:", b"path:", b"rev:"];
 /// What a URL that can be nothing else begins with.
 const SCHEMES: [&[u8]; 5] = [b"ssh://", b"file://", b"dir:", b"unix:", b"ext::"];
 
@@ -37,6 +40,9 @@ pub struct Named {
 /// machine.
 pub fn split(text: &OsStr, is_repository: &dyn Fn(&OsStr) -> bool) -> Option<Named> {
     let all = text.as_bytes();
+    if TREE_TAGS.iter().any(|tag| all.starts_with(tag)) {
+        return None;
+    }
     let (bytes, is_tagged) = match all.strip_prefix(TAG) {
         Some(bytes) => (bytes, true),
         None => (all, false),
@@ -180,6 +186,10 @@ mod tests {
             "sha256:0123456",
             "tree:sha256:0123456",
             "snap:x.gs:a",
+            "snap:/srv/x.gs",
+            "gfs:/srv/x.gfs:main:a",
+            "path:/srv/a",
+            "rev:/srv/a",
             "/home/ann",
             "./b:main",
             "loom:a:b",

@@ -28,6 +28,16 @@ fn a_bundle_is_a_whole_store_without_a_repository() {
     let bytes = world.ghost(["cat", "gfs:f.gfs:large"]).ok().stdout;
     assert_eq!(bytes, noise(7, 700_000));
     world.ghost(["diff", "gfs:f.gfs", "away"]).ok().hides(&["large"]);
+    // With an absolute path it looks as a host and a path do.
+    let absolute = format!("gfs:{}", world.path("f.gfs").display());
+    world.ghost(["diff", &absolute, "away"]).ok().hides(&["large"]);
+    world.ghost(["ls", &absolute]).ok().says(&["large\n"]);
+    world.ghost(["overlap", &absolute, "away"]).ok();
+    let bytes = world.ghost(["cat", &format!("{absolute}:large")]).ok().stdout;
+    assert_eq!(bytes, noise(7, 700_000));
+    world.ghost(["reconstruct", &absolute, "again"]).ok();
+    oracle::assert_same_for_rsync(&world.path("away"), &world.path("again"));
+    fs::remove_dir_all(world.path("again")).unwrap();
     world.ghost(["verify", "gfs:f.gfs", "--data"]).ok().says(&["No damage"]);
     world.ghost(["log", "gfs:f.gfs"]).ok().says(&["$W/work/tree"]);
     world.ghost(["show", "gfs:f.gfs"]).ok().says(&["Holds:"]);

@@ -5,7 +5,7 @@
 //! 2. The answer holds what was asked for and snapshots that lead to it, and nothing else: each that comes unasked must be
 //!    named as a parent by one that came ([`Awaited::unconnected`]), and they are no more than were allowed.
 //!
-//! A server that does not say that it can ([`HISTORY`](super::super::message::HISTORY)) is asked for one at a time.
+//! A server that does not say that it can ([`HISTORY`]) is asked for one at a time.
 
 use hashbrown::{HashMap, HashSet};
 
