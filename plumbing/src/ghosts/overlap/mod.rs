@@ -344,8 +344,10 @@ impl Sought<'_> {
                 match hash {
                     Ok(id) => {
                         let names = self.table.names_at(row);
-                        self.table.learn(names.clone(), id)?;
-                        names.for_each(|name| self.by_hash.add(&self.table, name));
+                        // The hash of some of a file's names may be known from before; those are in their chain.
+                        let new: Vec<usize> = names.clone().filter(|&name| self.table.hash(name).is_none()).collect();
+                        self.table.learn(names, id)?;
+                        new.into_iter().for_each(|name| self.by_hash.add(&self.table, name));
                     }
                     Err(problem) => {
                         self.failed.insert(row);
