@@ -28,7 +28,7 @@ use crate::walk::{Stat, hole_map};
 /// Bytes read into one batch: with few and long ones the threads wait for each other.
 const BATCH_BYTES: usize = 1 << 20;
 /// Batches on their way: more than a frame takes, so that one thread has enough to do while another compresses one.
-const BATCHES_MAX: usize = 20;
+const BATCHES_MAX: usize = 16;
 
 /// A part of a file on its way.
 pub struct Batch {

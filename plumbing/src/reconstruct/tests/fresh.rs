@@ -211,38 +211,6 @@ fn many_files_share_blocks_and_frames() {
 }
 
 #[test]
-fn threads_that_meet_in_one_file_leave_their_frames_to_each_other() {
-    let bench = Bench::new();
-    let (mut parts, mut expected) = (Vec::new(), Vec::new());
-    for number in 0..60 {
-        // Two blocks in a frame of their own.
-        let writer = bench.store.writer().unwrap();
-        let mut packer = writer.packer();
-        for half in 0..2 {
-            let block = bytes(2 * number + half, 50_000 + number as usize);
-            let (id, _) = packer.put(ObjectKind::Block, &block).unwrap();
-            let bytes = block.len() as u64;
-            parts.push(ContentRef::Block { id, bytes });
-            expected.extend(block);
-        }
-        packer.flush().unwrap();
-        drop(packer);
-        writer.commit().unwrap();
-    }
-    let content = bench.parts(parts);
-    let tree = bench.tree(vec![item("f", 0o644, What::Content(content))]);
-    for _ in 0..10 {
-        let many = Options {
-            threads: 4,
-            ..options()
-        };
-        assert_eq!(bench.run(tree, &many).problem_count(), 0);
-        assert!(std::fs::read(bench.target().join("f")).unwrap() == expected);
-        std::fs::remove_dir_all(bench.target()).unwrap();
-    }
-}
-
-#[test]
 fn the_top_directory_gets_its_metadata() {
     let bench = Bench::new();
     let tree = bench.tree(vec![file("a", b"1")]);
