@@ -334,9 +334,24 @@ fn a_complete_repository_asks_no_source() {
     ] {
         world.ghost(wrong).at("src").code(2);
     }
-    world
-        .ghost(["reconstruct", "--source=no/such/folder", "@", "out"])
-        .code(1);
+    for none in ["nothing", "no/such/folder", "./nothing", "path:nothing", "main~7"] {
+        let shown = none.strip_prefix("path:").unwrap_or(none);
+        world
+            .ghost(["reconstruct", &format!("--source={none}"), "@", "made"])
+            .code(1)
+            .says(&[
+                &format!("there is no source {shown}: expected a folder, a revision, snap:FILE or gfs:FILE"),
+                "--source=/mnt/disk",
+            ]);
+        assert!(!world.path("made").exists());
+    }
+    for none in ["snap:no.gs", "gfs:no.gfs"] {
+        let source = format!("--source={none}");
+        world
+            .ghost(["reconstruct", &source, "@", "made"])
+            .code(1)
+            .says(&["no."]);
+    }
 }
 
 #[test]

@@ -31,7 +31,10 @@ pub fn trees(app: &App, repository: &Repository, sources: &[OsString]) -> Outcom
     for text in sources {
         match tree_argument::parse(app, text)? {
             TreeArgument::Live(path) => trees.push(folder(app, &path)?),
-            TreeArgument::Revision(revision) => drop(app.resolve(repository, &revision)?),
+            TreeArgument::Revision(revision) => match app.resolve(repository, &revision) {
+                Err(Error::NotFound { .. }) => return Err(no_source(&revision)),
+                found => drop(found?),
+            },
             TreeArgument::SnapshotFile(_) | TreeArgument::Bundle(_) => drop(app.resolve(repository, text)?),
         }
     }
@@ -40,7 +43,10 @@ pub fn trees(app: &App, repository: &Repository, sources: &[OsString]) -> Outcom
 
 fn folder(app: &App, path: &Path) -> Outcome<PathBuf> {
     let absolute = app.environment.absolute(path);
-    let found = fs_err::canonicalize(&absolute).map_err(Error::io("open the source", &absolute))?;
+    let found = match fs_err::canonicalize(&absolute) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_source(path.as_os_str())),
+        found => found.map_err(Error::io("open the source", &absolute))?,
+    };
     if !found.is_dir() {
         let shown = show::bytes(path.as_os_str().as_bytes());
         return Err(Failure::usage(
@@ -49,6 +55,15 @@ fn folder(app: &App, path: &Path) -> Outcome<PathBuf> {
         ));
     }
     Ok(found)
+}
+
+fn no_source(text: &OsStr) -> Failure {
+    let shown = show::bytes(text.as_bytes());
+    let message = format!("there is no source {shown}: expected a folder, a revision, snap:FILE or gfs:FILE");
+    Failure::other(
+        message,
+        "name where the files may be, as in --source=/mnt/disk; `ghost log` lists the snapshots",
+    )
 }
 
 /// A directory of this machine that a snapshot was taken of.
