@@ -4,8 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
+use ghost_plumbing::ghosts::Ghost;
 use ghost_plumbing::ghosts::catalogue::Catalogue;
-use ghost_plumbing::ghosts::{Ghost, scan};
+use ghost_plumbing::ghosts::scan::{self, Told};
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::repository::config::Trust;
 use ghost_plumbing::time::Timestamp;
@@ -72,11 +73,14 @@ pub fn each_ghost(
     let progress = Arc::new(app.gentle(repository));
     let report = {
         let _monitor = app.monitor(&progress, &repository.config)?;
-        scan::scan(catalogue, &request, &progress)?
+        let mut tell = |told| {
+            if let Told::Problem(problem) = told {
+                app.output.problem(&problem.to_string());
+            }
+            Ok(())
+        };
+        scan::scan(catalogue, &request, &progress, &mut tell)?
     };
-    for problem in &report.problems {
-        app.output.problem(&problem.to_string());
-    }
     for id in catalogue.contents_below(&request.host, path.as_os_str().as_bytes())? {
         app.check_interrupt()?;
         if let Some(content) = catalogue.content(id)? {
@@ -84,7 +88,7 @@ pub fn each_ghost(
             take(app, ghost)?;
         }
     }
-    Ok(!report.problems.is_empty())
+    Ok(report.problems > 0)
 }
 
 fn tell(app: &mut App, host: &str, ghost: &Ghost, is_first: bool) -> Outcome {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::ValueHint;
-use ghost_plumbing::ghosts::scan::{self, Report};
+use ghost_plumbing::ghosts::scan::{self, Report, Told};
 use ghost_plumbing::repository::config::Trust;
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use crate::error::{DAMAGE, Failure, Outcome, PARTIAL};
 use crate::ghosts;
 use crate::records::PathField;
 use crate::rules::RuleArguments;
+use crate::telling::Telling;
 use crate::ui::show;
 use crate::ui::size::{Count, Size, counted};
 use crate::ui::time::Length;
@@ -95,38 +96,42 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
                 Some(trust) => trust == Trust::Hash,
                 None => request.trust_hash || catalogue.trust(&request.host, root)? == Some(Trust::Hash),
             };
-            report += scan::scan(catalogue, &request, &progress)?;
+            Telling::with(app, |telling| {
+                let told = &mut |told| telling.tell(|app| tell_one(app, &told));
+                report += scan::scan(catalogue, &request, &progress, told)?;
+                Ok(())
+            })?;
         }
         Ok(report)
     })?;
     tell(app, &report, begun)?;
-    match (report.rotten.is_empty(), report.problems.is_empty()) {
-        (false, _) => Err(Failure::Code(DAMAGE)),
-        (_, false) => Err(Failure::Code(PARTIAL)),
-        _ => Ok(()),
+    match (report.rotten, report.problems) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(Failure::Code(PARTIAL)),
+        _ => Err(Failure::Code(DAMAGE)),
     }
 }
 
+/// Says what is wrong with one file.
+fn tell_one(app: &mut App, told: &Told) -> Outcome {
+    match told {
+        Told::Problem(problem) => app.output.problem(&problem.to_string()),
+        Told::Rotten(rotten) if app.output.json() => app.output.record(&RottenRecord {
+            path: PathField::new(&rotten.path),
+            expected: rotten.expected.to_string(),
+            found: rotten.found.to_string(),
+        })?,
+        Told::Rotten(rotten) => app.output.problem(&format!(
+            "{}: its bytes changed though nothing wrote to it: expected {}, found {}",
+            show::bytes(&rotten.path),
+            rotten.expected,
+            rotten.found
+        )),
+    }
+    Ok(())
+}
+
 fn tell(app: &mut App, report: &Report, begun: Instant) -> Outcome {
-    for rotten in &report.rotten {
-        if app.output.json() {
-            app.output.record(&RottenRecord {
-                path: PathField::new(&rotten.path),
-                expected: rotten.expected.to_string(),
-                found: rotten.found.to_string(),
-            })?;
-        } else {
-            app.output.problem(&format!(
-                "{}: its bytes changed though nothing wrote to it: expected {}, found {}",
-                show::bytes(&rotten.path),
-                rotten.expected,
-                rotten.found
-            ));
-        }
-    }
-    for problem in &report.problems {
-        app.output.problem(&problem.to_string());
-    }
     if app.output.json() {
         return Ok(app.output.record(&summary(report, begun))?);
     }
@@ -149,8 +154,8 @@ fn tell(app: &mut App, report: &Report, begun: Instant) -> Outcome {
         let entries = counted(report.excluded, "entry", "entries");
         app.output.say(format_args!("  {entries} left out by rules"))?;
     }
-    if !report.problems.is_empty() {
-        let entries = counted(report.problems.len() as u64, "entry", "entries");
+    if report.problems > 0 {
+        let entries = counted(report.problems, "entry", "entries");
         app.output
             .say(format_args!("  {entries} could not be read; each is named above"))?;
     }
@@ -170,8 +175,8 @@ fn summary(report: &Report, begun: Instant) -> Summary {
         read: report.read,
         new_contents: report.new_contents,
         excluded: report.excluded,
-        rotten: report.rotten.len() as u64,
-        problems: report.problems.len() as u64,
+        rotten: report.rotten,
+        problems: report.problems,
         seconds: begun.elapsed().as_secs_f64(),
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ghost_plumbing::ghosts::check::{self, Finding, Report, Request, State};
+use ghost_plumbing::ghosts::check::{self, Finding, Report, Request, State, Told};
 use ghost_plumbing::repository::Repository;
 use ghost_plumbing::time::Timestamp;
 use jiff::{Span, SpanRelativeTo};
@@ -16,6 +16,7 @@ use crate::commands::snapshot::COARSE;
 use crate::error::{DAMAGE, Failure, Outcome, PARTIAL};
 use crate::ghosts;
 use crate::records::PathField;
+use crate::telling::Telling;
 use crate::ui::Style;
 use crate::ui::show::short_id;
 use crate::ui::size::{Count, Size, counted};
@@ -86,9 +87,14 @@ pub fn run(app: &mut App, repository: &Repository, paths: &[PathBuf], options: &
         let progress = Arc::new(app.gentle(repository));
         let report = ghosts::with_catalogue(app, repository, |app, catalogue| {
             let _monitor = app.monitor(&progress, &repository.config)?;
-            Ok(check::check(catalogue, &request, &progress)?)
+            let mut report = Report::default();
+            Telling::with(app, |telling| {
+                let told = &mut |told| telling.tell(|app| tell(app, &told));
+                report = check::check(catalogue, &request, &progress, told)?;
+                Ok(())
+            })?;
+            Ok(report)
         })?;
-        tell(app, &report)?;
         summary.add(&report);
     }
     summary.seconds = begun.elapsed().as_secs_f64();
@@ -133,26 +139,22 @@ impl Summary {
         self.checked_bytes += report.bytes;
         self.sound += report.sound;
         self.left += report.left;
-        self.problems += report.problems.len() as u64;
-        for finding in &report.findings {
-            *match finding.state {
-                State::Changed => &mut self.changed,
-                State::Rotten { .. } => &mut self.rotten,
-                State::Vanished => &mut self.vanished,
-                State::FoundAgain => &mut self.found_again,
-            } += 1;
-        }
+        self.changed += report.changed;
+        self.rotten += report.rotten;
+        self.vanished += report.vanished;
+        self.found_again += report.found_again;
+        self.problems += report.problems;
     }
 }
 
-fn tell(app: &mut App, report: &Report) -> Outcome {
-    for finding in &report.findings {
-        tell_finding(app, finding)?;
+fn tell(app: &mut App, told: &Told) -> Outcome {
+    match told {
+        Told::Finding(finding) => tell_finding(app, finding),
+        Told::Problem(problem) => {
+            app.output.problem(&problem.to_string());
+            Ok(())
+        }
     }
-    for problem in &report.problems {
-        app.output.problem(&problem.to_string());
-    }
-    Ok(())
 }
 
 fn tell_finding(app: &mut App, finding: &Finding) -> Outcome {

@@ -116,7 +116,10 @@ fn contents(
 /// Brings what is known of one file up to date.
 fn look_at(app: &App, repository: &Repository, catalogue: &mut Catalogue, path: &Path) -> Outcome {
     let request = ghosts::scan_request(app, repository, vec![path.to_owned()], RuleOptions::default());
-    scan::scan(catalogue, &request, &Progress::new(app.interrupt.clone()))?;
+    // What cannot be read is not among the answers.
+    scan::scan(catalogue, &request, &Progress::new(app.interrupt.clone()), &mut |_| {
+        Ok(())
+    })?;
     Ok(())
 }
 

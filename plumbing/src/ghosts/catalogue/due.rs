@@ -75,13 +75,6 @@ pub struct Due {
     pub content: Content,
 }
 
-/// Where a list of due files goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
-    proven: Nanos,
-    name: BString,
-}
-
 impl Catalogue {
     /// How many files are due, and their bytes.
     pub fn count_due(&self, scope: &Scope) -> Result<(u64, u64)> {
@@ -120,51 +113,48 @@ impl Catalogue {
         find().map_err(self.failed("read"))
     }
 
-    /// Up to `limit` due files of one of these directories behind `after`, by their proofs, and where the list goes on.
-    pub fn due(
+    /// Hands the due files of one of these directories to `each`, by their proofs, at most `limit` at a time, until that
+    /// says `false`. They are those that were due at the beginning: what is proven meanwhile does not come again.
+    ///
+    /// SQLite sorts them once, in a file where they are many. While they are handed out, its log is not cut.
+    pub fn each_due(
         &self,
         scope: &Scope,
         folder: &[u8],
-        after: Option<&Position>,
         limit: usize,
-    ) -> Result<(Vec<Due>, Option<Position>)> {
-        let mut last = None;
-        let mut find = || -> rusqlite::Result<Vec<(BString, Row)>> {
-            let mut statement = self.connection.prepare_cached(due_where!(
-                concat!(
-                    "p.name, p.content, p.fasthash, p.size, p.mtime, p.ctime, p.inode, p.seen_first, ",
-                    "max(p.seen_last, d.seen), ",
-                    proven!(),
-                    " AS proven"
-                ),
-                "AND d.path = ?9 AND (?10 IS NULL OR (proven, p.name) > (?10, ?11)) ORDER BY proven, p.name LIMIT ?12"
-            ))?;
-            let mut values = scope.values();
-            values.push(Box::new(folder.to_vec()));
-            values.push(Box::new(after.map(|after| after.proven)));
-            values.push(Box::new(after.map(|after| after.name.to_vec())));
-            values.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
-            let mut found = Vec::new();
-            let mut rows = statement.query(params_from_iter(values))?;
-            while let Some(row) = rows.next()? {
-                let name: BString = row.get_ref(0)?.as_blob()?.into();
-                last = Some(Position {
-                    proven: row.get(9)?,
-                    name: name.clone(),
-                });
-                found.push((name, take_row(row)?));
+        each: &mut dyn FnMut(Vec<Due>) -> Result<bool>,
+    ) -> Result<()> {
+        let sql = due_where!(
+            concat!(
+                "p.name, p.content, p.fasthash, p.size, p.mtime, p.ctime, p.inode, p.seen_first, ",
+                "max(p.seen_last, d.seen)"
+            ),
+            concat!("AND d.path = ?9 ORDER BY ", proven!(), ", p.name")
+        );
+        let mut values = scope.values();
+        values.push(Box::new(folder.to_vec()));
+        let failed = || self.failed("read");
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed())?;
+        let mut rows = statement.query(params_from_iter(values)).map_err(failed())?;
+        loop {
+            let mut page = Vec::new();
+            while page.len() < limit
+                && let Some(row) = rows.next().map_err(failed())?
+            {
+                page.extend(self.due(row)?);
             }
-            Ok(found)
-        };
-        let found = find().map_err(self.failed("read"))?;
-        let mut due = Vec::with_capacity(found.len());
-        for (name, row) in found {
-            let Some(id) = row.content else { continue };
-            if let Some(content) = self.content(id)? {
-                due.push(Due { name, row, content });
+            let is_over = page.len() < limit;
+            if page.is_empty() || !each(page)? || is_over {
+                return Ok(());
             }
         }
-        Ok((due, last))
+    }
+
+    fn due(&self, row: &rusqlite::Row<'_>) -> Result<Option<Due>> {
+        let take = || Ok((row.get_ref(0)?.as_blob()?.into(), take_row(row)?));
+        let (name, row) = take().map_err(self.failed("read"))?;
+        let content = row.content.map(|id| self.content(id)).transpose()?.flatten();
+        Ok(content.map(|content| Due { name, row, content }))
     }
 
     /// The paths at and below `root` where something was and nothing is, as far as is known; at most `limit`, the last

@@ -42,7 +42,7 @@ use crate::time::Timestamp;
 use crate::walk::Stat;
 
 pub use self::absorb::{catch_up, each_snapshot};
-pub use self::due::{Due, Position, Scope};
+pub use self::due::{Due, Scope};
 pub use self::memo::{Memo, name_of};
 pub use self::open::Opened;
 pub use self::read::Listing;

@@ -8,8 +8,10 @@
 //! 3. What was proven, changed or vanished is written by one thread, some thousand files a transaction. What is rotten is
 //!    not written: the catalogue keeps what the file should be, and it is first in line the next time.
 //! 4. At the end, paths where something was and nothing is known to be are looked at: files there are *found again*.
+//! 5. What was found is told in order of paths, and then what could not be read: at the end, and before that whenever
+//!    [`HELD_MAX`] wait, each time in order, so that memory has a bound also where nothing is as it was.
 //!
-//! What cannot be read is a problem of the report, not an error.
+//! What cannot be read is told, and is no error.
 
 mod worker;
 
@@ -37,6 +39,8 @@ use crate::walk::{RuleOptions, Rules};
 
 /// Paths where something was that are looked at again.
 const LOST_PATHS_MAX: usize = 1 << 16;
+/// What may wait to be told: a quarter of a KiB each.
+const HELD_MAX: usize = 1 << 14;
 
 /// What to prove, and how.
 #[derive(Clone, Debug)]
@@ -101,17 +105,64 @@ pub struct Report {
     pub sound: u64,
     /// Files that were due and not come to for want of time.
     pub left: u64,
-    /// All else, in order of paths.
-    pub findings: Vec<Finding>,
+    /// Files with another content, size or mtime.
+    pub changed: u64,
+    /// Files whose bytes changed though nothing wrote to them.
+    pub rotten: u64,
+    /// Files that are no longer there.
+    pub vanished: u64,
+    /// Files that were gone and are there again.
+    pub found_again: u64,
     /// What could not be looked at or read.
-    pub problems: Vec<Error>,
+    pub problems: u64,
 }
 
-impl Report {
-    /// Whether bytes changed though nothing wrote to them.
-    pub fn is_rotten(&self) -> bool {
-        let rotten = |finding: &Finding| matches!(finding.state, State::Rotten { .. });
-        self.findings.iter().any(rotten)
+/// What a check says of single files.
+#[derive(Debug)]
+pub enum Told {
+    /// It is not what it should be, or is there again.
+    Finding(Finding),
+    /// It could not be looked at or read.
+    Problem(Error),
+}
+
+/// What waits to be told, and how much was told.
+struct Telling<'t> {
+    tell: &'t mut dyn FnMut(Told) -> Result<()>,
+    findings: Vec<Finding>,
+    problems: Vec<Error>,
+    report: Report,
+}
+
+impl Telling<'_> {
+    fn add(&mut self, told: Told) -> Result<()> {
+        match told {
+            Told::Finding(finding) => {
+                *match finding.state {
+                    State::Changed => &mut self.report.changed,
+                    State::Rotten { .. } => &mut self.report.rotten,
+                    State::Vanished => &mut self.report.vanished,
+                    State::FoundAgain => &mut self.report.found_again,
+                } += 1;
+                self.findings.push(finding);
+            }
+            Told::Problem(problem) => {
+                self.report.problems += 1;
+                self.problems.push(problem);
+            }
+        }
+        match self.findings.len() + self.problems.len() < HELD_MAX {
+            true => Ok(()),
+            false => self.flush(),
+        }
+    }
+
+    /// Tells of all that waits, in order.
+    fn flush(&mut self) -> Result<()> {
+        self.findings.sort_by(|a, b| a.path.cmp(&b.path));
+        let findings = self.findings.drain(..).map(Told::Finding);
+        let problems = self.problems.drain(..).map(Told::Problem);
+        findings.chain(problems).try_for_each(&mut *self.tell)
     }
 }
 
@@ -126,12 +177,16 @@ struct Shared<'s> {
     stopped: AtomicBool,
     files: AtomicU64,
     sound: AtomicU64,
-    findings: Mutex<Vec<Finding>>,
-    problems: Mutex<Vec<Error>>,
 }
 
-/// Proves what is due, and keeps the proofs. Fails where nothing is known at or below the root.
-pub fn check(catalogue: &mut Catalogue, request: &Request, progress: &Progress) -> Result<Report> {
+/// Proves what is due, and keeps the proofs; `tell` gets what is to be said of single files. Fails where nothing is known
+/// at or below the root, and with what `tell` fails with.
+pub fn check(
+    catalogue: &mut Catalogue,
+    request: &Request,
+    progress: &Progress,
+    tell: &mut dyn FnMut(Told) -> Result<()>,
+) -> Result<Report> {
     progress.set_phase(Phase::Checking);
     let root = request.root.as_os_str().as_bytes();
     let mut scope = Scope {
@@ -159,28 +214,30 @@ pub fn check(catalogue: &mut Catalogue, request: &Request, progress: &Progress) 
         stopped: AtomicBool::new(false),
         files: AtomicU64::new(0),
         sound: AtomicU64::new(0),
-        findings: Mutex::default(),
-        problems: Mutex::default(),
     };
-    read_and_write(catalogue, &shared)?;
+    let mut telling = Telling {
+        tell,
+        findings: Vec::new(),
+        problems: Vec::new(),
+        report: Report::default(),
+    };
+    read_and_write(catalogue, &shared, &mut telling)?;
+    if !shared.stopped.into_inner() {
+        find_again(catalogue, request, &lost, progress, &mut telling)?;
+    }
+    telling.flush()?;
     let files = shared.files.into_inner();
-    let mut report = Report {
+    Ok(Report {
         files,
         bytes: progress.counters().bytes_done,
         sound: shared.sound.into_inner(),
         left: due.saturating_sub(files),
-        findings: shared.findings.into_inner(),
-        problems: shared.problems.into_inner(),
-    };
-    if !shared.stopped.into_inner() {
-        find_again(catalogue, request, &lost, progress, &mut report)?;
-    }
-    report.findings.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(report)
+        ..telling.report
+    })
 }
 
 /// Runs the threads that read, while this one writes what they prove.
-fn read_and_write(catalogue: &mut Catalogue, shared: &Shared<'_>) -> Result<Recorded> {
+fn read_and_write(catalogue: &mut Catalogue, shared: &Shared<'_>, telling: &mut Telling<'_>) -> Result<Recorded> {
     let (outbox, inbox) = outbox::channel();
     let mut workers = Vec::new();
     for _ in 0..shared.request.threads.max(1) {
@@ -192,7 +249,7 @@ fn read_and_write(catalogue: &mut Catalogue, shared: &Shared<'_>) -> Result<Reco
             .into_iter()
             .map(|mut worker| scope.spawn(move || worker.run()))
             .collect();
-        let recorded = inbox.write_all(catalogue, &shared.request.host);
+        let recorded = inbox.write_all(catalogue, &shared.request.host, &mut |told| telling.add(told));
         let mut read = Ok(());
         for thread in threads {
             let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -209,7 +266,7 @@ fn find_again(
     request: &Request,
     lost: &[BString],
     progress: &Progress,
-    report: &mut Report,
+    telling: &mut Telling<'_>,
 ) -> Result<()> {
     for path in lost {
         progress.check()?;
@@ -233,22 +290,26 @@ fn find_again(
             began: request.began,
             coarse: request.coarse,
         };
-        let scanned = match scan::scan(catalogue, &scan_request, progress) {
-            Ok(scanned) => scanned,
+        let mut told = |told| match told {
+            scan::Told::Problem(problem) => telling.add(Told::Problem(problem)),
+            // Nothing is known of it by now, so it cannot have been.
+            scan::Told::Rotten(_) => Ok(()),
+        };
+        match scan::scan(catalogue, &scan_request, progress, &mut told) {
+            Ok(_) => {}
             Err(error @ Error::Io { .. }) => {
-                report.problems.push(error);
+                telling.add(Told::Problem(error))?;
                 continue;
             }
             Err(error) => return Err(error),
-        };
-        report.problems.extend(scanned.problems);
+        }
         let now = catalogue.at(&request.host, path)?.and_then(|row| row.content);
         if let Some(content) = before.iter().find(|content| Some(content.id) == now) {
-            report.findings.push(Finding {
+            telling.add(Told::Finding(Finding {
                 path: path.clone(),
                 expected: content.fullhash,
                 state: State::FoundAgain,
-            });
+            }))?;
         }
     }
     Ok(())

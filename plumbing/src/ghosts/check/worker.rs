@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -9,7 +10,7 @@ use std::time::Instant;
 
 use bstr::BString;
 
-use super::{Finding, Shared, State};
+use super::{Finding, Shared, State, Told};
 use crate::error::{Error, Result};
 use crate::ghosts::catalogue::{Catalogue, Due, Facts, FileSeen, Look, join_path};
 use crate::ghosts::digest::{self, Digest, Digester, GATHERED_FILE_BYTES_MAX};
@@ -25,11 +26,11 @@ pub(super) struct Worker<'s> {
     shared: &'s Shared<'s>,
     catalogue: Catalogue,
     digester: Digester<'s>,
-    outbox: Outbox,
+    outbox: Outbox<Told>,
 }
 
 impl<'s> Worker<'s> {
-    pub(super) fn new(shared: &'s Shared<'s>, catalogue: Catalogue, outbox: Outbox) -> Self {
+    pub(super) fn new(shared: &'s Shared<'s>, catalogue: Catalogue, outbox: Outbox<Told>) -> Self {
         Self {
             shared,
             catalogue,
@@ -51,6 +52,41 @@ impl<'s> Worker<'s> {
         }
     }
 
+    fn folder(&mut self, folder: &BString) -> Result<()> {
+        let handle = match DirHandle::open_root(Path::new(OsStr::from_bytes(folder))) {
+            Ok(handle) => Some(handle),
+            Err(error) if is_gone(&error) => None,
+            Err(error) => return self.outbox.tell(problem("open", folder, error)),
+        };
+        let shared = self.shared;
+        let mut proving = Proving {
+            shared,
+            digester: &mut self.digester,
+            outbox: &self.outbox,
+            folder,
+            handle,
+        };
+        self.catalogue.each_due(&shared.scope, folder, PAGE, &mut |page| {
+            let look = proving.page(&page)?;
+            if !(look.files.is_empty() && look.gone.is_empty()) {
+                proving.outbox.send(look)?;
+            }
+            Ok(!shared.stopped.load(Ordering::Relaxed))
+        })
+    }
+}
+
+/// A directory whose files are being proven.
+struct Proving<'w, 's> {
+    shared: &'s Shared<'s>,
+    digester: &'w mut Digester<'s>,
+    outbox: &'w Outbox<Told>,
+    folder: &'w BString,
+    /// None where it is gone.
+    handle: Option<DirHandle>,
+}
+
+impl Proving<'_, '_> {
     /// Whether the time is up.
     fn is_late(&self) -> bool {
         let late = self.shared.deadline.is_some_and(|deadline| Instant::now() >= deadline);
@@ -60,39 +96,13 @@ impl<'s> Worker<'s> {
         late
     }
 
-    fn folder(&mut self, folder: &BString) -> Result<()> {
-        let handle = match DirHandle::open_root(Path::new(OsStr::from_bytes(folder))) {
-            Ok(handle) => Some(handle),
-            Err(error) if is_gone(&error) => None,
-            Err(error) => {
-                self.problem("open", folder, error);
-                return Ok(());
-            }
+    /// Proves some files; small ones are gathered and hashed together.
+    fn page(&mut self, page: &[Due]) -> Result<Look> {
+        let mut look = Look {
+            path: self.folder.clone(),
+            looked: self.shared.request.now,
+            ..Look::default()
         };
-        let mut after = None;
-        loop {
-            let (page, next) = self.catalogue.due(&self.shared.scope, folder, after.as_ref(), PAGE)?;
-            if page.is_empty() {
-                return Ok(());
-            }
-            let mut look = Look {
-                path: folder.clone(),
-                looked: self.shared.request.now,
-                ..Look::default()
-            };
-            self.page(handle.as_ref(), &page, &mut look)?;
-            if !(look.files.is_empty() && look.gone.is_empty()) {
-                self.outbox.send(look)?;
-            }
-            if self.shared.stopped.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            after = next;
-        }
-    }
-
-    /// Proves some files of a directory; small ones are gathered and hashed together.
-    fn page(&mut self, handle: Option<&DirHandle>, page: &[Due], look: &mut Look) -> Result<()> {
         let mut gathered = Vec::new();
         for (at, due) in page.iter().enumerate() {
             self.shared.progress.check()?;
@@ -100,81 +110,84 @@ impl<'s> Worker<'s> {
                 break;
             }
             self.shared.files.fetch_add(1, Ordering::Relaxed);
-            let stat = match handle.map(|handle| handle.stat(due.name.as_slice())) {
-                Some(Ok(stat)) if stat.kind == Kind::File => stat,
-                Some(Err(error)) if !is_gone(&error) => {
-                    self.problem("look at", &join_path(&look.path, &due.name), error);
-                    continue;
-                }
-                _ => {
-                    self.tell(look, due, State::Vanished);
-                    look.gone.push(due.name.clone());
-                    continue;
-                }
+            let Some(stat) = self.look_at(due, &mut look)? else {
+                continue;
             };
-            let Some(handle) = handle else { continue };
             if self.shared.request.fast && !has_moved(due, &stat) && due.content.fasthash.is_some() {
-                self.fast(handle, due, &stat, look);
+                self.fast(due, &stat, &mut look)?;
                 continue;
             }
             if stat.size <= GATHERED_FILE_BYTES_MAX {
-                let file = handle.open_file(due.name.as_slice());
+                let file = self.open(due);
                 if file.is_ok_and(|file| self.digester.gather(&file, &stat, at).unwrap_or(false)) {
                     gathered.push((at, stat));
                     if self.digester.is_full() {
-                        self.finish(page, &mut gathered, look);
+                        self.finish(page, &mut gathered, &mut look)?;
                     }
                     continue;
                 }
             }
-            self.finish(page, &mut gathered, look);
-            self.alone(handle, due, &stat, look)?;
+            self.finish(page, &mut gathered, &mut look)?;
+            self.alone(due, &stat, &mut look)?;
         }
-        self.finish(page, &mut gathered, look);
-        Ok(())
+        self.finish(page, &mut gathered, &mut look)?;
+        Ok(look)
     }
 
-    fn finish(&mut self, page: &[Due], gathered: &mut Vec<(usize, Stat)>, look: &mut Look) {
+    /// How a file looks; nothing where it is gone, which is noted, or cannot be looked at.
+    fn look_at(&self, due: &Due, look: &mut Look) -> Result<Option<Stat>> {
+        match self.handle.as_ref().map(|handle| handle.stat(due.name.as_slice())) {
+            Some(Ok(stat)) if stat.kind == Kind::File => return Ok(Some(stat)),
+            Some(Err(error)) if !is_gone(&error) => self.problem("look at", due, error)?,
+            _ => {
+                self.tell(due, State::Vanished)?;
+                look.gone.push(due.name.clone());
+            }
+        }
+        Ok(None)
+    }
+
+    fn open(&self, due: &Due) -> io::Result<OwnedFd> {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        self.handle.as_ref().ok_or_else(gone)?.open_file(due.name.as_slice())
+    }
+
+    fn finish(&mut self, page: &[Due], gathered: &mut Vec<(usize, Stat)>, look: &mut Look) -> Result<()> {
         let mut digests = Vec::with_capacity(gathered.len());
         self.digester.finish(|_, digest| digests.push(digest));
         for ((at, stat), digest) in gathered.drain(..).zip(digests) {
-            self.read(&page[at], &stat, digest, look);
-        }
-    }
-
-    /// Reads one file by itself.
-    fn alone(&mut self, handle: &DirHandle, due: &Due, stat: &Stat, look: &mut Look) -> Result<()> {
-        let read = handle
-            .open_file(due.name.as_slice())
-            .and_then(|file| self.digester.full(&file, stat));
-        match read {
-            Ok(Some(digest)) => self.read(due, stat, digest, look),
-            Ok(None) => self.changes(due, look),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(Error::Interrupted),
-            Err(error) => self.problem("read", &join_path(&look.path, &due.name), error),
+            self.read(&page[at], &stat, digest, look)?;
         }
         Ok(())
     }
 
-    fn changes(&self, due: &Due, look: &Look) {
+    /// Reads one file by itself.
+    fn alone(&mut self, due: &Due, stat: &Stat, look: &mut Look) -> Result<()> {
+        let read = self.open(due).and_then(|file| self.digester.full(&file, stat));
+        match read {
+            Ok(Some(digest)) => self.read(due, stat, digest, look),
+            Ok(None) => self.changes(due),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Error::Interrupted),
+            Err(error) => self.problem("read", due, error),
+        }
+    }
+
+    fn changes(&self, due: &Due) -> Result<()> {
         let problem = io::Error::other("it changed while it was read; the next check takes it up again");
-        self.problem("read", &join_path(&look.path, &due.name), problem);
+        self.problem("read", due, problem)
     }
 
     /// Judges a file by its samples.
-    fn fast(&self, handle: &DirHandle, due: &Due, stat: &Stat, look: &mut Look) {
-        let read = handle
-            .open_file(due.name.as_slice())
-            .and_then(|file| digest::fast(&file, stat));
-        let found = match read {
+    fn fast(&self, due: &Due, stat: &Stat, look: &mut Look) -> Result<()> {
+        let found = match self.open(due).and_then(|file| digest::fast(&file, stat)) {
             Ok(Some(found)) => found,
-            Ok(None) => return self.changes(due, look),
-            Err(error) => return self.problem("read", &join_path(&look.path, &due.name), error),
+            Ok(None) => return self.changes(due),
+            Err(error) => return self.problem("read", due, error),
         };
         self.shared.progress.add(1, 0);
         if due.content.fasthash != Some(found) {
             let ctime_moved = ctime_moved(due, stat);
-            return self.tell(look, due, State::Rotten { ctime_moved });
+            return self.tell(due, State::Rotten { ctime_moved });
         }
         self.shared.sound.fetch_add(1, Ordering::Relaxed);
         look.files.push(FileSeen {
@@ -184,17 +197,18 @@ impl<'s> Worker<'s> {
             settled: due.row.is_unchanged(stat),
             facts: Facts::Same(due.content.id, found),
         });
+        Ok(())
     }
 
     /// Judges a file that was read.
-    fn read(&self, due: &Due, stat: &Stat, digest: Digest, look: &mut Look) {
+    fn read(&self, due: &Due, stat: &Stat, digest: Digest, look: &mut Look) -> Result<()> {
         self.shared.progress.add(1, 0);
         if digest.fullhash != due.content.fullhash && digest.fullhash.algo() == due.content.fullhash.algo() {
             if !has_moved(due, stat) {
                 let ctime_moved = ctime_moved(due, stat);
-                return self.tell(look, due, State::Rotten { ctime_moved });
+                return self.tell(due, State::Rotten { ctime_moved });
             }
-            self.tell(look, due, State::Changed);
+            self.tell(due, State::Changed)?;
         } else {
             self.shared.sound.fetch_add(1, Ordering::Relaxed);
         }
@@ -204,20 +218,24 @@ impl<'s> Worker<'s> {
             settled: self.shared.cutoff.is_settled(stat),
             facts: Facts::Full(digest.fullhash, Some(digest.fasthash)),
         });
+        Ok(())
     }
 
-    fn tell(&self, look: &Look, due: &Due, state: State) {
-        self.shared.findings.lock().push(Finding {
-            path: join_path(&look.path, &due.name),
+    fn tell(&self, due: &Due, state: State) -> Result<()> {
+        self.outbox.tell(Told::Finding(Finding {
+            path: join_path(self.folder, &due.name),
             expected: due.content.fullhash,
             state,
-        });
+        }))
     }
 
-    fn problem(&self, op: &'static str, path: &[u8], error: io::Error) {
-        let path = OsStr::from_bytes(path);
-        self.shared.problems.lock().push(Error::io(op, path)(error));
+    fn problem(&self, op: &'static str, due: &Due, error: io::Error) -> Result<()> {
+        self.outbox.tell(problem(op, &join_path(self.folder, &due.name), error))
     }
+}
+
+fn problem(op: &'static str, path: &[u8], error: io::Error) -> Told {
+    Told::Problem(Error::io(op, OsStr::from_bytes(path))(error))
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -8,7 +8,7 @@
 //! 4. At the end, directories that are known below the root and were not visited are looked at: what is gone moves to the
 //!    past; what was left out by rules or could not be opened stays as it is known.
 //!
-//! What cannot be read is a problem of the report, not an error.
+//! What cannot be read, and whose bytes changed, is told as it is found ([`Told`]), and is no error.
 
 mod folder;
 mod links;
@@ -28,7 +28,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bstr::BString;
-use parking_lot::Mutex;
 use rustix::fs::{AtFlags, CWD, FileType};
 use rustix::io::Errno;
 
@@ -93,9 +92,18 @@ pub struct Report {
     /// Entries that rules left out; a directory counts once.
     pub excluded: u64,
     /// Files whose bytes changed though nothing wrote to them.
-    pub rotten: Vec<Rotten>,
+    pub rotten: u64,
     /// What could not be looked at or read.
-    pub problems: Vec<Error>,
+    pub problems: u64,
+}
+
+/// What a scan says of single files, as it finds it.
+#[derive(Debug)]
+pub enum Told {
+    /// Its bytes changed though nothing wrote to it.
+    Rotten(Rotten),
+    /// It could not be looked at or read.
+    Problem(Error),
 }
 
 impl std::ops::AddAssign for Report {
@@ -110,8 +118,8 @@ impl std::ops::AddAssign for Report {
         self.read += other.read;
         self.new_contents += other.new_contents;
         self.excluded += other.excluded;
-        self.rotten.extend(other.rotten);
-        self.problems.extend(other.problems);
+        self.rotten += other.rotten;
+        self.problems += other.problems;
     }
 }
 
@@ -133,8 +141,6 @@ struct Shared<'s> {
     cutoff: Cutoff,
     queue: queue::Queue,
     links: links::Links,
-    problems: Mutex<Vec<Error>>,
-    rotten: Mutex<Vec<Rotten>>,
     files: AtomicU64,
     bytes: AtomicU64,
     directories: AtomicU64,
@@ -153,8 +159,6 @@ impl<'s> Shared<'s> {
             cutoff: Cutoff::new(request.began, request.coarse),
             queue: queue::Queue::default(),
             links: links::Links::default(),
-            problems: Mutex::default(),
-            rotten: Mutex::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             directories: AtomicU64::new(0),
@@ -176,13 +180,17 @@ impl<'s> Shared<'s> {
         report.unchanged += get(self.unchanged);
         report.read += get(self.read);
         report.excluded += get(self.excluded);
-        report.rotten.extend(self.rotten.into_inner());
-        report.problems.extend(self.problems.into_inner());
     }
 }
 
-/// Scans all roots, one after the other, and keeps what was found. Fails where a root is not there.
-pub fn scan(catalogue: &mut Catalogue, request: &Request, progress: &Progress) -> Result<Report> {
+/// Scans all roots, one after the other, and keeps what was found; `tell` gets what is to be said of single files. Fails
+/// where a root is not there, and with what `tell` fails with.
+pub fn scan(
+    catalogue: &mut Catalogue,
+    request: &Request,
+    progress: &Progress,
+    tell: &mut dyn FnMut(Told) -> Result<()>,
+) -> Result<Report> {
     let mut report = Report::default();
     for (at, root) in request.roots.iter().enumerate() {
         let is_inside = |other: &PathBuf| root.starts_with(other) && root != other;
@@ -192,7 +200,7 @@ pub fn scan(catalogue: &mut Catalogue, request: &Request, progress: &Progress) -
         progress.set_phase(Phase::Reading);
         let start = Start::open(root)?;
         let is_folder = matches!(start, Start::Folder(..));
-        let recorded = scan_root(catalogue, request, progress, start, &mut report)?;
+        let recorded = scan_root(catalogue, request, progress, start, &mut report, tell)?;
         report.new_contents += recorded.new_contents;
         report.gone += recorded.gone;
         if is_folder {
@@ -265,9 +273,17 @@ fn scan_root(
     progress: &Progress,
     start: Start,
     report: &mut Report,
+    tell: &mut dyn FnMut(Told) -> Result<()>,
 ) -> Result<Recorded> {
     let (outbox, inbox) = outbox::channel();
     let shared = Shared::new(request, progress);
+    let count = &mut |told| {
+        match &told {
+            Told::Rotten(_) => report.rotten += 1,
+            Told::Problem(_) => report.problems += 1,
+        }
+        tell(told)
+    };
     shared.queue.push([start.task(request)?]);
     let mut workers = Vec::new();
     for _ in 0..request.threads.max(1) {
@@ -280,7 +296,7 @@ fn scan_root(
             .map(|mut worker| scope.spawn(move || worker.run()))
             .collect();
         // Where writing fails, the readers end when they next have something to say.
-        let recorded = inbox.write_all(catalogue, &request.host);
+        let recorded = inbox.write_all(catalogue, &request.host, count);
         let mut read = Ok(());
         for thread in threads {
             let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

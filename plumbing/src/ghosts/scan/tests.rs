@@ -25,7 +25,7 @@ fn what_is_found_is_what_sha256sum_says() {
     fs::hard_link(world.root().join("large"), world.root().join("linked")).unwrap();
     std::os::unix::fs::symlink("large", world.root().join("link")).unwrap();
     let report = world.scan(&world.scan_request(100));
-    assert!(report.problems.is_empty() && report.rotten.is_empty(), "{report:?}");
+    assert_eq!((report.problems, report.rotten), (0, 0), "{report:?}");
     assert_eq!(counts(&report), [304, 0, 0, 0, 304]);
     assert_eq!((report.files, report.directories, report.new_contents), (304, 5, 302));
     let sums = Command::new("sh")
@@ -127,13 +127,14 @@ fn rot_shows_where_only_bytes_are_trusted() {
         complete: true,
     };
     world.catalogue.record("h", &[look]).unwrap();
-    assert!(world.scan(&world.scan_request(100)).rotten.is_empty());
+    assert_eq!(world.scan(&world.scan_request(100)).rotten, 0);
     let mut request = world.scan_request(200);
     request.trust_hash = true;
-    let report = world.scan(&request);
-    let [rotten] = &report.rotten[..] else {
-        panic!("{report:?}")
+    let (report, told) = world.scan_told(&request);
+    let [Told::Rotten(rotten)] = &told[..] else {
+        panic!("{told:?}")
     };
+    assert_eq!((report.rotten, report.problems), (1, 0));
     assert!(rotten.path.ends_with(b"/a"));
     assert_eq!(
         (rotten.expected, rotten.found),
@@ -152,7 +153,8 @@ fn one_file_is_a_root() {
     assert_eq!(counts(&world.scan(&request)), [0, 0, 1, 0, 0]);
     assert_eq!((world.known("a"), world.known("b").is_some()), (None, true));
     request.roots = vec![world.root().join("none")];
-    assert!(scan(&mut world.catalogue, &request, &Progress::default()).is_err());
+    let none = &mut |told| panic!("{told:?}");
+    assert!(scan(&mut world.catalogue, &request, &Progress::default(), none).is_err());
 }
 
 #[test]
@@ -187,7 +189,7 @@ fn a_scan_that_is_stopped_keeps_what_is_known() {
     let stop = Progress::default();
     stop.request_stop();
     let request = world.scan_request(200);
-    let result = scan(&mut world.catalogue, &request, &stop);
+    let result = scan(&mut world.catalogue, &request, &stop, &mut |told| panic!("{told:?}"));
     assert!(matches!(result, Err(Error::Interrupted)));
     assert!(world.known("sub/b").is_some());
 }

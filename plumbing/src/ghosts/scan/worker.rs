@@ -11,7 +11,7 @@ use bstr::BString;
 use super::folder::{Before, Carried, Folder, Item, WINDOW, Window};
 use super::outbox::Outbox;
 use super::queue::Task;
-use super::{Rotten, Shared};
+use super::{Rotten, Shared, Told};
 use crate::error::{Error, Result};
 use crate::ghosts::catalogue::{Catalogue, Facts, FileSeen, Listing, Look, Row};
 use crate::ghosts::digest::{Digest, Digester, GATHERED_FILE_BYTES_MAX};
@@ -29,11 +29,11 @@ pub(super) struct Worker<'s> {
     catalogue: Catalogue,
     digester: Digester<'s>,
     listing: Listing,
-    outbox: Outbox,
+    outbox: Outbox<Told>,
 }
 
 impl<'s> Worker<'s> {
-    pub(super) fn new(shared: &'s Shared<'s>, catalogue: Catalogue, outbox: Outbox) -> Self {
+    pub(super) fn new(shared: &'s Shared<'s>, catalogue: Catalogue, outbox: Outbox<Told>) -> Self {
         Self {
             shared,
             catalogue,
@@ -72,9 +72,9 @@ impl<'s> Worker<'s> {
         }
     }
 
-    fn problem(&self, op: &'static str, path: &[u8], error: io::Error) {
+    fn problem(&self, op: &'static str, path: &[u8], error: io::Error) -> Result<()> {
         let path = std::ffi::OsStr::from_bytes(path);
-        self.shared.problems.lock().push(Error::io(op, path)(error));
+        self.outbox.tell(Told::Problem(Error::io(op, path)(error)))
     }
 
     /// Looks at one file, whatever else is in its directory.
@@ -83,7 +83,7 @@ impl<'s> Worker<'s> {
         let mut window = Window::new(folder, Carried::default());
         window.next = usize::MAX;
         window.miss();
-        self.look_at(&mut window, number, row.as_ref());
+        self.look_at(&mut window, number, row.as_ref())?;
         for range in window.ranges(1) {
             self.read(&window, range)?;
         }
@@ -112,10 +112,7 @@ impl<'s> Worker<'s> {
             ),
             // It was there a moment ago; whether it is known is seen at the end.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => {
-                self.problem("open", &path, error);
-                Ok(())
-            }
+            Err(error) => self.problem("open", &path, error),
         }
     }
 
@@ -175,7 +172,7 @@ impl<'s> Worker<'s> {
             let row = known.next_if(|(known, _)| *known == name).map(|(_, row)| row);
             // The numbers of names fit, as their offsets do.
             let number = number as u32;
-            if let Looked::Folder = self.look_at(&mut window, number, row) {
+            if let Looked::Folder = self.look_at(&mut window, number, row)? {
                 folders.push(Task::Enter(folder.clone(), number));
             }
         }
@@ -186,7 +183,7 @@ impl<'s> Worker<'s> {
         Ok(window)
     }
 
-    fn look_at(&self, window: &mut Window, number: u32, row: Option<&Row>) -> Looked {
+    fn look_at(&self, window: &mut Window, number: u32, row: Option<&Row>) -> Result<Looked> {
         let folder = window.folder.clone();
         let name = folder.names.get(number as usize);
         let stat = match folder.handle.stat(folder.names.c_str(number as usize)) {
@@ -196,10 +193,10 @@ impl<'s> Worker<'s> {
                     io::ErrorKind::NotFound => window.gone.extend(row.map(|_| name.into())),
                     _ => {
                         window.miss();
-                        self.problem("look at", &folder.path_of(number), error);
+                        self.problem("look at", &folder.path_of(number), error)?;
                     }
                 }
-                return Looked::Done;
+                return Ok(Looked::Done);
             }
         };
         if let Some(reason) = folder.scope.excluded(name, stat.kind, stat.size) {
@@ -209,15 +206,14 @@ impl<'s> Worker<'s> {
             if row.is_some() {
                 window.miss();
             }
-            return Looked::Done;
+            return Ok(Looked::Done);
         }
         if stat.kind != Kind::File {
             window.gone.extend(row.map(|_| name.into()));
-            return if stat.kind == Kind::Directory {
-                Looked::Folder
-            } else {
-                Looked::Done
-            };
+            return Ok(match stat.kind {
+                Kind::Directory => Looked::Folder,
+                _ => Looked::Done,
+            });
         }
         self.shared.files.fetch_add(1, Ordering::Relaxed);
         self.shared.bytes.fetch_add(stat.size, Ordering::Relaxed);
@@ -233,7 +229,7 @@ impl<'s> Worker<'s> {
                 before,
             });
         }
-        Looked::Done
+        Ok(Looked::Done)
     }
 
     /// Reads some files of a window: small ones are gathered and hashed together.
@@ -283,10 +279,10 @@ impl<'s> Worker<'s> {
             }
             Ok(None) => {
                 let problem = format!("it changed while it was read, {TRIES} times; it is not recorded");
-                self.problem("read", &window.folder.path_of(item.name), io::Error::other(problem));
+                self.problem("read", &window.folder.path_of(item.name), io::Error::other(problem))?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(Error::Interrupted),
-            Err(error) => self.problem("read", &window.folder.path_of(item.name), error),
+            Err(error) => self.problem("read", &window.folder.path_of(item.name), error)?,
         }
         window.miss();
         Ok(())
@@ -324,11 +320,11 @@ impl<'s> Worker<'s> {
             Some(content) if content.fullhash == digest.fullhash => &shared.unchanged,
             Some(content) => {
                 if matches!(item.before, Before::Proven(_)) && stat.same_content(&item.stat) {
-                    shared.rotten.lock().push(Rotten {
+                    self.outbox.tell(Told::Rotten(Rotten {
                         path: window.folder.path_of(item.name),
                         expected: content.fullhash,
                         found: digest.fullhash,
-                    });
+                    }))?;
                 }
                 &shared.changed
             }

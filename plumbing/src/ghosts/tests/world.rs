@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ghosts::Catalogue;
-use crate::ghosts::scan::{Report, Request, scan};
+use crate::ghosts::scan::{Report, Request, Told, scan};
 use crate::object::{HashAlgo, ObjectId};
 use crate::progress::Progress;
 use crate::time::Timestamp;
@@ -53,9 +53,19 @@ impl World {
     }
 
     pub fn scan(&mut self, request: &Request) -> Report {
-        let report = scan(&mut self.catalogue, request, &Progress::default()).unwrap();
+        self.scan_told(request).0
+    }
+
+    /// The same, with what is said of single files.
+    pub fn scan_told(&mut self, request: &Request) -> (Report, Vec<Told>) {
+        let mut told = Vec::new();
+        let mut tell = |one| {
+            told.push(one);
+            Ok(())
+        };
+        let report = scan(&mut self.catalogue, request, &Progress::default(), &mut tell).unwrap();
         self.catalogue.check().unwrap();
-        report
+        (report, told)
     }
 
     /// What a file is known to be.
