@@ -9,6 +9,15 @@ use serde::Serialize;
 use crate::ui::Output;
 use crate::ui::time::rfc3339;
 
+/// A list whose items are made one after the other, each when it is written.
+pub struct Lazily<F>(pub F);
+
+impl<F: Fn() -> I, I: IntoIterator<Item: Serialize>> Serialize for Lazily<F> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
 /// A snapshot.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "snapshot")]

@@ -1,15 +1,17 @@
 //! The one algebra over trees: what a live directory, a stored tree and a bundle have in common.
 //!
 //! A [`Forest`] answers three questions: what its top is ([`Forest::root`]), what is in one folder ([`Forest::enter`]),
-//! and what the bytes of one file are ([`Forest::open`], [`Forest::read_at`], [`Forest::full_hash`]). Walks are made of
-//! these:
+//! and what the bytes of one file are ([`Forest::open`], [`Forest::read_at`], [`Forest::full_hash`]). A folder is handed
+//! over in parts ([`Part`]), so that one of a million entries takes no more memory than many of a thousand. Walks are
+//! made of these:
 //!
-//! 1. [`leaves`] goes through a forest in path order, one folder at a time, and gives each entry as soon as its folder
-//!    was read
-//! 2. [`each_folder`] goes through it with several threads, in no order, for jobs that need all of it soon
+//! 1. [`leaves`] goes through a forest in path order, one part at a time, and gives each entry as soon as its part was
+//!    read
+//! 2. [`each_part`] goes through it with several threads, in no order, for jobs that need all of it soon
 //!
 //! Invariants: what cannot be read is told as a problem, by path, and never ends a walk; nothing is hashed by walking;
-//! paths are bytes below the root, without a slash at either end, and that of the root is empty.
+//! paths are bytes below the root, without a slash at either end, and that of the root is empty. Entries of a folder
+//! ascend by name, from part to part.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -83,14 +85,33 @@ impl Leaf {
     }
 }
 
-/// What is in one folder.
+/// Entries of one part: a third of a KiB each, and several parts are on their way at once.
+pub const PART_ENTRIES: usize = 1024;
+
+/// Some of what is in one folder: at most [`PART_ENTRIES`] entries.
 #[derive(Debug, Default)]
-pub struct Folder {
-    /// Its entries, sorted by name.
+pub struct Part {
+    /// Entries, sorted by name.
     pub leaves: Vec<Leaf>,
     /// What could not be looked at, by path.
     pub problems: Vec<Error>,
+    /// No part of this folder comes behind it.
+    pub is_last: bool,
 }
+
+impl From<Error> for Part {
+    /// All that is told of a folder that cannot be read.
+    fn from(problem: Error) -> Self {
+        Self {
+            leaves: Vec::new(),
+            problems: vec![problem],
+            is_last: true,
+        }
+    }
+}
+
+/// The parts of a folder, each read when it is asked for. What is held in between is no more than the names.
+pub type Parts<'f> = Box<dyn Iterator<Item = Part> + Send + 'f>;
 
 /// A file that is known by path and length, to be found again.
 #[derive(Clone, Copy, Debug)]
@@ -112,8 +133,8 @@ pub trait Forest: Sync {
     /// Its top: a folder, or a single file.
     fn root(&self) -> Result<Leaf>;
 
-    /// What is in a folder. Fails where nothing of it can be read.
-    fn enter(&self, folder: &Leaf) -> Result<Folder>;
+    /// What is in a folder, part by part. Fails where nothing of it can be read.
+    fn enter(&self, folder: &Leaf) -> Result<Parts<'_>>;
 
     /// The bytes of a file from its beginning. A live file that changed since it was looked at is refused.
     fn open(&self, file: &Leaf) -> Result<Box<dyn Read + Send + '_>>;
@@ -192,24 +213,32 @@ pub fn leaves(forest: &dyn Forest) -> Leaves<'_> {
 pub struct Leaves<'a> {
     forest: &'a dyn Forest,
     /// What is still to be given of each folder down to the current one.
-    levels: Vec<Level>,
+    levels: Vec<Level<'a>>,
     begun: bool,
 }
 
-struct Level {
+struct Level<'a> {
+    parts: Parts<'a>,
     leaves: std::vec::IntoIter<Leaf>,
     problems: std::vec::IntoIter<Error>,
 }
 
+impl Level<'_> {
+    /// Goes on with the next part; false where there is none.
+    fn go_on(&mut self) -> bool {
+        let Some(part) = self.parts.next() else { return false };
+        self.leaves = part.leaves.into_iter();
+        self.problems = part.problems.into_iter();
+        true
+    }
+}
+
 impl Leaves<'_> {
     fn enter(&mut self, folder: &Leaf) {
-        let folder = self.forest.enter(folder).unwrap_or_else(|problem| Folder {
-            leaves: Vec::new(),
-            problems: vec![problem],
-        });
         self.levels.push(Level {
-            leaves: folder.leaves.into_iter(),
-            problems: folder.problems.into_iter(),
+            parts: parts_of(self.forest, folder),
+            leaves: Vec::new().into_iter(),
+            problems: Vec::new().into_iter(),
         });
     }
 
@@ -245,40 +274,59 @@ impl Iterator for Leaves<'_> {
                     }
                     return Some(Ok(leaf));
                 }
+                None if level.go_on() => {}
                 None => drop(self.levels.pop()),
             }
         }
     }
 }
 
-/// Goes through a forest with up to `threads` threads, in no order, and hands each folder that was read, with its
-/// leaf, to `take` (from any thread). A root that is a file comes as the only leaf of a folder that is itself.
+/// The parts of a folder; of one that cannot be read, the problem.
+fn parts_of<'f>(forest: &'f dyn Forest, folder: &Leaf) -> Parts<'f> {
+    let parts = forest.enter(folder);
+    parts.unwrap_or_else(|problem| Box::new(std::iter::once(Part::from(problem))))
+}
+
+/// What a thread of a walk does next.
+enum Task<'f> {
+    /// Begins with a folder.
+    Enter(Leaf),
+    /// Goes on with one, of which some was read.
+    GoOn(Leaf, Parts<'f>),
+}
+
+/// Goes through a forest with up to `threads` threads, in no order, and hands each part of a folder that was read, with
+/// the folder's leaf, to `take` (from any thread). A root that is a file comes as the only leaf of a folder that is itself.
 ///
-/// What `take` fails with ends the walk; a folder that cannot be read is one with a problem and nothing else.
-pub fn each_folder(
+/// What `take` fails with ends the walk; a folder that cannot be read is one with a problem and nothing else. What is
+/// below a part goes before the next part, so that few folders wait, however many one holds.
+pub fn each_part(
     forest: &dyn Forest,
     threads: usize,
     progress: &Progress,
-    take: &(dyn Fn(&Leaf, Folder) -> Result<()> + Sync),
+    take: &(dyn Fn(&Leaf, Part) -> Result<()> + Sync),
 ) -> Result<()> {
     let root = forest.root()?;
     if root.kind != Kind::Directory {
-        let leaves = vec![root.clone()];
-        let problems = Vec::new();
-        return take(&root, Folder { leaves, problems });
+        let part = Part {
+            leaves: vec![root.clone()],
+            is_last: true,
+            ..Part::default()
+        };
+        return take(&root, part);
     }
-    let folders = Stack::default();
-    folders.push([root]);
+    let tasks = Stack::default();
+    tasks.push([Task::Enter(root)]);
     let failed = Mutex::new(None);
     let walk = || {
-        while let Some(at) = folders.pop() {
+        while let Some(task) = tasks.pop() {
             let has_failed = failed.lock().is_some();
             if has_failed {
-                folders.clear();
-            } else if let Err(error) = enter(forest, &at, &folders, progress, take) {
+                tasks.clear();
+            } else if let Err(error) = step(forest, task, &tasks, progress, take) {
                 failed.lock().get_or_insert(error);
             }
-            folders.done();
+            tasks.done();
         }
     };
     std::thread::scope(|scope| {
@@ -290,20 +338,26 @@ pub fn each_folder(
     failed.into_inner().map_or(Ok(()), Err)
 }
 
-/// Reads a folder and hands it on; others may go on below it meanwhile.
-fn enter(
-    forest: &dyn Forest,
-    at: &Leaf,
-    folders: &Stack<Leaf>,
+/// Reads a part of a folder and hands it on; others may go on behind and below it meanwhile.
+fn step<'f>(
+    forest: &'f dyn Forest,
+    task: Task<'f>,
+    tasks: &Stack<Task<'f>>,
     progress: &Progress,
-    take: &(dyn Fn(&Leaf, Folder) -> Result<()> + Sync),
+    take: &(dyn Fn(&Leaf, Part) -> Result<()> + Sync),
 ) -> Result<()> {
-    let folder = forest.enter(at).unwrap_or_else(|problem| Folder {
-        leaves: Vec::new(),
-        problems: vec![problem],
-    });
-    let below = folder.leaves.iter().rev().filter(|leaf| leaf.kind == Kind::Directory);
-    folders.push(below.cloned());
+    let (at, mut parts) = match task {
+        Task::Enter(at) => {
+            let parts = parts_of(forest, &at);
+            (at, parts)
+        }
+        Task::GoOn(at, parts) => (at, parts),
+    };
     progress.check()?;
-    take(at, folder)
+    let Some(part) = parts.next() else { return Ok(()) };
+    let rest = (!part.is_last).then(|| Task::GoOn(at.clone(), parts));
+    let below = part.leaves.iter().rev().filter(|leaf| leaf.kind == Kind::Directory);
+    // The last is done first.
+    tasks.push(rest.into_iter().chain(below.cloned().map(Task::Enter)));
+    take(&at, part)
 }

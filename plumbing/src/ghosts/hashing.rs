@@ -14,7 +14,7 @@ use super::fasthash::FastHash;
 use super::forest::{Forest, Sought};
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 
 /// Most files of one job.
 const JOB_FILES: usize = 64;
@@ -52,7 +52,17 @@ pub(super) struct Crew<'a> {
     pub(super) progress: &'a Progress,
 }
 
-impl Crew<'_> {
+impl<'a> Crew<'a> {
+    /// For a job that reads while it walks.
+    pub(super) fn reading(forests: &'a [&'a dyn Forest], threads: usize, progress: &'a Progress) -> Self {
+        progress.set_phase(Phase::Reading);
+        Self {
+            forests,
+            threads,
+            progress,
+        }
+    }
+
     /// The full hashes of files, in the order in which they were given, which should be that of reading.
     pub(super) fn full(&self, asks: &[Ask]) -> Result<Vec<Result<ObjectId>>> {
         self.spread(asks, |forest, asks, each| {

@@ -5,6 +5,9 @@
 //! come in the order of folders.
 //!
 //! A file is read between two looks: what changed since its folder was read is refused, not hashed.
+//!
+//! Of a folder all names are read at once, since they must be sorted; they are looked at part by part. It stays open
+//! until the last of them.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,15 +19,15 @@ use std::sync::Arc;
 use bstr::{BStr, BString, ByteSlice};
 use parking_lot::Mutex;
 
-use super::catalogue::split_path;
+use super::catalogue::{join_path, split_path};
 use super::digest::{self, Digest, Digester, GATHERED_FILE_BYTES_MAX};
 use super::fasthash::FastHash;
-use super::forest::{Folder, Forest, Leaf, Origin, Sought};
+use super::forest::{Forest, Leaf, Origin, PART_ENTRIES, Part, Parts, Sought};
 use super::recall::Recall;
 use crate::error::{Error, Result};
 use crate::object::{HashAlgo, Hasher, Kind, ObjectId};
 use crate::progress::Progress;
-use crate::walk::{DirHandle, Rules, Scope, Stat, stat_fd};
+use crate::walk::{DirHandle, Names, Rules, Scope, Stat, stat_fd};
 
 /// Folders that are held open to read files in them.
 const HANDLES: usize = 16;
@@ -186,7 +189,7 @@ impl Live {
         })
     }
 
-    fn list(&self, folder: &Leaf) -> io::Result<Folder> {
+    fn list(&self, folder: &Leaf) -> io::Result<Listing<'_>> {
         let Top::Folder(top) = &self.top else {
             return Err(io::Error::from(io::ErrorKind::NotADirectory));
         };
@@ -197,31 +200,81 @@ impl Live {
             Origin::Live { scope: Some(above), .. } => above.enter(folder.name(), dev, &dir, &names),
             _ => self.rules.root(dev, &dir, &names),
         };
-        let mut found = Folder {
+        Ok(Listing {
+            live: self,
+            path: folder.path.clone(),
+            open: Some(Open {
+                dir,
+                names,
+                scope,
+                at: 0,
+            }),
+        })
+    }
+}
+
+/// The parts of a folder.
+struct Listing<'f> {
+    live: &'f Live,
+    path: BString,
+    /// None when all was looked at.
+    open: Option<Open>,
+}
+
+/// A folder, and how far it was looked at.
+struct Open {
+    dir: DirHandle,
+    names: Names,
+    scope: Scope,
+    /// The first name that was not.
+    at: usize,
+}
+
+impl Iterator for Listing<'_> {
+    type Item = Part;
+
+    fn next(&mut self) -> Option<Part> {
+        let open = self.open.as_mut()?;
+        let names = open.at..open.names.len().min(open.at + PART_ENTRIES);
+        let is_whole = names.len() == open.names.len();
+        let mut part = Part {
             leaves: Vec::with_capacity(names.len()),
             problems: Vec::new(),
+            is_last: names.end == open.names.len(),
         };
-        for index in 0..names.len() {
-            let name = names.get(index);
-            let stat = match dir.stat(names.c_str(index)) {
-                Ok(stat) => stat,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(source) => {
-                    let path = self.full_path(&folder.child_path(name));
-                    let op = "look at";
-                    found.problems.push(Error::Io { op, path, source });
-                    continue;
-                }
-            };
-            if scope.excluded(name, stat.kind, stat.size).is_none() {
-                found.leaves.push(leaf(folder.child_path(name), stat, Some(&scope)));
+        open.at = names.end;
+        for index in names {
+            let path = join_path(&self.path, open.names.get(index));
+            match open.look(index) {
+                Ok(Some(stat)) => part.leaves.push(leaf(path, stat, Some(&open.scope))),
+                Ok(None) => {}
+                Err(source) => part.problems.push(Error::Io {
+                    op: "look at",
+                    path: self.live.full_path(&path),
+                    source,
+                }),
             }
         }
-        if let Some(recall) = &self.recall {
-            let path = self.full_path(&folder.path);
-            recall.fill(path.as_os_str().as_bytes(), self.algo, &mut found.leaves);
+        if let Some(recall) = &self.live.recall {
+            let path = self.live.full_path(&self.path);
+            recall.fill(path.as_os_str().as_bytes(), is_whole, self.live.algo, &mut part.leaves);
         }
-        Ok(found)
+        if part.is_last {
+            self.open = None;
+        }
+        Some(part)
+    }
+}
+
+impl Open {
+    /// Looks at a name; nothing where it is gone or left out.
+    fn look(&self, index: usize) -> io::Result<Option<Stat>> {
+        let stat = match self.dir.stat(self.names.c_str(index)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            stat => stat?,
+        };
+        let excluded = self.scope.excluded(self.names.get(index), stat.kind, stat.size);
+        Ok(excluded.is_none().then_some(stat))
     }
 }
 
@@ -268,8 +321,8 @@ impl Forest for Live {
         Ok(leaf(BString::default(), stat, None))
     }
 
-    fn enter(&self, folder: &Leaf) -> Result<Folder> {
-        self.tell("list", &folder.path, self.list(folder))
+    fn enter(&self, folder: &Leaf) -> Result<Parts<'_>> {
+        Ok(Box::new(self.tell("list", &folder.path, self.list(folder))?))
     }
 
     fn open(&self, file: &Leaf) -> Result<Box<dyn Read + Send + '_>> {

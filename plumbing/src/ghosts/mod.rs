@@ -11,6 +11,7 @@
 //! - [`forest`]: the one algebra: a live directory ([`live`]), a stored tree ([`stored`]) and a bundle answer the same
 //!   three questions. What compares, copies or acts is written once, over it
 //! - [`recall`]: what a catalogue knows of live files, read by folder, and what is learnt of them
+//! - [`table`], [`names`]: very many files, and where they are, in little room
 //! - [`dup`]: groups of equal files; [`act`]: what becomes of them
 //! - [`overlap`]: what of one tree is in others; [`copy`]: bringing it there
 //! - `stream`: how both answer while folders are still walked
@@ -28,6 +29,7 @@ pub mod forest;
 pub mod ghost;
 mod hashing;
 pub mod live;
+pub mod names;
 pub mod overlap;
 pub mod pile;
 pub mod recall;

@@ -1,10 +1,10 @@
 //! What a catalogue knows of live files, for walks: read a folder at a time, and written back when there is much of it.
 //!
-//! 1. A walk hands in each folder that it read; files that look as they did get the hashes that they had
-//!    ([`Recall::fill`]). That is one blob a folder ([`super::catalogue::Memo`]) and no question a file.
+//! 1. A walk hands in each folder that it read, a large one in parts; files that look as they did get the hashes that
+//!    they had ([`Recall::fill`]). That is one blob a folder ([`super::catalogue::Memo`]) and no question a file.
 //! 2. What is hashed is noted ([`Recall::learn`]): packed at once, some ninety bytes a file.
-//! 3. Whoever makes the notes too many sorts them by folder and name and hands them to the catalogue, while others go on;
-//!    the rest goes at the end ([`Recall::finish`]).
+//! 3. Whoever makes the notes too many lays them aside ([`Catalogue::lay_aside`]), while others go on. At the end all go
+//!    to the catalogue, sorted by folder and name ([`Recall::finish`]).
 //!
 //! Invariants: only what looks as it did in size, times and inode is taken for the same; what changed too close to the
 //! beginning of the job is noted in a way that no later job trusts its times. A catalogue that fails, or cannot be
@@ -16,7 +16,7 @@ use bstr::BString;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use super::catalogue::{Catalogue, Facts, FileSeen, Memo, name_of};
+use super::catalogue::{Catalogue, Facts, FileSeen, Memo, by_folder, name_of};
 use super::digest::Digest;
 use super::fasthash::FastHash;
 use super::forest::Leaf;
@@ -27,9 +27,8 @@ use crate::time::Timestamp;
 use crate::walk::Stat;
 use crate::walk::cache::Cutoff;
 
-/// Bytes of notes that are handed to the catalogue at once: some 90,000 files; each thread that hashes may have as much.
-/// Files are hashed by size, so that fewer of them would lie in as many folders, each of which is written anew.
-const NOTES_BYTES: usize = 8 << 20;
+/// Bytes of notes of some 40,000 files.
+const NOTES_BYTES: usize = 4 << 20;
 
 /// See the module. Shared by all live trees of a job.
 pub struct Recall {
@@ -39,9 +38,13 @@ pub struct Recall {
     cutoff: Cutoff,
     /// Nothing can be noted.
     is_read_only: bool,
+    /// Bytes of notes that are held, and as much while it is laid aside.
+    notes_bytes_max: usize,
     /// Connections that no thread uses.
     idle: Mutex<Vec<Catalogue>>,
     notes: Mutex<Notes>,
+    /// The connection with what was laid aside.
+    aside: Mutex<Option<Catalogue>>,
     failed: Mutex<Option<Error>>,
 }
 
@@ -66,38 +69,24 @@ impl Notes {
         memo.encode(&mut self.packed);
     }
 
-    /// Folders in order of paths, with their notes in order of names: of two notes on one name, the later.
-    fn sorted(&mut self) -> Vec<(&[u8], Vec<&[u8]>)> {
-        let mut paths: Vec<(&[u8], u32)> = self
-            .folders
-            .iter()
-            .map(|(path, number)| (path.as_slice(), *number))
-            .collect();
-        paths.sort_unstable();
-        let mut places = vec![0; paths.len()];
-        for (place, (_, number)) in paths.iter().enumerate() {
-            places[*number as usize] = place;
+    /// Each note with its folder, in the order in which they were made.
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut folders = vec![&b""[..]; self.folders.len()];
+        for (path, number) in &self.folders {
+            folders[*number as usize] = path;
         }
-        let mut folders: Vec<(&[u8], Vec<&[u8]>)> = paths.into_iter().map(|(path, _)| (path, Vec::new())).collect();
         let ends = self.files.iter().skip(1).map(|(_, start)| *start as usize);
         let ends = ends.chain([self.packed.len()]);
-        for ((folder, start), end) in self.files.iter().zip(ends) {
-            folders[places[*folder as usize]]
-                .1
-                .push(&self.packed[*start as usize..end]);
-        }
-        for (_, files) in &mut folders {
-            // The sort is stable: of one name, the notes stay in the order in which they were made.
-            files.sort_by_key(|file| name_of(file));
-            files.dedup_by(|next, before| {
-                let same = name_of(next) == name_of(before);
-                if same {
-                    *before = *next;
-                }
-                same
-            });
-        }
-        folders
+        let files = self.files.iter().zip(ends);
+        files.map(move |((folder, start), end)| (folders[*folder as usize], &self.packed[*start as usize..end]))
+    }
+
+    /// Folders in order of paths, with their notes in order of names: of two notes on one name, the later.
+    fn sorted(&self) -> Vec<(&[u8], Vec<&[u8]>)> {
+        let mut all: Vec<(&[u8], &[u8])> = self.iter().collect();
+        // The sort is stable: of one name, the notes stay in the order in which they were made.
+        all.sort_by_key(|(folder, packed)| (*folder, name_of(packed)));
+        by_folder(all)
     }
 }
 
@@ -110,9 +99,20 @@ impl Recall {
             looked,
             cutoff,
             is_read_only: catalogue.is_read_only(),
+            notes_bytes_max: NOTES_BYTES,
             idle: Mutex::new(vec![catalogue]),
             notes: Mutex::default(),
+            aside: Mutex::default(),
             failed: Mutex::default(),
+        }
+    }
+
+    /// Holds no more than so many bytes of notes.
+    #[cfg(test)]
+    pub(super) fn holding(self, notes_bytes_max: usize) -> Self {
+        Self {
+            notes_bytes_max,
+            ..self
         }
     }
 
@@ -126,7 +126,7 @@ impl Recall {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
-                self.failed.lock().get_or_insert(error);
+                self.fail(error);
                 None
             }
         }
@@ -152,14 +152,17 @@ impl Recall {
     }
 
     /// Gives those leaves of the folder at the absolute path `folder` that look as they did the hashes that they had: the
-    /// full one where it is of `algo`. The leaves must ascend by name.
-    pub(super) fn fill(&self, folder: &[u8], algo: HashAlgo, leaves: &mut [Leaf]) {
+    /// full one where it is of `algo`. The leaves must ascend by name; `are_all`: there are no others in the folder.
+    pub(super) fn fill(&self, folder: &[u8], are_all: bool, algo: HashAlgo, leaves: &mut [Leaf]) {
         if !leaves.iter().any(|leaf| leaf.kind == Kind::File) {
             return;
         }
+        let ends = leaves.first().zip(leaves.last()).filter(|_| !are_all);
+        let ends = ends.map(|(first, last)| (first.name().to_owned(), last.name().to_owned()));
         self.with(|catalogue| {
             let mut at = 0;
-            catalogue.recall(&self.host, folder, |memo| {
+            let ends = ends.as_ref().map(|(first, last)| (first.as_slice(), last.as_slice()));
+            catalogue.recall(&self.host, folder, ends, |memo| {
                 while leaves.get(at).is_some_and(|leaf| leaf.name() < memo.name) {
                     at += 1;
                 }
@@ -199,25 +202,44 @@ impl Recall {
         };
         let mut notes = self.notes.lock();
         notes.add(folder, &memo);
-        if notes.packed.len() >= NOTES_BYTES {
+        if notes.packed.len() >= self.notes_bytes_max {
             let full = std::mem::take(&mut *notes);
             drop(notes);
-            self.record(full);
+            let laid = self.lay_aside(&full, &mut self.aside.lock());
+            laid.unwrap_or_else(|error| self.fail(error));
         }
     }
 
-    fn record(&self, mut notes: Notes) {
-        if !notes.files.is_empty() {
-            let folders = notes.sorted();
-            self.with(|catalogue| catalogue.note(&self.host, folders));
+    fn lay_aside(&self, notes: &Notes, aside: &mut Option<Catalogue>) -> Result<()> {
+        let catalogue = match aside {
+            Some(catalogue) => catalogue,
+            None => aside.insert(self.connection()?),
+        };
+        catalogue.lay_aside(notes.iter())
+    }
+
+    /// Hands all notes to the catalogue.
+    fn record(&self) -> Result<()> {
+        let notes = std::mem::take(&mut *self.notes.lock());
+        let mut aside = self.aside.lock().take();
+        match &mut aside {
+            None if notes.files.is_empty() => Ok(()),
+            None => self.connection()?.note(&self.host, notes.sorted()),
+            Some(_) => {
+                self.lay_aside(&notes, &mut aside)?;
+                aside.map_or(Ok(()), |mut catalogue| catalogue.keep_aside(&self.host))
+            }
         }
+    }
+
+    fn fail(&self, error: Error) {
+        self.failed.lock().get_or_insert(error);
     }
 
     /// Records what was noted, and tells the first thing that failed, if any did: then something was read that need not
     /// have been, or will be.
     pub fn finish(&self) -> Result<()> {
-        let notes = std::mem::take(&mut *self.notes.lock());
-        self.record(notes);
+        self.record().unwrap_or_else(|error| self.fail(error));
         self.failed.lock().take().map_or(Ok(()), Err)
     }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use bstr::{BStr, BString, ByteSlice};
 
-use super::forest::{Folder, Forest, Leaf, Origin};
+use super::forest::{Forest, Leaf, Origin, PART_ENTRIES, Part, Parts};
 use crate::content::{copy_to, read_range};
 use crate::error::{Error, Result};
 use crate::limits::BLOCK_BYTES_MAX;
@@ -95,21 +95,31 @@ impl Forest for Stored<'_> {
         Ok(self.leaf(BString::default(), entry))
     }
 
-    fn enter(&self, folder: &Leaf) -> Result<Folder> {
+    fn enter(&self, folder: &Leaf) -> Result<Parts<'_>> {
         let Origin::Stored(entry) = &folder.origin else {
             return Err(not_as_expected(folder, "an entry of this tree"));
         };
         let Node::Directory { tree } = &entry.node else {
             return Err(not_as_expected(folder, "a directory"));
         };
-        let mut found = Folder::default();
-        for entry in Entries::new(self.source, *tree) {
-            match entry {
-                Ok(entry) => found.leaves.push(self.leaf(folder.child_path(&entry.name), entry)),
-                Err(problem) => found.problems.push(problem),
+        let folder = folder.clone();
+        let mut entries = Entries::new(self.source, *tree).peekable();
+        let mut is_over = false;
+        Ok(Box::new(std::iter::from_fn(move || {
+            if is_over {
+                return None;
             }
-        }
-        Ok(found)
+            let mut part = Part::default();
+            for entry in entries.by_ref().take(PART_ENTRIES) {
+                match entry {
+                    Ok(entry) => part.leaves.push(self.leaf(folder.child_path(&entry.name), entry)),
+                    Err(problem) => part.problems.push(problem),
+                }
+            }
+            is_over = entries.peek().is_none();
+            part.is_last = is_over;
+            Some(part)
+        })))
     }
 
     fn open(&self, file: &Leaf) -> Result<Box<dyn Read + Send + '_>> {

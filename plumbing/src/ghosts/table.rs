@@ -14,10 +14,11 @@ use bstr::{BString, ByteSlice};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use super::dup::{AT_ONCE_BYTES_MAX, Name};
+use super::dup::AT_ONCE_BYTES_MAX;
 use super::fasthash::FastHash;
-use super::forest::{Folder, Forest, Leaf, Origin, each_folder};
+use super::forest::{Forest, Leaf, Origin, Part, each_part};
 use super::hashing::Ask;
+use super::names::{Name, Names};
 use crate::error::{Error, Result};
 use crate::object::{Kind, ObjectId};
 use crate::progress::Progress;
@@ -118,29 +119,29 @@ impl Table {
             problems: Vec::new(),
         });
         for (number, forest) in (0u16..).zip(forests) {
-            each_folder(*forest, threads, progress, &|at, folder| {
-                progress.add(folder.leaves.len() as u64, 0);
+            each_part(*forest, threads, progress, &|at, part| {
+                progress.add(part.leaves.len() as u64, 0);
                 let mut filling = filling.lock();
                 let Filling { table, problems } = &mut *filling;
-                table.add(number, &at.path, folder, select, problems)
+                table.add(number, &at.path, part, select, problems)
             })?;
         }
         let Filling { table, problems } = filling.into_inner();
         Ok((table, problems))
     }
 
-    /// Adds those files of a folder that `select` takes.
+    /// Adds those files of a part of the folder `at` that `select` takes.
     pub(super) fn add(
         &mut self,
         forest: u16,
         at: &BString,
-        folder: Folder,
+        part: Part,
         select: &Select,
         problems: &mut Vec<Error>,
     ) -> Result<()> {
-        problems.extend(folder.problems);
+        problems.extend(part.problems);
         let mut number = None;
-        for leaf in folder.leaves.iter().filter(|leaf| select.takes(leaf)) {
+        for leaf in part.leaves.iter().filter(|leaf| select.takes(leaf)) {
             let folder = match number {
                 Some(number) => number,
                 None => *number.insert(self.folder(forest, at)?),
@@ -151,9 +152,15 @@ impl Table {
     }
 
     fn folder(&mut self, forest: u16, at: &BString) -> Result<u32> {
-        let number = u32::try_from(self.folders.len()).map_err(|_| too_many())?;
-        let path = at.clone();
-        self.folders.push(FolderRow { forest, path });
+        let is_same = |last: &FolderRow| last.forest == forest && last.path == *at;
+        // Another part of the folder before is no new one.
+        let is_new = !self.folders.last().is_some_and(is_same);
+        let number = self.folders.len() - usize::from(!is_new);
+        let number = u32::try_from(number).map_err(|_| too_many())?;
+        if is_new {
+            let path = at.clone();
+            self.folders.push(FolderRow { forest, path });
+        }
         Ok(number)
     }
 
@@ -316,6 +323,12 @@ impl Table {
         }
     }
 
+    /// Adds where the file is.
+    pub(super) fn add_name(&self, row: usize, names: &mut Names) {
+        let (folder, name) = self.folder_and_name(row);
+        names.push(self.forest(row), folder.as_bstr(), name);
+    }
+
     /// The file, to be hashed.
     pub(super) fn ask(&self, row: usize) -> Ask {
         Ask {
@@ -325,9 +338,12 @@ impl Table {
         }
     }
 
-    /// Notes the full hash of the names of an inode.
+    /// Notes the full hash of the names of an inode. Equal ones that are learnt in a row are kept once.
     pub(super) fn learn(&mut self, names: Range<usize>, id: ObjectId) -> Result<()> {
-        let place = self.add_hash(id)?;
+        let place = match self.hashes.last() {
+            Some(last) if *last == id => self.hashes.len() as u32 - 1,
+            _ => self.add_hash(id)?,
+        };
         for row in &mut self.rows[names] {
             row.hash = place;
         }
@@ -337,6 +353,18 @@ impl Table {
     /// Notes that a file has the full hash of another row, which may be known or not.
     pub(super) fn share(&mut self, row: usize, of: usize) {
         self.rows[row].hash = self.rows[of].hash;
+    }
+
+    /// Gives all names of each inode among these rows the full hash that one of them has. The rows must be sorted.
+    pub(super) fn share_names(&mut self, rows: Range<usize>) {
+        let mut at = rows.start;
+        while at < rows.end {
+            let names = self.names_at(at);
+            at = names.end;
+            if let Some(known) = names.clone().find(|&name| self.hash_ref(name).is_some()) {
+                names.for_each(|name| self.share(name, known));
+            }
+        }
     }
 
     /// How many full hashes are kept; what is learnt from here on can be forgotten.

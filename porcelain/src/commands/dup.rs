@@ -9,7 +9,7 @@ use bstr::{BString, ByteSlice as _};
 use clap::ValueHint;
 use ghost_plumbing::Error;
 use ghost_plumbing::ghosts::act::{Action, Job, Keep, KeepRules};
-use ghost_plumbing::ghosts::dup::{self, Group, Name, Select, Twin};
+use ghost_plumbing::ghosts::dup::{self, Group, Name, Select};
 use ghost_plumbing::ghosts::forest::Forest;
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::repository::config::parse_bytes;
@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::error::{Failure, Outcome, PARTIAL};
-use crate::records::{PathField, tell_problem};
+use crate::records::{Lazily, PathField, tell_problem};
 use crate::telling::Telling;
 use crate::tree_argument::{self, Look, Manner, Trees, outermost};
 use crate::ui::Style;
@@ -125,11 +125,11 @@ impl What {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "duplicates")]
-struct GroupRecord {
+struct GroupRecord<F> {
     fullhash: String,
     size_bytes: u64,
     spare_bytes: u64,
-    files: Vec<FileRecord>,
+    files: F,
 }
 
 #[derive(Serialize)]
@@ -316,7 +316,21 @@ impl Run<'_> {
         if self.arguments.null {
             self.nulls(group)?;
         } else if self.app.output.json() {
-            self.app.output.record(&self.record(group))?;
+            let shown = |name: Name| PathField::new(&self.trees.shown(name.forest, &name.path));
+            let file = |at| {
+                let mut names = group.files.names(at).map(shown);
+                FileRecord {
+                    path: names.next().unwrap_or_else(|| PathField::new(b"")),
+                    links: names.collect(),
+                }
+            };
+            let record = GroupRecord {
+                fullhash: group.fullhash.to_string(),
+                size_bytes: group.size,
+                spare_bytes: group.spare_bytes(),
+                files: Lazily(|| (0..group.files.len()).map(file)),
+            };
+            self.app.output.record(&record)?;
         } else {
             self.lines(group)?;
         }
@@ -335,29 +349,12 @@ impl Run<'_> {
     }
 
     fn nulls(&mut self, group: &Group) -> Outcome {
-        for file in &group.files {
-            let path = self.shown(&file.names[0]);
+        for file in 0..group.files.len() {
+            let path = self.shown(&group.files.first_name(file));
             self.app.output.bytes(&path)?;
             self.app.output.bytes(b"\0")?;
         }
         Ok(self.app.output.bytes(b"\0")?)
-    }
-
-    fn record(&self, group: &Group) -> GroupRecord {
-        let file = |twin: &Twin| {
-            let mut names = twin.names.iter().map(|name| PathField::new(&self.shown(name)));
-            let path = names.next().unwrap_or_else(|| PathField::new(b""));
-            FileRecord {
-                path,
-                links: names.collect(),
-            }
-        };
-        GroupRecord {
-            fullhash: group.fullhash.to_string(),
-            size_bytes: group.size,
-            spare_bytes: group.spare_bytes(),
-            files: group.files.iter().map(file).collect(),
-        }
     }
 
     fn lines(&mut self, group: &Group) -> Outcome {
@@ -369,11 +366,11 @@ impl Run<'_> {
         if self.arguments.action != What::Report {
             return Ok(());
         }
-        for file in &group.files {
-            let (first, links) = (show::bytes(&self.shown(&file.names[0])), file.names.len() - 1);
-            match links {
+        for file in 0..group.files.len() {
+            let first = show::bytes(&self.shown(&group.files.first_name(file)));
+            match group.files.names(file).len() - 1 {
                 0 => self.app.output.line(format_args!("  {first}"))?,
-                _ => {
+                links => {
                     let more = counted(links as u64, "more name", "more names");
                     let more = self.app.output.paint(Style::Dim, format!("({more})"));
                     self.app.output.line(format_args!("  {first} {more}"))?;
@@ -385,20 +382,16 @@ impl Run<'_> {
 
     fn act(&mut self, action: Action, group: &Group) -> Outcome {
         let plan = self.rules.plan(self.forests, group);
-        let keep = match &plan {
-            Some(plan) => &group.files[plan.keep].names[0],
-            None => &group.files[0].names[0],
-        };
+        let keep = group.files.first_name(plan.as_ref().map_or(0, |plan| plan.keep));
         let others = plan.as_ref().map_or(&[][..], |plan| &plan.others);
         if !self.app.output.json() {
-            let stays = group
-                .files
-                .iter()
-                .enumerate()
-                .filter(|(number, _)| !others.contains(number));
-            for (_, file) in stays {
-                let path = show::bytes(&self.shown(&file.names[0]));
-                self.app.output.line(format_args!("  {:<9} {path}", "keep"))?;
+            // Both ascend.
+            let mut next = others.iter().copied().peekable();
+            for file in 0..group.files.len() {
+                if next.next_if_eq(&file).is_none() {
+                    let path = show::bytes(&self.shown(&group.files.first_name(file)));
+                    self.app.output.line(format_args!("  {:<9} {path}", "keep"))?;
+                }
             }
         }
         let job = Job {
@@ -408,10 +401,10 @@ impl Run<'_> {
             progress: self.progress,
         };
         for &other in others {
-            let twin = &group.files[other];
+            let twin = group.files.get(other);
             let mut told = Vec::new();
             match self.arguments.yes {
-                true => job.run(group, keep, twin, &mut |name, result| {
+                true => job.run(group, &keep, &twin, &mut |name, result| {
                     told.push((name.clone(), Some(result)))
                 }),
                 false => told.extend(twin.names.iter().map(|name| (name.clone(), None))),
@@ -420,7 +413,7 @@ impl Run<'_> {
                 self.summary.done_bytes += group.size;
             }
             for (name, result) in told {
-                self.tell(keep, &name, result)?;
+                self.tell(&keep, &name, result)?;
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use bstr::{BString, ByteSlice as _};
 use clap::ValueHint;
 use ghost_plumbing::Error;
 use ghost_plumbing::ghosts::forest::Forest;
+use ghost_plumbing::ghosts::names::Name;
 use ghost_plumbing::ghosts::overlap::{Hit, Overlap};
 use ghost_plumbing::ghosts::table::Select;
 use ghost_plumbing::progress::Progress;
@@ -17,7 +18,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::copying::{CopyArguments, Copying, Counts};
 use crate::error::{Failure, Outcome, PARTIAL};
-use crate::records::{PathField, tell_problem};
+use crate::records::{Lazily, PathField, tell_problem};
 use crate::tree_argument::{self, Look, Manner, Trees};
 use crate::ui::Style;
 use crate::ui::show;
@@ -67,13 +68,13 @@ pub struct Arguments {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "overlap")]
-struct HitRecord {
+struct HitRecord<F> {
     #[serde(flatten)]
     path: PathField,
     size_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     fullhash: Option<String>,
-    found: Vec<PathField>,
+    found: F,
 }
 
 #[derive(Default, Serialize)]
@@ -185,12 +186,7 @@ impl<'p> Run<'_, 'p> {
             return Ok(());
         }
         let path = self.trees.shown(0, &hit.leaf.path);
-        let found = hit
-            .found
-            .iter()
-            .map(|name| self.trees.shown(name.forest + 1, &name.path))
-            .collect();
-        self.tell(hit, &path, found)?;
+        self.tell(hit, &path)?;
         if let Some(copying) = &mut self.copying {
             let to = match hit.leaf.path.is_empty() {
                 // The tree is one file: it keeps its own name.
@@ -210,11 +206,12 @@ impl<'p> Run<'_, 'p> {
         Ok(())
     }
 
-    fn tell(&mut self, hit: &Hit, path: &BString, found: Vec<BString>) -> Outcome {
+    fn tell(&mut self, hit: &Hit, path: &BString) -> Outcome {
         let output = &mut self.app.output;
+        let shown = |name: Name| self.trees.shown(name.forest + 1, &name.path);
         if self.arguments.null {
-            for path in std::iter::once(path).chain(&found) {
-                output.bytes(path)?;
+            for path in std::iter::once(path.clone()).chain(hit.found.iter().map(shown)) {
+                output.bytes(&path)?;
                 output.bytes(b"\0")?;
             }
             if !self.arguments.only_in_a {
@@ -227,18 +224,18 @@ impl<'p> Run<'_, 'p> {
                 path: PathField::new(path),
                 size_bytes: hit.leaf.size,
                 fullhash: hit.fullhash.map(|id| id.to_string()),
-                found: found.iter().map(|path| PathField::new(path)).collect(),
+                found: Lazily(|| hit.found.iter().map(|name| PathField::new(&shown(name)))),
             };
             return Ok(output.record(&record)?);
         }
-        let (sign, style) = match found.is_empty() {
+        let (sign, style) = match hit.found.is_empty() {
             true => ("<", Style::Changed),
             false => ("=", Style::Added),
         };
         let sign = output.paint(style, sign);
         output.line(format_args!("{sign} {}", show::bytes(path)))?;
-        for path in found {
-            output.line(format_args!("    {}", show::bytes(&path)))?;
+        for name in hit.found.iter() {
+            output.line(format_args!("    {}", show::bytes(&shown(name))))?;
         }
         Ok(())
     }

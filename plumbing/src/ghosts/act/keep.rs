@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bstr::ByteSlice;
 
-use crate::ghosts::dup::{Group, Name, Twin};
+use crate::ghosts::dup::{Group, Name};
 use crate::ghosts::forest::Forest;
 use crate::time::Timestamp;
 
@@ -39,7 +39,7 @@ pub struct KeepRules {
 pub struct Plan {
     /// It stays, and the others are linked to it.
     pub keep: usize,
-    /// What is acted upon.
+    /// What is acted upon, ascending.
     pub others: Vec<usize>,
 }
 
@@ -47,39 +47,36 @@ impl KeepRules {
     /// What becomes of a group; none where nothing is to be done, as fewer than two of its files are live.
     pub fn plan(&self, forests: &[&dyn Forest], group: &Group) -> Option<Plan> {
         let live: Vec<usize> = (0..group.files.len())
-            .filter(|&file| group.files[file].names.iter().all(|name| is_live(forests, name)))
+            .filter(|&file| group.files.names(file).all(|name| is_live(forests, &name)))
             .collect();
         if live.len() < 2 {
             return None;
         }
         let (safe, free): (Vec<usize>, Vec<usize>) = live
             .into_iter()
-            .partition(|&file| self.protects(forests, &group.files[file]));
+            .partition(|&file| self.protects(forests, group.files.names(file)));
         let among = if safe.is_empty() { &free } else { &safe };
         let keep = self.choose(forests, group, among)?;
         let others: Vec<usize> = free.into_iter().filter(|&file| file != keep).collect();
         (!others.is_empty()).then_some(Plan { keep, others })
     }
 
-    fn protects(&self, forests: &[&dyn Forest], twin: &Twin) -> bool {
-        let paths = twin
-            .names
-            .iter()
-            .filter_map(|name| forests[name.forest].live_path(name.path.as_bstr()));
-        let mut paths = paths.filter(|path| self.inside.iter().any(|folder| path.starts_with(folder)));
-        paths.next().is_some()
+    /// Whether a file with these names is in one of the folders.
+    fn protects(&self, forests: &[&dyn Forest], names: impl Iterator<Item = Name>) -> bool {
+        let mut paths = names.filter_map(|name| forests[name.forest].live_path(name.path.as_bstr()));
+        paths.any(|path| self.inside.iter().any(|folder| path.starts_with(folder)))
     }
 
     fn choose(&self, forests: &[&dyn Forest], group: &Group, among: &[usize]) -> Option<usize> {
         let mtime = |file: &usize| -> Option<Timestamp> {
-            let name = &group.files[*file].names[0];
+            let name = group.files.first_name(*file);
             forests[name.forest]
                 .find(name.path.as_bstr())
                 .ok()
                 .map(|leaf| leaf.mtime)
         };
         let path_bytes = |file: &usize| {
-            let name = &group.files[*file].names[0];
+            let name = group.files.first_name(*file);
             let path = forests[name.forest].live_path(name.path.as_bstr());
             path.map_or(usize::MAX, |path| path.as_os_str().len())
         };

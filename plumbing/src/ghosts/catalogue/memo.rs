@@ -9,7 +9,7 @@
 //! 4. Looks that are recorded as rows at once (scans, verification) bring the memos of their files up to date.
 //!
 //! A folder's entries are cut into chunks of about [`CHUNK_BYTES`], so that a change in a folder of a million files
-//! rewrites a few of them.
+//! rewrites a few of them; memory is one chunk, however many there are.
 //!
 //! Invariants: in a folder each name is once, entries ascend, and `first` of a chunk is at most its first name and more
 //! than the last name of the chunk before. An entry says of a file that looks so which hash it has; it says nothing about
@@ -39,6 +39,14 @@ const CHUNK_BYTES: usize = 64 << 10;
 const READS_PER_TRANSACTION: u32 = 256;
 /// Chunks that are unfolded in one transaction.
 const UNFOLD_CHUNKS: usize = 512;
+
+/// The chunks of a folder.
+const MEMOS: &str = "SELECT m.files FROM host h JOIN directory d ON d.host = h.id JOIN memo m ON m.directory = d.id \
+     WHERE h.name = ?1 AND d.path = ?2 ORDER BY m.first";
+/// Those that may hold names from one to another.
+const MEMOS_BETWEEN: &str = "SELECT m.files FROM host h JOIN directory d ON d.host = h.id \
+     JOIN memo m ON m.directory = d.id WHERE h.name = ?1 AND d.path = ?2 AND m.first <= ?4 AND m.first >= \
+     coalesce((SELECT max(first) FROM memo WHERE directory = d.id AND first <= ?3), x'') ORDER BY m.first";
 
 /// Equal size, mtime, ctime and inode prove an equal content.
 const SETTLED: u8 = 1;
@@ -195,12 +203,6 @@ fn entries(chunk: &[u8]) -> impl Iterator<Item = rusqlite::Result<(Memo<'_>, &[u
 /// What becomes of one name: its new entry, or none where it is gone.
 pub(super) type Change<'a> = (&'a [u8], Option<&'a [u8]>);
 
-/// Some of a folder's entries as they are kept.
-struct Chunk {
-    id: i64,
-    files: Vec<u8>,
-}
-
 impl Catalogue {
     /// Keeps what was found, all of it or nothing: folders of a machine by their absolute paths, each with packed entries
     /// in order of names, each name once.
@@ -222,17 +224,30 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Hands each memo of a folder to `each`, in order of names.
-    pub fn recall(&self, host: &str, folder: &[u8], mut each: impl FnMut(&Memo<'_>)) -> Result<()> {
+    /// Hands each memo of a folder to `each`, in order of names. Where `ends` are given, all of the names from one to the
+    /// other are among them, and of others as few as can be.
+    pub fn recall(
+        &self,
+        host: &str,
+        folder: &[u8],
+        ends: Option<(&[u8], &[u8])>,
+        mut each: impl FnMut(&Memo<'_>),
+    ) -> Result<()> {
         let mut read = || -> rusqlite::Result<()> {
             if self.reads.replace(self.reads.get() + 1) == 0 {
                 self.connection.prepare_cached("BEGIN")?.execute([])?;
             }
-            let mut statement = self.connection.prepare_cached(
-                "SELECT m.files FROM host h JOIN directory d ON d.host = h.id JOIN memo m ON m.directory = d.id \
-                 WHERE h.name = ?1 AND d.path = ?2 ORDER BY m.first",
-            )?;
-            let mut rows = statement.query(params![host, folder])?;
+            let (mut all, mut between);
+            let mut rows = match ends {
+                None => {
+                    all = self.connection.prepare_cached(MEMOS)?;
+                    all.query(params![host, folder])?
+                }
+                Some((low, high)) => {
+                    between = self.connection.prepare_cached(MEMOS_BETWEEN)?;
+                    between.query(params![host, folder, low, high])?
+                }
+            };
             while let Some(row) = rows.next()? {
                 for entry in entries(row.get_ref(0)?.as_blob()?) {
                     each(&entry?.0);
@@ -305,51 +320,64 @@ impl Catalogue {
 }
 
 impl<'c> Writer<'c> {
-    fn pending_chunks(&self) -> rusqlite::Result<CachedStatement<'c>> {
-        self.statement("SELECT id, files FROM memo WHERE directory = ?1 AND pending > 0 ORDER BY first")
-    }
-
     /// Makes rows of what is pending in a directory.
     pub(super) fn unfold_directory(&mut self, directory: i64, path: &[u8]) -> rusqlite::Result<()> {
-        let chunks = chunks(&mut self.pending_chunks()?, params![directory])?;
+        let pending = "SELECT id FROM memo WHERE directory = ?1 AND pending > 0 ORDER BY first";
+        let chunks = ids(&mut self.statement(pending)?, params![directory])?;
         if chunks.is_empty() {
             return Ok(());
         }
         let is_old = self.has_rows(directory)?;
         for chunk in chunks {
-            let mut kept = Vec::with_capacity(chunk.files.len());
-            for entry in entries(&chunk.files) {
-                let (memo, packed) = entry?;
-                let (Some(looked), Some(facts)) = (memo.pending, memo.facts()) else {
-                    kept.extend_from_slice(packed);
-                    continue;
-                };
-                let found = Found {
-                    name: memo.name,
-                    size: memo.size,
-                    mtime: memo.mtime,
-                    settled: memo.settled.map(|(ctime, ino)| (ctime, ino.cast_signed())),
-                    facts,
-                };
-                self.found(directory, &found, looked, is_old)?;
-                if memo.settled.is_some() {
-                    Memo { pending: None, ..memo }.encode(&mut kept);
-                }
-            }
-            match kept.is_empty() {
-                true => self.statement("DELETE FROM memo WHERE id = ?1")?.execute([chunk.id])?,
-                false => self
-                    .statement("UPDATE memo SET pending = 0, files = ?2 WHERE id = ?1")?
-                    .execute(params![chunk.id, kept])?,
-            };
+            self.unfold_chunk(directory, chunk, is_old)?;
         }
         self.forget_trees(&path.into())
     }
 
+    fn unfold_chunk(&mut self, directory: i64, chunk: i64, is_old: bool) -> rusqlite::Result<()> {
+        let files: Vec<u8> = self
+            .statement("SELECT files FROM memo WHERE id = ?1")?
+            .query_row([chunk], |row| row.get(0))?;
+        let mut kept = Vec::with_capacity(files.len());
+        for entry in entries(&files) {
+            let (memo, packed) = entry?;
+            let (Some(looked), Some(facts)) = (memo.pending, memo.facts()) else {
+                kept.extend_from_slice(packed);
+                continue;
+            };
+            let found = Found {
+                name: memo.name,
+                size: memo.size,
+                mtime: memo.mtime,
+                settled: memo.settled.map(|(ctime, ino)| (ctime, ino.cast_signed())),
+                facts,
+            };
+            self.found(directory, &found, looked, is_old)?;
+            if memo.settled.is_some() {
+                Memo { pending: None, ..memo }.encode(&mut kept);
+            }
+        }
+        match kept.is_empty() {
+            true => self.statement("DELETE FROM memo WHERE id = ?1")?.execute([chunk])?,
+            false => self
+                .statement("UPDATE memo SET pending = 0, files = ?2 WHERE id = ?1")?
+                .execute(params![chunk, kept])?,
+        };
+        Ok(())
+    }
+
     /// Whether a pending entry would be replaced by one of another content.
     fn hides_pending(&self, directory: i64, changes: &[Change<'_>]) -> rusqlite::Result<bool> {
-        for chunk in chunks(&mut self.pending_chunks()?, params![directory])? {
-            for entry in entries(&chunk.files) {
+        let (Some((low, _)), Some((high, _))) = (changes.first(), changes.last()) else {
+            return Ok(false);
+        };
+        let mut statement = self.statement(
+            "SELECT files FROM memo WHERE directory = ?1 AND pending > 0 AND first <= ?3 AND first >= \
+             coalesce((SELECT max(first) FROM memo WHERE directory = ?1 AND first <= ?2), x'') ORDER BY first",
+        )?;
+        let mut rows = statement.query(params![directory, low, high])?;
+        while let Some(row) = rows.next()? {
+            for entry in entries(row.get_ref(0)?.as_blob()?) {
                 let (memo, _) = entry?;
                 let at = changes.binary_search_by_key(&memo.name, |(name, _)| name);
                 let Some(new) = at.ok().and_then(|at| changes[at].1).filter(|_| memo.pending.is_some()) else {
@@ -380,62 +408,76 @@ impl<'c> Writer<'c> {
         let mut old = Vec::new();
         if !is_new {
             let mut statement = self.statement(
-                "SELECT id, files FROM memo WHERE directory = ?1 AND first <= ?3 AND first >= \
+                "SELECT id FROM memo WHERE directory = ?1 AND first <= ?3 AND first >= \
                  coalesce((SELECT max(first) FROM memo WHERE directory = ?1 AND first <= ?2), x'') ORDER BY first",
             )?;
-            old = chunks(&mut statement, params![directory, low, high])?;
+            old = ids(&mut statement, params![directory, low, high])?;
         }
-        let merged = merged(&old, changes)?;
-        for chunk in &old {
-            self.statement("DELETE FROM memo WHERE id = ?1")?.execute([chunk.id])?;
-        }
-        let mut from = 0;
-        while from < merged.len() {
-            let mut files = Vec::new();
-            let mut to = from;
-            while to < merged.len() && (to == from || files.len() + merged[to].len() <= CHUNK_BYTES) {
-                files.extend_from_slice(merged[to]);
-                to += 1;
-            }
-            let mut pending = 0i64;
+        let mut packing = Packing {
+            writer: self,
+            directory,
+            files: Vec::new(),
+        };
+        let mut changes = changes.iter().peekable();
+        for chunk in old {
+            // Names are packed when the chunk that they were in is gone, and never run ahead of the next, so no two chunks
+            // have the same first one.
+            let files: Vec<u8> = self
+                .statement("DELETE FROM memo WHERE id = ?1 RETURNING files")?
+                .query_row([chunk], |row| row.get(0))?;
             for entry in entries(&files) {
-                pending += i64::from(entry?.0.pending.is_some());
+                let (memo, packed) = entry?;
+                while let Some((_, new)) = changes.next_if(|(name, _)| *name < memo.name) {
+                    packing.add(*new)?;
+                }
+                match changes.next_if(|(name, _)| *name == memo.name) {
+                    Some((_, new)) => packing.add(*new)?,
+                    None => packing.add(Some(packed))?,
+                }
             }
-            self.statement("INSERT INTO memo (directory, first, pending, files) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![directory, name_of(merged[from]), pending, files])?;
-            from = to;
         }
+        changes.try_for_each(|(_, new)| packing.add(*new))?;
+        packing.flush()
+    }
+}
+
+/// Entries on their way into chunks, in order of names.
+struct Packing<'w, 'c> {
+    writer: &'w Writer<'c>,
+    directory: i64,
+    /// Those of the next chunk.
+    files: Vec<u8>,
+}
+
+impl Packing<'_, '_> {
+    fn add(&mut self, entry: Option<&[u8]>) -> rusqlite::Result<()> {
+        let Some(entry) = entry else { return Ok(()) };
+        if self.files.len() + entry.len() > CHUNK_BYTES {
+            self.flush()?;
+        }
+        self.files.extend_from_slice(entry);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> rusqlite::Result<()> {
+        if self.files.is_empty() {
+            return Ok(());
+        }
+        let mut pending = 0i64;
+        for entry in entries(&self.files) {
+            pending += i64::from(entry?.0.pending.is_some());
+        }
+        self.writer
+            .statement("INSERT INTO memo (directory, first, pending, files) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![self.directory, name_of(&self.files), pending, self.files])?;
+        self.files.clear();
         Ok(())
     }
 }
 
-fn chunks(statement: &mut CachedStatement<'_>, sought: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Vec<Chunk>> {
-    statement
-        .query_map(sought, |row| {
-            Ok(Chunk {
-                id: row.get(0)?,
-                files: row.get(1)?,
-            })
-        })?
-        .collect()
-}
-
-/// The packed entries of chunks after changes, in order of names.
-fn merged<'m>(old: &'m [Chunk], changes: &[Change<'m>]) -> rusqlite::Result<Vec<&'m [u8]>> {
-    let mut merged = Vec::new();
-    let mut changes = changes.iter().peekable();
-    for entry in old.iter().flat_map(|chunk| entries(&chunk.files)) {
-        let (memo, packed) = entry?;
-        while let Some((_, new)) = changes.next_if(|(name, _)| *name < memo.name) {
-            merged.extend(*new);
-        }
-        match changes.next_if(|(name, _)| *name == memo.name) {
-            Some((_, new)) => merged.extend(*new),
-            None => merged.push(packed),
-        }
-    }
-    merged.extend(changes.filter_map(|(_, new)| *new));
-    Ok(merged)
+/// The numbers of chunks.
+fn ids(statement: &mut CachedStatement<'_>, sought: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Vec<i64>> {
+    statement.query_map(sought, |row| row.get(0))?.collect()
 }
 
 #[cfg(test)]

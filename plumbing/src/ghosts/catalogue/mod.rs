@@ -7,6 +7,7 @@
 //! 3. Writers hand in what they saw of many directories ([`Catalogue::record`]): one short transaction.
 //! 4. Jobs that hash files on their way to something else keep what they found as memos ([`Catalogue::note`]), a blob a
 //!    folder, which become rows when somebody asks for rows ([`Catalogue::unfold`]).
+//!    Those of long jobs wait until all are there ([`Catalogue::lay_aside`]), so that each folder is written once.
 //! 5. Before questions about what was, [`catch_up`] adds what snapshots hold that were taken since: taking one writes
 //!    nothing here, and costs nothing.
 //!
@@ -17,6 +18,7 @@
 //! The seam is there to test what must survive a crash; this need not, and SQLite's own locks and log do.
 
 mod absorb;
+mod aside;
 mod due;
 mod learn;
 mod memo;
@@ -42,6 +44,7 @@ use crate::time::Timestamp;
 use crate::walk::Stat;
 
 pub use self::absorb::{catch_up, each_snapshot};
+pub use self::aside::by_folder;
 pub use self::due::{Due, Scope};
 pub use self::memo::{Memo, name_of};
 pub use self::open::Opened;

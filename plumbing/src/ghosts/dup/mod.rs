@@ -17,22 +17,22 @@
 
 mod round;
 mod stream;
+mod twins;
 
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use bstr::BString;
 use crossbeam_channel::bounded;
 
 use self::round::Round;
 pub use self::stream::{Match, stream};
+pub use self::twins::{Twin, Twins};
 use super::forest::Forest;
 use super::hashing::Crew;
+pub use super::names::{Name, Names};
 pub use super::table::Select;
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
-use crate::object::tree::compare_paths;
 use crate::progress::{Phase, Progress};
 
 /// Files of up to so many bytes are hashed as a whole: to read that much costs about what to read three samples does.
@@ -53,37 +53,13 @@ pub struct Group {
     /// The plain hash of the bytes.
     pub fullhash: ObjectId,
     /// In the order of forests and paths.
-    pub files: Vec<Twin>,
+    pub files: Twins,
 }
 
 impl Group {
     /// Bytes that all but one of the files take.
     pub fn spare_bytes(&self) -> u64 {
         self.size.saturating_mul(self.files.len() as u64 - 1)
-    }
-}
-
-/// One file of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Twin {
-    /// All its names that were found, in the order of forests and paths: several where it has hard links.
-    pub names: Vec<Name>,
-}
-
-/// Where a file is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
-    /// The number of its forest.
-    pub forest: usize,
-    /// Its path there.
-    pub path: BString,
-}
-
-impl Name {
-    /// Compares by tree and path.
-    pub fn in_order(&self, other: &Self) -> Ordering {
-        let by_path = || compare_paths(&self.path, &other.path);
-        self.forest.cmp(&other.forest).then_with(by_path)
     }
 }
 

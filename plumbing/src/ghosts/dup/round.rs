@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{AT_ONCE_BYTES_MAX, Group, Name, Twin};
+use super::{AT_ONCE_BYTES_MAX, Group, Twins};
 use crate::error::{Error, Result};
 use crate::ghosts::fasthash::FastHash;
 use crate::ghosts::hashing::Crew;
@@ -63,15 +63,7 @@ fn inodes(table: &Table, class: Range<usize>) -> impl Iterator<Item = Range<usiz
 impl Round {
     /// Adds the rows of one size.
     pub(super) fn add_class(&mut self, table: &mut Table, rows: Range<usize>) {
-        let mut at = rows.start;
-        while at < rows.end {
-            let names = table.names_at(at);
-            // What is known of one name is known of all.
-            if let Some(known) = names.clone().find(|&name| table.hash_ref(name).is_some()) {
-                names.clone().for_each(|name| table.share(name, known));
-            }
-            at = names.end;
-        }
+        table.share_names(rows.clone());
         self.classes.push(rows);
     }
 
@@ -254,16 +246,26 @@ impl Alike {
             groups.push(Group {
                 size: table.size(first),
                 fullhash,
-                files: rows.iter().map(|&row| twin(table, row as usize)).collect(),
+                files: twins(table, rows),
             });
         }
         groups
     }
 }
 
-/// An inode with all its names.
-fn twin(table: &Table, row: usize) -> Twin {
-    let mut names: Vec<Name> = table.names_at(row).map(|name| table.full_name(name)).collect();
-    names.sort_unstable_by(Name::in_order);
-    Twin { names }
+/// Inodes, by their first rows, with all their names.
+fn twins(table: &Table, rows: &[u32]) -> Twins {
+    let mut twins = Twins::with_capacity(rows.len());
+    for &row in rows {
+        let rows = table.names_at(row as usize);
+        twins.push(|names| {
+            if rows.len() == 1 {
+                return table.add_name(rows.start, names);
+            }
+            let mut rows: Vec<usize> = rows.collect();
+            rows.sort_unstable_by(|&a, &b| table.in_order(a, b));
+            rows.into_iter().for_each(|row| table.add_name(row, names));
+        });
+    }
+    twins
 }

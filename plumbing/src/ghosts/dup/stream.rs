@@ -16,7 +16,7 @@ use crate::ghosts::hashing::Crew;
 use crate::ghosts::stream::{Hear, Sides, examine};
 use crate::ghosts::table::Table;
 use crate::object::ObjectId;
-use crate::progress::{Phase, Progress};
+use crate::progress::Progress;
 
 /// A file with the bytes of one that was met before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,46 +43,33 @@ pub fn stream(
     found: &mut dyn FnMut(Vec<Match>) -> Result<()>,
     failed: &mut dyn FnMut(Error) -> Result<()>,
 ) -> Result<()> {
-    progress.set_phase(Phase::Reading);
-    let crew = Crew {
-        forests,
-        threads,
-        progress,
+    let mut matches = Matches::default();
+    let known = &mut |table: &Table, rows: &[usize]| {
+        let matches = matches.among(table, rows);
+        match matches.is_empty() {
+            true => Ok(()),
+            false => found(matches),
+        }
     };
-    let mut matches = Matches {
-        contents: HashTable::new(),
-        has_match: Vec::new(),
-        found,
-        failed,
-    };
-    examine(crew, select, Sides::One, &mut matches).map(drop)
+    let crew = Crew::reading(forests, threads, progress);
+    examine(crew, select, Sides::One, Hear { known, failed }).map(drop)
 }
 
-struct Matches<'a> {
+#[derive(Default)]
+struct Matches {
     /// The first row of each content.
     contents: HashTable<u32>,
     /// First rows of contents of which a match was told.
     has_match: Vec<bool>,
-    found: &'a mut dyn FnMut(Vec<Match>) -> Result<()>,
-    failed: &'a mut dyn FnMut(Error) -> Result<()>,
 }
 
-impl Hear for Matches<'_> {
-    fn known(&mut self, table: &Table, rows: &[usize]) -> Result<()> {
+impl Matches {
+    /// What is told of rows whose hash is known now.
+    fn among(&mut self, table: &Table, rows: &[usize]) -> Vec<Match> {
         self.has_match.resize(table.len(), false);
-        let matches: Vec<Match> = rows.iter().filter_map(|&row| self.matched(table, row)).collect();
-        match matches.is_empty() {
-            true => Ok(()),
-            false => (self.found)(matches),
-        }
+        rows.iter().filter_map(|&row| self.matched(table, row)).collect()
     }
 
-    fn failed(&mut self, problem: Error) -> Result<()> {
-        (self.failed)(problem)
-    }
-}
-
-impl Matches<'_> {
     /// What a file equals, if that was met before; else it is the first.
     fn matched(&mut self, table: &Table, row: usize) -> Option<Match> {
         let fullhash = table.hash(row)?;

@@ -5,13 +5,13 @@ use crossbeam_channel::Receiver;
 use hashbrown::HashMap;
 
 use crate::error::{Error, Result};
-use crate::ghosts::dup::Name;
 use crate::ghosts::forest::{Forest, Leaf};
 use crate::ghosts::hashing::{Ask, Crew};
+use crate::ghosts::names::Name;
 use crate::ghosts::stream::{Sent, Sides, walking};
 use crate::ghosts::table::Select;
 use crate::object::ObjectId;
-use crate::progress::{Phase, Progress};
+use crate::progress::Progress;
 
 /// Files that are hashed at once, unless no more wait.
 const HEAP_FILES_MAX: usize = 1024;
@@ -27,13 +27,8 @@ pub fn holders(
     found: &mut dyn FnMut(Name) -> Result<()>,
     failed: &mut dyn FnMut(Error) -> Result<()>,
 ) -> Result<()> {
-    progress.set_phase(Phase::Reading);
     let (id, size) = content;
-    let crew = Crew {
-        forests: b,
-        threads,
-        progress,
-    };
+    let crew = Crew::reading(b, threads, progress);
     let select = Select {
         size_min: size.unwrap_or(0),
         size_max: size.unwrap_or(u64::MAX),
@@ -69,8 +64,8 @@ struct Search<'a> {
 impl Search<'_> {
     fn run(&mut self, select: &Select, receiver: &Receiver<Sent>) -> Result<()> {
         while let Ok(sent) = receiver.recv() {
-            sent.folder.problems.into_iter().try_for_each(&mut *self.failed)?;
-            for leaf in sent.folder.leaves.into_iter().filter(|leaf| select.takes(leaf)) {
+            sent.part.problems.into_iter().try_for_each(&mut *self.failed)?;
+            for leaf in sent.part.leaves.into_iter().filter(|leaf| select.takes(leaf)) {
                 self.look(usize::from(sent.forest), leaf)?;
             }
             if self.asks.len() >= HEAP_FILES_MAX || receiver.is_empty() {

@@ -23,10 +23,11 @@ use hashbrown::{HashMap, HashSet, HashTable};
 
 pub use self::holders::holders;
 pub use self::stream::{Answer, Twin, stream};
-use super::dup::{AT_ONCE_BYTES_MAX, Name};
+use super::dup::AT_ONCE_BYTES_MAX;
 use super::fasthash::FastHash;
 use super::forest::{Forest, Leaf, Leaves, leaves};
 use super::hashing::{Ask, Crew};
+use super::names::Names;
 use super::stream::meet::Chains;
 use super::table::{Select, Table};
 use crate::error::{Error, Result};
@@ -50,7 +51,7 @@ pub struct Hit {
     /// The plain hash of its bytes; none where that was not needed to answer.
     pub fullhash: Option<ObjectId>,
     /// Files of B with the same bytes, in the order of trees and paths; empty where it is only in A.
-    pub found: Vec<Name>,
+    pub found: Names,
 }
 
 /// The answers for all files of A, each found when it is asked for. After an error there are no more.
@@ -72,6 +73,8 @@ struct Sought<'a> {
     table: Table,
     /// Sizes whose files are hashed as far as they ever will be, or sampled.
     sizes: HashSet<u64>,
+    /// Sizes whose files were all known.
+    known_sizes: HashSet<u64>,
     by_hash: ByHash,
     by_sample: HashMap<(u64, FastHash), Vec<usize>>,
     failed: HashSet<usize>,
@@ -128,6 +131,7 @@ impl<'a> Overlap<'a> {
         progress.set_phase(Phase::Scanning);
         let (mut table, problems) = Table::scan(b, select, threads, progress)?;
         table.sort();
+        table.share_names(0..table.len());
         progress.set_phase(Phase::Reading);
         let mut by_hash = ByHash::default();
         by_hash.chains.grow(table.len());
@@ -145,6 +149,7 @@ impl<'a> Overlap<'a> {
                 crew,
                 table,
                 sizes: HashSet::new(),
+                known_sizes: HashSet::new(),
                 by_hash,
                 by_sample: HashMap::new(),
                 failed: HashSet::new(),
@@ -281,11 +286,15 @@ impl Sought<'_> {
         let (mut small, mut large) = (Vec::new(), Vec::new());
         for asked in batch {
             let size = asked.leaf.size;
-            let class = self.table.class_of(size);
-            let all_known = class.clone().all(|row| self.table.hash(row).is_some());
-            if (all_known && asked.full.is_some()) || !self.sizes.insert(size) {
+            if self.sizes.contains(&size) || (asked.full.is_some() && self.known_sizes.contains(&size)) {
                 continue;
             }
+            let class = self.table.class_of(size);
+            if asked.full.is_some() && class.clone().all(|row| self.table.hash_ref(row).is_some()) {
+                self.known_sizes.insert(size);
+                continue;
+            }
+            self.sizes.insert(size);
             let mut at = class.start;
             while at < class.end {
                 match size > AT_ONCE_BYTES_MAX {
@@ -344,10 +353,9 @@ impl Sought<'_> {
                 match hash {
                     Ok(id) => {
                         let names = self.table.names_at(row);
-                        // The hash of some of a file's names may be known from before; those are in their chain.
-                        let new: Vec<usize> = names.clone().filter(|&name| self.table.hash(name).is_none()).collect();
-                        self.table.learn(names, id)?;
-                        new.into_iter().for_each(|name| self.by_hash.add(&self.table, name));
+                        // None of them is in a chain yet: what is known of one name is known of all.
+                        self.table.learn(names.clone(), id)?;
+                        names.for_each(|name| self.by_hash.add(&self.table, name));
                     }
                     Err(problem) => {
                         self.failed.insert(row);
@@ -364,12 +372,13 @@ impl Sought<'_> {
     }
 
     fn answer(&self, asked: Asked) -> Hit {
-        let rows = asked
+        let mut rows = asked
             .full
             .map(|id| self.by_hash.rows(&self.table, &id))
             .unwrap_or_default();
-        let mut found: Vec<Name> = rows.into_iter().map(|row| self.table.full_name(row)).collect();
-        found.sort_unstable_by(Name::in_order);
+        rows.sort_unstable_by(|&a, &b| self.table.in_order(a, b));
+        let mut found = Names::default();
+        rows.into_iter().for_each(|row| self.table.add_name(row, &mut found));
         Hit {
             leaf: asked.leaf,
             fullhash: asked.full,
@@ -388,5 +397,41 @@ impl Iterator for Overlap<'_> {
             self.ready.clear();
         }
         next.transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ghosts::tests::made::Made;
+    use crate::object::HashAlgo;
+
+    /// A file that was in its chain before and came to it again made a ring of it.
+    #[test]
+    fn a_name_whose_hash_is_known_is_in_its_chain_once() {
+        let mut a = Made::default();
+        a.file("x", "asked", b"same");
+        for known in [[false, true, false], [true, false, false], [false, false, true]] {
+            let mut b = Made::default();
+            for (name, is_known) in ["1", "2", "3"].into_iter().zip(known) {
+                b.link("x", name, b"same", is_known);
+            }
+            let forests: [&dyn Forest; 1] = [&b];
+            let progress = Progress::default();
+            let mut overlap = Overlap::find(&a, &forests, &Select::default(), 1, &progress).unwrap();
+            let sought = &mut overlap.sought;
+            let unknown = (0..3).filter(|row| sought.table.hash(*row).is_none()).take(1);
+            let unknown: Vec<usize> = unknown
+                .filter(|row| *row == sought.table.names_at(*row).start)
+                .collect();
+            sought.read(unknown, &mut Vec::new()).unwrap();
+            let id = ObjectId::hash(HashAlgo::Sha256, b"same");
+            let last = sought.by_hash.last.iter().next().copied().unwrap();
+            let chain = std::iter::successors(Some(last), |row| sought.by_hash.chains.before(*row));
+            assert_eq!(chain.take(9).count(), 3, "{known:?}");
+            let hit = overlap.next().unwrap().unwrap();
+            let found: Vec<String> = hit.found.iter().map(|name| name.path.to_string()).collect();
+            assert_eq!((hit.fullhash, found.join(" ")), (Some(id), "x/1 x/2 x/3".to_owned()));
+        }
     }
 }

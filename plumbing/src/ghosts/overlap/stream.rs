@@ -9,14 +9,14 @@
 use hashbrown::HashTable;
 
 use crate::error::{Error, Result};
-use crate::ghosts::dup::Name;
 use crate::ghosts::forest::Forest;
 use crate::ghosts::hashing::Crew;
+use crate::ghosts::names::Name;
 use crate::ghosts::stream::meet::Chains;
 use crate::ghosts::stream::{Hear, Sides, examine};
 use crate::ghosts::table::{Select, Table};
 use crate::object::ObjectId;
-use crate::progress::{Phase, Progress};
+use crate::progress::Progress;
 
 /// Answers that are handed on at once.
 const ANSWERS_MAX: usize = 4096;
@@ -54,21 +54,16 @@ pub fn stream(
     found: &mut dyn FnMut(Vec<Answer>) -> Result<()>,
     failed: &mut dyn FnMut(Error) -> Result<()>,
 ) -> Result<()> {
-    progress.set_phase(Phase::Reading);
-    let crew = Crew {
-        forests,
-        threads,
-        progress,
-    };
     let mut pairs = Pairs {
         contents: HashTable::new(),
         chains: Chains::default(),
         is_common: Vec::new(),
         answers: Vec::new(),
         found,
-        failed,
     };
-    let examined = examine(crew, select, Sides::Two, &mut pairs)?;
+    let known = &mut |table: &Table, rows: &[usize]| pairs.known(table, rows);
+    let crew = Crew::reading(forests, threads, progress);
+    let examined = examine(crew, select, Sides::Two, Hear { known, failed })?;
     let table = &examined.table;
     pairs.is_common.resize(table.len(), false);
     for row in 0..table.len() {
@@ -104,10 +99,10 @@ struct Pairs<'a> {
     is_common: Vec<bool>,
     answers: Vec<Answer>,
     found: &'a mut dyn FnMut(Vec<Answer>) -> Result<()>,
-    failed: &'a mut dyn FnMut(Error) -> Result<()>,
 }
 
-impl Hear for Pairs<'_> {
+impl Pairs<'_> {
+    /// Tells of rows whose hash is known now.
     fn known(&mut self, table: &Table, rows: &[usize]) -> Result<()> {
         self.chains.grow(table.len());
         self.is_common.resize(table.len(), false);
@@ -117,12 +112,6 @@ impl Hear for Pairs<'_> {
         self.flush()
     }
 
-    fn failed(&mut self, problem: Error) -> Result<()> {
-        (self.failed)(problem)
-    }
-}
-
-impl Pairs<'_> {
     /// Adds a file to those of its content, and tells of it with each of the other side.
     fn pairs(&mut self, table: &Table, row: usize) -> Result<()> {
         let Some(fullhash) = table.hash(row) else { return Ok(()) };

@@ -45,9 +45,10 @@ impl Chains {
 
     /// The rows of a chain in the order in which they came.
     pub(in crate::ghosts) fn of(&self, last: u32) -> Vec<usize> {
-        let mut rows: Vec<usize> = std::iter::successors(Some(last), |row| self.before(*row))
-            .map(|row| row as usize)
-            .collect();
+        let all = std::iter::successors(Some(last), |row| self.before(*row)).map(|row| row as usize);
+        // A chain that goes round would have no end.
+        let mut rows: Vec<usize> = all.take(self.0.len() + 1).collect();
+        debug_assert!(rows.len() <= self.0.len(), "a row is in a chain twice");
         rows.reverse();
         rows
     }

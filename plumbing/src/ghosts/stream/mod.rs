@@ -22,13 +22,13 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use self::meet::{Chains, Met};
 use super::dup::AT_ONCE_BYTES_MAX;
 use super::fasthash::FastHash;
-use super::forest::{Folder, Leaf, each_folder};
+use super::forest::{Leaf, Part, each_part};
 use super::hashing::{Ask, Crew};
 use super::table::{Select, Table};
 use crate::error::{Error, Result};
 
-/// Folders that may be on their way. Most hold some dozens of files, some thousands, of a third of a KiB each.
-const FOLDERS_WAITING: usize = 8;
+/// Parts of folders that may be on their way. Most hold some dozens of files, some a thousand, of a third of a KiB each.
+const PARTS_WAITING: usize = 8;
 /// Files of the first heap.
 const HEAP_FILES_MIN: usize = 64;
 /// Files of the largest heap, and files that are examined at once.
@@ -66,12 +66,11 @@ impl Sides {
 }
 
 /// Takes what is found.
-pub(super) trait Hear {
+pub(super) struct Hear<'a> {
     /// The full hashes of these rows are known now. No row comes twice.
-    fn known(&mut self, table: &Table, rows: &[usize]) -> Result<()>;
-
+    pub known: &'a mut dyn FnMut(&Table, &[usize]) -> Result<()>,
     /// Something could not be looked at or read.
-    fn failed(&mut self, problem: Error) -> Result<()>;
+    pub failed: &'a mut dyn FnMut(Error) -> Result<()>,
 }
 
 /// What is known when all was walked and examined.
@@ -82,25 +81,25 @@ pub(super) struct Examined {
     pub failed: HashSet<usize>,
 }
 
-/// A folder that was read.
+/// A folder, or a part of one, that was read.
 pub(super) struct Sent {
     /// The number of its tree.
     pub forest: u16,
     /// Its path there.
     pub path: BString,
     /// What is in it.
-    pub folder: Folder,
+    pub part: Part,
 }
 
 /// Walks the trees of `crew` and tells `hear` of files that may be equal. What it fails with ends the job. Fails, too,
 /// where the root of a tree cannot be read.
-pub(super) fn examine(crew: Crew<'_>, select: &Select, sides: Sides, hear: &mut dyn Hear) -> Result<Examined> {
+pub(super) fn examine(crew: Crew<'_>, select: &Select, sides: Sides, mut hear: Hear<'_>) -> Result<Examined> {
     for forest in crew.forests {
         forest.root()?;
     }
     let mut examining = Examining::new(crew, select, sides);
     walking(crew, sides.ranges(crew.forests.len()), |receiver| {
-        examining.answer(receiver, hear)
+        examining.answer(receiver, &mut hear)
     })?;
     Ok(Examined {
         table: examining.table,
@@ -115,7 +114,7 @@ pub(super) fn walking(
     ranges: Vec<Range<usize>>,
     job: impl FnOnce(&Receiver<Sent>) -> Result<()>,
 ) -> Result<()> {
-    let (sender, receiver) = bounded::<Sent>(FOLDERS_WAITING);
+    let (sender, receiver) = bounded::<Sent>(PARTS_WAITING);
     let threads = (crew.threads / ranges.len().max(1)).max(1);
     std::thread::scope(|scope| {
         let start = |forests: Range<usize>| {
@@ -141,11 +140,11 @@ fn walk(crew: Crew<'_>, forests: Range<usize>, threads: usize, sender: &Sender<S
         if !forests.contains(&usize::from(number)) {
             continue;
         }
-        each_folder(*forest, threads, crew.progress, &|at, folder| {
-            crew.progress.add(folder.leaves.len() as u64, 0);
+        each_part(*forest, threads, crew.progress, &|at, part| {
+            crew.progress.add(part.leaves.len() as u64, 0);
             let (forest, path) = (number, at.path.clone());
             // Nobody takes it any more: the other side says why.
-            let sent = sender.send(Sent { forest, path, folder });
+            let sent = sender.send(Sent { forest, path, part });
             sent.map_err(|_| Error::Interrupted)
         })?;
     }
@@ -206,7 +205,7 @@ impl<'a> Examining<'a> {
         }
     }
 
-    fn answer(&mut self, receiver: &Receiver<Sent>, hear: &mut dyn Hear) -> Result<()> {
+    fn answer(&mut self, receiver: &Receiver<Sent>, hear: &mut Hear<'_>) -> Result<()> {
         let mut heap_files = HEAP_FILES_MIN;
         while let Ok(first) = receiver.recv() {
             let mut rows = self.add(first, hear)?;
@@ -244,17 +243,17 @@ impl<'a> Examining<'a> {
         rows.iter().take(HEAP_FILES_MAX).take_while(within).count()
     }
 
-    /// Adds the files of a folder to the table; gives the rows of those that are to be examined.
-    fn add(&mut self, sent: Sent, hear: &mut dyn Hear) -> Result<Vec<usize>> {
-        let Sent { forest, path, folder } = sent;
+    /// Adds what was sent to the table; gives the rows of those that are to be examined.
+    fn add(&mut self, sent: Sent, hear: &mut Hear<'_>) -> Result<Vec<usize>> {
+        let Sent { forest, path, part } = sent;
         let from = self.table.len();
         let select = self.select;
-        let selected = folder.leaves.iter().filter(|leaf| select.takes(leaf));
+        let selected = part.leaves.iter().filter(|leaf| select.takes(leaf));
         let several = |leaf: &&Leaf| leaf.stat().is_some_and(|stat| stat.nlink > 1);
         let linked: Vec<bool> = selected.map(|leaf| several(&leaf)).collect();
         let mut problems = Vec::new();
-        self.table.add(forest, &path, folder, select, &mut problems)?;
-        problems.into_iter().try_for_each(|problem| hear.failed(problem))?;
+        self.table.add(forest, &path, part, select, &mut problems)?;
+        problems.into_iter().try_for_each(|problem| (hear.failed)(problem))?;
         self.chains.grow(self.table.len());
         self.told.resize(self.table.len(), false);
         let mut rows = Vec::with_capacity(linked.len());
@@ -269,7 +268,7 @@ impl<'a> Examining<'a> {
         }
         match late.is_empty() {
             true => {}
-            false => hear.known(&self.table, &late)?,
+            false => (hear.known)(&self.table, &late)?,
         }
         Ok(rows)
     }
@@ -303,7 +302,7 @@ impl<'a> Examining<'a> {
     }
 
     /// Examines some files that may be equal to others, and tells of those whose hash is known then.
-    fn part(&mut self, rows: &[usize], hear: &mut dyn Hear) -> Result<()> {
+    fn part(&mut self, rows: &[usize], hear: &mut Hear<'_>) -> Result<()> {
         let alike = self.of_shared_samples(rows, hear)?;
         self.read(&alike, hear)?;
         let mut known = Vec::with_capacity(alike.len());
@@ -319,11 +318,11 @@ impl<'a> Examining<'a> {
                 known.push(name);
             }
         }
-        hear.known(&self.table, &known)
+        (hear.known)(&self.table, &known)
     }
 
     /// Those of these that are small, or known, or have the samples of another file, and the files that waited for them.
-    fn of_shared_samples(&mut self, rows: &[usize], hear: &mut dyn Hear) -> Result<Vec<usize>> {
+    fn of_shared_samples(&mut self, rows: &[usize], hear: &mut Hear<'_>) -> Result<Vec<usize>> {
         let (large, mut alike): (Vec<usize>, Vec<usize>) =
             rows.iter().partition(|&&row| self.table.size(row) > AT_ONCE_BYTES_MAX);
         let mut sampled = Vec::new();
@@ -351,7 +350,7 @@ impl<'a> Examining<'a> {
     }
 
     /// The fast hashes of files, where they can be read.
-    fn sample(&mut self, rows: Vec<usize>, hear: &mut dyn Hear) -> Result<Vec<(usize, FastHash)>> {
+    fn sample(&mut self, rows: Vec<usize>, hear: &mut Hear<'_>) -> Result<Vec<(usize, FastHash)>> {
         let unknown: Vec<usize> = rows
             .iter()
             .copied()
@@ -369,7 +368,7 @@ impl<'a> Examining<'a> {
     }
 
     /// Hashes those that are not known.
-    fn read(&mut self, rows: &[usize], hear: &mut dyn Hear) -> Result<()> {
+    fn read(&mut self, rows: &[usize], hear: &mut Hear<'_>) -> Result<()> {
         let mut unknown: Vec<usize> = rows
             .iter()
             .copied()
@@ -387,12 +386,12 @@ impl<'a> Examining<'a> {
     }
 
     /// A file could not be read: nothing is said of it, nor of its other names.
-    fn fail(&mut self, row: usize, problem: Error, hear: &mut dyn Hear) -> Result<()> {
+    fn fail(&mut self, row: usize, problem: Error, hear: &mut Hear<'_>) -> Result<()> {
         self.failed.insert(row);
         if let Some(last) = self.names.remove(&row) {
             self.failed.extend(self.chains.of(last));
         }
-        hear.failed(problem)
+        (hear.failed)(problem)
     }
 
     fn asks(&self, rows: &[usize]) -> Vec<Ask> {

@@ -62,9 +62,9 @@ impl World {
             let Some(plan) = rules.plan(&forests, group) else {
                 continue;
             };
-            let keep = &group.files[plan.keep].names[0];
+            let keep = group.files.first_name(plan.keep);
             for other in plan.others {
-                job.run(group, keep, &group.files[other], &mut |name, result| {
+                job.run(group, &keep, &group.files.get(other), &mut |name, result| {
                     told.push((name.path.to_string(), result.map_err(|error| error.to_string())));
                 });
             }
@@ -212,7 +212,7 @@ fn rules_say_which_file_stays() {
     let kept = |rules: &KeepRules| {
         let plan = rules.plan(&forests, &world.groups[0]).unwrap();
         (
-            world.groups[0].files[plan.keep].names[0].path.to_string(),
+            world.groups[0].files.first_name(plan.keep).path.to_string(),
             plan.others.len(),
         )
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use bstr::{BString, ByteSlice};
+use bstr::BString;
 
 use super::{Memory, plant};
 use crate::ghosts::dup::{Duplicates, Group, Match, Select, each, stream};
@@ -38,10 +38,8 @@ fn find(forests: &[&dyn Forest], select: &Select, threads: usize) -> Vec<Group> 
 /// First names of the files of each group.
 fn names(groups: &[Group]) -> Vec<Vec<(usize, BString)>> {
     let first = |group: &Group| {
-        let files = group.files.iter();
-        files
-            .map(|file| (file.names[0].forest, file.names[0].path.clone()))
-            .collect()
+        let names = (0..group.files.len()).map(|file| group.files.first_name(file));
+        names.map(|name| (name.forest, name.path)).collect()
     };
     groups.iter().map(first).collect()
 }
@@ -206,13 +204,7 @@ fn names_of_one_inode_are_one_file() {
     write(&at("c"), b"one");
     let groups = find(&[&forest], &Select::default(), 1);
     assert_eq!(groups.len(), 1);
-    let paths = |file: usize| -> Vec<_> {
-        groups[0].files[file]
-            .names
-            .iter()
-            .map(|name| name.path.as_bstr())
-            .collect()
-    };
+    let paths = |file: usize| -> Vec<_> { groups[0].files.names(file).map(|name| name.path).collect() };
     assert_eq!(paths(0), ["a", "a2", "x/a3"]);
     assert_eq!(paths(1), ["c"]);
     assert_eq!(groups[0].spare_bytes(), 3);

@@ -108,7 +108,7 @@ fn groups_of_very_many_files_of_one_size_come_in_order() {
         .map(Result::unwrap)
         .collect();
     assert_eq!(groups.len(), 20_000);
-    let first = |group: &dup::Group| group.files[0].names[0].path.clone();
+    let first = |group: &dup::Group| group.files.first_name(0).path;
     assert!(groups.is_sorted_by(|a, b| first(a) < first(b)));
     assert!(groups.iter().all(|group| group.files.len() == 2));
     let mut pairs = BTreeSet::new();
@@ -123,6 +123,6 @@ fn groups_of_very_many_files_of_one_size_come_in_order() {
     dup::stream(&forests, &Select::default(), 2, &progress, &mut found, &mut Err).unwrap();
     let whole = groups
         .iter()
-        .map(|group| [0, 1].map(|file| group.files[file].names[0].path.clone()));
+        .map(|group| [0, 1].map(|file| group.files.first_name(file).path));
     assert_eq!(pairs, whole.collect());
 }

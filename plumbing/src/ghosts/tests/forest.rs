@@ -6,7 +6,7 @@ use bstr::{BString, ByteSlice};
 use parking_lot::Mutex;
 
 use super::{Memory, plant};
-use crate::ghosts::forest::{Forest, each_folder, leaves};
+use crate::ghosts::forest::{Forest, PART_ENTRIES, Part, each_part, leaves};
 use crate::ghosts::live::Live;
 use crate::ghosts::stored::Stored;
 use crate::object::tree::{Node, compare_paths};
@@ -68,6 +68,58 @@ fn live_and_stored_trees_say_the_same_in_path_order() {
 }
 
 #[test]
+fn a_large_folder_comes_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut expected = Vec::new();
+    for number in 0..2 * PART_ENTRIES + 100 {
+        let path = folder.path().join(format!("{number:05}"));
+        match number % 700 {
+            0 => {
+                std::fs::create_dir(&path).unwrap();
+                std::fs::write(path.join("f"), b"1").unwrap();
+            }
+            _ => std::fs::write(path, b"2").unwrap(),
+        }
+        expected.push(format!("{number:05}"));
+    }
+    let memory = Memory::default();
+    let tree = memory.store(folder.path(), 1000);
+    let stored = Stored::new(&memory, Node::Directory { tree }, b"stored", HashAlgo::Sha256);
+    let live = live(folder.path());
+    for forest in [&live as &dyn Forest, &stored] {
+        let parts: Vec<Part> = forest.enter(&forest.root().unwrap()).unwrap().collect();
+        let told: Vec<_> = parts.iter().map(|part| (part.leaves.len(), part.is_last)).collect();
+        assert_eq!(told, [(PART_ENTRIES, false), (PART_ENTRIES, false), (100, true)]);
+        let names = parts
+            .iter()
+            .flat_map(|part| &part.leaves)
+            .map(|leaf| leaf.path.to_string());
+        assert_eq!(names.collect::<Vec<_>>(), expected);
+    }
+    assert_eq!(told(&live), told(&stored));
+    let found = Mutex::new(Vec::new());
+    each_part(&live, 3, &Progress::default(), &|at, part| {
+        let paths = part.leaves.into_iter().map(|leaf| (at.path.clone(), leaf.path));
+        found.lock().extend(paths);
+        Ok(())
+    })
+    .unwrap();
+    let mut found = found.into_inner();
+    found.sort_by(|a, b| compare_paths(&a.1, &b.1));
+    assert_eq!(found.len(), expected.len() + 4);
+    assert!(found.windows(2).all(|pair| pair[0].1 != pair[1].1));
+    // As many as fit: no empty part comes behind them.
+    for number in PART_ENTRIES..2 * PART_ENTRIES + 100 {
+        let path = folder.path().join(format!("{number:05}"));
+        std::fs::remove_file(&path)
+            .or_else(|_| std::fs::remove_dir_all(&path))
+            .unwrap();
+    }
+    let parts: Vec<Part> = live.enter(&live.root().unwrap()).unwrap().collect();
+    assert!(matches!(&parts[..], [Part { is_last: true, .. }]));
+}
+
+#[test]
 fn several_threads_find_what_one_does() {
     let folder = tempfile::tempdir().unwrap();
     plant(folder.path());
@@ -79,9 +131,9 @@ fn several_threads_find_what_one_does() {
     let expected: Vec<BString> = leaves(&forest).map(|leaf| leaf.unwrap().path).collect();
     for threads in [1, 4] {
         let found = Mutex::new(Vec::new());
-        each_folder(&forest, threads, &Progress::default(), &|at, folder| {
-            assert!(folder.leaves.iter().all(|leaf| leaf.path.starts_with_str(&at.path)));
-            found.lock().extend(folder.leaves.into_iter().map(|leaf| leaf.path));
+        each_part(&forest, threads, &Progress::default(), &|at, part| {
+            assert!(part.leaves.iter().all(|leaf| leaf.path.starts_with_str(&at.path)));
+            found.lock().extend(part.leaves.into_iter().map(|leaf| leaf.path));
             Ok(())
         })
         .unwrap();
@@ -89,7 +141,7 @@ fn several_threads_find_what_one_does() {
         found.sort_by(|a, b| compare_paths(a, b));
         assert_eq!(found, expected);
     }
-    let failing = each_folder(&forest, 4, &Progress::default(), &|_, _| Err(crate::Error::Interrupted));
+    let failing = each_part(&forest, 4, &Progress::default(), &|_, _| Err(crate::Error::Interrupted));
     assert!(matches!(failing, Err(crate::Error::Interrupted)));
 }
 

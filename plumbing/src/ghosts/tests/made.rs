@@ -1,5 +1,6 @@
 //! A forest that is made up: folders of files in memory, of which one may be slow to be read.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -9,7 +10,7 @@ use bstr::{BStr, BString, ByteSlice as _};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
-use crate::ghosts::forest::{Folder, Forest, Leaf, Origin};
+use crate::ghosts::forest::{Forest, Leaf, Origin, Part, Parts};
 use crate::object::{ContentRef, Entry, HashAlgo, Metadata, Node, ObjectId};
 use crate::time::Timestamp;
 
@@ -22,13 +23,21 @@ const PATIENCE: Duration = Duration::from_secs(100);
 type Files = Vec<(BString, Vec<u8>)>;
 
 #[derive(Default)]
-pub(super) struct Made {
+pub(in crate::ghosts) struct Made {
     folders: Vec<(BString, Files)>,
+    /// Names of one inode, and whether the hash is known by each.
+    linked: BTreeMap<BString, bool>,
     gate: Option<Mutex<Receiver<()>>>,
 }
 
 impl Made {
-    pub(super) fn file(&mut self, folder: &str, name: &str, bytes: &[u8]) {
+    /// Adds one name of the only file with several; its hash may be known by this one.
+    pub(in crate::ghosts) fn link(&mut self, folder: &str, name: &str, bytes: &[u8], is_known: bool) {
+        self.file(folder, name, bytes);
+        self.linked.insert(format!("{folder}/{name}").into(), is_known);
+    }
+
+    pub(in crate::ghosts) fn file(&mut self, folder: &str, name: &str, bytes: &[u8]) {
         if self.folders.last().is_none_or(|(last, _)| last != folder) {
             self.folders.push((folder.into(), Vec::new()));
         }
@@ -37,7 +46,7 @@ impl Made {
     }
 
     /// From now on, the folder `late` waits for word of an answer.
-    pub(super) fn wait(&mut self) -> Sender<()> {
+    pub(in crate::ghosts) fn wait(&mut self) -> Sender<()> {
         let (sender, receiver) = channel();
         self.gate = Some(Mutex::new(receiver));
         sender
@@ -89,6 +98,17 @@ fn file(path: BString, bytes: &[u8]) -> Leaf {
     )
 }
 
+/// A folder in one part.
+fn whole(leaves: Vec<Leaf>) -> Parts<'static> {
+    let is_last = true;
+    let problems = Vec::new();
+    Box::new(std::iter::once(Part {
+        leaves,
+        problems,
+        is_last,
+    }))
+}
+
 impl Forest for Made {
     fn label(&self) -> &BStr {
         b"made".as_bstr()
@@ -102,12 +122,9 @@ impl Forest for Made {
         Ok(folder(&BString::default()))
     }
 
-    fn enter(&self, at: &Leaf) -> Result<Folder> {
+    fn enter(&self, at: &Leaf) -> Result<Parts<'_>> {
         if at.path.is_empty() {
-            return Ok(Folder {
-                leaves: self.folders.iter().map(|(path, _)| folder(path)).collect(),
-                problems: Vec::new(),
-            });
+            return Ok(whole(self.folders.iter().map(|(path, _)| folder(path)).collect()));
         }
         if at.path == LATE
             && let Some(gate) = &self.gate
@@ -117,13 +134,15 @@ impl Forest for Made {
         }
         let files = self.folders.iter().find(|(path, _)| *path == at.path);
         let files = files.map(|(_, files)| files.as_slice()).unwrap_or_default();
-        Ok(Folder {
-            leaves: files
-                .iter()
-                .map(|(name, bytes)| file(at.child_path(name), bytes))
-                .collect(),
-            problems: Vec::new(),
-        })
+        let leaf = |(name, bytes): &(BString, Vec<u8>)| {
+            let mut leaf = file(at.child_path(name), bytes);
+            if let (Some(is_known), Origin::Stored(entry)) = (self.linked.get(&leaf.path), &mut leaf.origin) {
+                entry.meta.links = Some([7; 16]);
+                leaf.fullhash = is_known.then(|| ObjectId::hash(HashAlgo::Sha256, bytes));
+            }
+            leaf
+        };
+        Ok(whole(files.iter().map(leaf).collect()))
     }
 
     fn open(&self, file: &Leaf) -> Result<Box<dyn Read + Send + '_>> {

@@ -5,7 +5,7 @@ mod copy;
 mod dup;
 mod early;
 mod forest;
-mod made;
+pub(super) mod made;
 mod overlap;
 mod recall;
 pub(super) mod world;

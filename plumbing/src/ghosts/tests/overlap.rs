@@ -33,7 +33,7 @@ fn found(a: &dyn Forest, b: &[&dyn Forest], threads: usize) -> Answers {
     let hits = overlap
         .by_ref()
         .map(Result::unwrap)
-        .map(|hit| (hit.leaf.path, hit.found))
+        .map(|hit| (hit.leaf.path, hit.found.iter().collect()))
         .collect();
     assert!(overlap.take_problems().is_empty());
     hits
@@ -169,6 +169,9 @@ fn what_cannot_be_read_is_told_and_no_hit() {
     write(&two.path().join("a"), b"123");
     let hits: Vec<_> = overlap.by_ref().map(Result::unwrap).collect();
     assert_eq!(hits.len(), 2);
-    assert!(hits.iter().all(|hit| hit.found.len() == 1 && hit.found[0].path == "b"));
+    assert!(
+        hits.iter()
+            .all(|hit| hit.found.len() == 1 && hit.found.get(0).path == "b")
+    );
     assert_eq!(overlap.take_problems().len(), 1);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::ghosts::Catalogue;
 use crate::ghosts::dup::{Duplicates, Group, Select};
-use crate::ghosts::forest::{Forest, leaves};
+use crate::ghosts::forest::{Forest, PART_ENTRIES, leaves};
 use crate::ghosts::live::Live;
 use crate::ghosts::recall::Recall;
 use crate::object::{HashAlgo, Kind, ObjectId};
@@ -22,15 +22,14 @@ fn write(path: &Path, bytes: &[u8]) {
 
 /// A job that began `ahead` seconds from now: what is older than that is settled.
 fn recall(database: &Path, ahead: i64) -> Arc<Recall> {
+    Arc::new(recall_at(database, ahead))
+}
+
+fn recall_at(database: &Path, ahead: i64) -> Recall {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let looked = Timestamp::new(now.as_secs() as i64 + ahead, 0);
     let catalogue = Catalogue::open(database, looked).unwrap().catalogue;
-    Arc::new(Recall::new(
-        catalogue,
-        "host",
-        looked,
-        Cutoff::new(looked, Duration::from_secs(1)),
-    ))
+    Recall::new(catalogue, "host", looked, Cutoff::new(looked, Duration::from_secs(1)))
 }
 
 /// The groups, and how many bytes were read for them.
@@ -74,7 +73,7 @@ fn what_is_known_is_not_read_and_what_changed_is() {
     let (changed, bytes) = run(&tree, &recall(&database, 30));
     assert_eq!(bytes, 5);
     assert_eq!(changed[0], cold[0]);
-    assert_eq!(changed[1].files, cold[1].files[1..].to_vec());
+    assert!(changed[1].files.iter().eq(cold[1].files.iter().skip(1)));
 }
 
 #[test]
@@ -113,4 +112,33 @@ fn a_catalogue_that_fails_costs_time_only() {
         );
     }
     assert!(recall.finish().is_err());
+}
+
+#[test]
+fn large_folders_are_recalled_part_by_part_however_notes_were_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    let files = 2 * PART_ENTRIES as u64 + 100;
+    for number in 0..files {
+        let bytes = format!("{:05}", number / 2);
+        write(
+            &tree.join(format!("{}{number}", if number % 50 == 0 { "few/" } else { "many/" })),
+            bytes.as_bytes(),
+        );
+    }
+    let (whole, aside) = (folder.path().join("whole.db"), folder.path().join("aside.db"));
+    let (expected, bytes) = run(&tree, &recall(&whole, 10));
+    assert_eq!((expected.len() as u64, bytes), (files / 2, 5 * files));
+    let few = Arc::new(recall_at(&aside, 10).holding(10_000));
+    assert_eq!(run(&tree, &few), (expected.clone(), bytes));
+    for database in [&whole, &aside] {
+        assert_eq!(run(&tree, &recall(database, 20)), (expected.clone(), 0));
+    }
+    // At the end of a part, and behind all.
+    for name in ["many/1044", "many/1045", "many/x"] {
+        write(&tree.join(name), b"00000");
+    }
+    for database in [&whole, &aside] {
+        assert_eq!(run(&tree, &recall(database, 30)).1, 15);
+    }
 }

@@ -21,7 +21,7 @@ fn recalled(catalogue: &Catalogue, folder: &str, files: &[FileSeen]) -> Vec<(Str
     let mut found = Vec::new();
     let mut names = Vec::new();
     catalogue
-        .recall("h", folder.as_bytes(), |memo| {
+        .recall("h", folder.as_bytes(), None, |memo| {
             names.push(memo.name.to_vec());
             if files
                 .iter()
@@ -200,13 +200,35 @@ fn a_folder_of_many_chunks_stays_sorted_and_whole() {
                 catalogue.record("h", &[look]).unwrap();
             }
         }
-        let mut found = Vec::new();
-        catalogue
-            .recall("h", b"/x", |memo| {
+        let found = |ends: Option<(&[u8], &[u8])>| {
+            let mut found = Vec::new();
+            let take = |memo: &Memo<'_>| {
                 found.push((String::from_utf8(memo.name.to_vec()).unwrap(), memo.fullhash.unwrap()));
-            })
-            .unwrap();
-        assert_eq!(found, model.clone().into_iter().collect::<Vec<_>>(), "round {round}");
+            };
+            catalogue.recall("h", b"/x", ends, take).unwrap();
+            found
+        };
+        assert_eq!(
+            found(None),
+            model.clone().into_iter().collect::<Vec<_>>(),
+            "round {round}"
+        );
+        let low = random(4000);
+        let (low, high) = (format!("{low:05}"), format!("{:05}", low + random(900)));
+        let some = found(Some((low.as_bytes(), high.as_bytes())));
+        let wanted = model.range(low.clone()..=high.clone());
+        assert!(
+            wanted
+                .clone()
+                .all(|(name, _)| some.iter().any(|(found, _)| found == name)),
+            "{low} to {high}"
+        );
+        // Of the chunks that hold the ends, others come along.
+        assert!(
+            some.len() <= wanted.count() + 2 * CHUNK_BYTES / 60,
+            "{} from {low} to {high}",
+            some.len()
+        );
     }
     let chunks: i64 = catalogue
         .connection
