@@ -15,7 +15,8 @@ DIR is where inputs.py put the input. Steps, as far as a mode has them:
 
 Each tool and run gets a filesystem of its own, made anew: ext4 takes ten times as long to create files soon after a
 mass delete, which would be charged to whoever comes next. Runs of the tools are interleaved, and each run begins with
-another tool. Needs root, for the loop mount. Tools that are not installed are left out and named.
+another tool. Needs root, for the loop mount. Tools that are not installed are left out and named. With --fs tmpfs nothing
+waits for a disk, and syncing is free: that compares the programs where the disk of a machine would decide.
 
 Writes NAME.json (every single measurement, the command, the machine, versions) and NAME.txt (medians, and what became
 of each target) to the runs folder, after each tool, so that a broken run keeps what it had.
@@ -35,6 +36,7 @@ TARGET = dict(
     million=dict(walk=1.3, rss=150),
     huge=dict(rss=120),
 )
+FILESYSTEMS = ["ext4", "xfs", "btrfs", "tmpfs"]
 IMAGE_GIB = dict(kernel=24, large=40, million=24, huge=80)
 
 
@@ -51,7 +53,7 @@ def arguments():
     ap.add_argument("--out", default=os.path.join(HERE, "runs"), help="folder of the result files")
     ap.add_argument("--work", default="/tmp/ghost-bench", help="mount point of the filesystem under test")
     ap.add_argument("--image", help="sparse file behind it (default: WORK.img)")
-    ap.add_argument("--fs", default="ext4", choices=["ext4", "xfs", "btrfs"])
+    ap.add_argument("--fs", default="ext4", choices=FILESYSTEMS, help="tmpfs: no disk decides, and no sync costs anything")
     ap.add_argument("--timeout", type=int, default=1800, help="seconds after which a step is given up")
     ap.add_argument("--sparse", action="store_true", help="huge: mostly holes")
     ap.add_argument("--gib", type=int, default=20, help="huge: size")
@@ -215,11 +217,14 @@ class Bench:
         a = self.a
         cleanup(a)
         os.makedirs(a.work, exist_ok=True)
-        with open(a.image, "wb") as f:
-            f.truncate(IMAGE_GIB[a.mode] << 30)
-        more = {"ext4": ["-q"], "xfs": ["-q"], "btrfs": ["-q"]}[a.fs] + (["-N", "5000000"] if a.mode == "million" and a.fs == "ext4" else [])
-        subprocess.run([f"mkfs.{a.fs}", *more, a.image], check=True)
-        subprocess.run(["mount", "-o", "loop", a.image, a.work], check=True)
+        if a.fs == "tmpfs":
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=75%", "ghost-bench", a.work], check=True)
+        else:
+            with open(a.image, "wb") as f:
+                f.truncate(IMAGE_GIB[a.mode] << 30)
+            more = ["-q"] + (["-N", "5000000"] if a.mode == "million" and a.fs == "ext4" else [])
+            subprocess.run([f"mkfs.{a.fs}", *more, a.image], check=True)
+            subprocess.run(["mount", "-o", "loop", a.image, a.work], check=True)
         for d in ("src", "home", "tmp", "cache"):
             os.makedirs(f"{self.w}/{d}")
 
@@ -324,7 +329,7 @@ def table(head, res, floors):
 
     mc, o = head["machine"], []
     o.append(f"{head['name']}: {head['command']}")
-    o.append(f"{head['date']}; {mc['cpu']}, {mc['cores']} cores, {mc['memory_gib']} GiB; {mc['kernel']}; {mc['fs']} on a loop device")
+    o.append(f"{head['date']}; {mc['cpu']}, {mc['cores']} cores, {mc['memory_gib']} GiB; {mc['kernel']}; {mc['fs']}")
     o.append("; ".join(f"{t} {v}" for t, v in head["versions"].items()))
     if head["skipped"]:
         o.append(f"not installed, so left out: {', '.join(head['skipped'])}")
@@ -379,7 +384,8 @@ def machine(a):
     cpu = next((l.split(":", 1)[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
     mem = int(next(l for l in open("/proc/meminfo") if l.startswith("MemTotal")).split()[1]) >> 20
     under = subprocess.run(["stat", "-f", "-c", "%T", os.path.dirname(a.image)], capture_output=True, text=True).stdout.strip()
-    return dict(cpu=cpu, cores=len(os.sched_getaffinity(0)), memory_gib=mem, kernel=f"{platform.system()} {platform.release()}", fs=a.fs, image_on=under, python=platform.python_version())
+    fs = a.fs if a.fs == "tmpfs" else f"{a.fs} on a loop device"
+    return dict(cpu=cpu, cores=len(os.sched_getaffinity(0)), memory_gib=mem, kernel=f"{platform.system()} {platform.release()}", fs=fs, image_on=under, python=platform.python_version())
 
 
 def version(cmd):
@@ -442,7 +448,7 @@ def say(text):
 
 def main():
     a = arguments()
-    missing = [x for x in ("rsync", f"mkfs.{a.fs}", "mount", os.environ.get("CC", "cc")) if not shutil.which(x)]
+    missing = [x for x in ("rsync", "mount" if a.fs == "tmpfs" else f"mkfs.{a.fs}", "mount", os.environ.get("CC", "cc")) if not shutil.which(x)]
     if missing:
         sys.exit(f"bench.py: needs {', '.join(missing)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -47,7 +47,7 @@ def arguments():
     ap.add_argument("--work", default="/tmp/ghost-delta", help="mount point of the filesystem under test")
     ap.add_argument("--inputs", default="/var/tmp/ghost-delta-inputs", help="where versions are made")
     ap.add_argument("--image", help="sparse file behind it (default: WORK.img)")
-    ap.add_argument("--fs", default="ext4", choices=["ext4", "xfs", "btrfs"])
+    ap.add_argument("--fs", default="ext4", choices=bench.FILESYSTEMS)
     ap.add_argument("--timeout", type=int, default=1800, help="seconds after which a step is given up")
     ap.add_argument("--note", default="", help="a remark kept in the results")
     a = ap.parse_args()
@@ -277,7 +277,7 @@ def table(head, res):
         except KeyError:
             return f"{'-':>11}"
 
-    o = [f"{head['name']}: {head['command']}", f"{head['date']}; {mc['cpu']}, {mc['cores']} cores, {mc['memory_gib']} GiB; {mc['kernel']}; {mc['fs']} on a loop device",
+    o = [f"{head['name']}: {head['command']}", f"{head['date']}; {mc['cpu']}, {mc['cores']} cores, {mc['memory_gib']} GiB; {mc['kernel']}; {mc['fs']}",
          "; ".join(f"{t} {v}" for t, v in head["versions"].items())]
     if head["skipped"]:
         o.append(f"not installed, so left out: {', '.join(head['skipped'])}")

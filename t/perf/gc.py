@@ -43,7 +43,7 @@ def arguments():
     ap.add_argument("--out", default=os.path.join(bench.HERE, "runs"))
     ap.add_argument("--work", default="/tmp/ghost-bench-gc")
     ap.add_argument("--image")
-    ap.add_argument("--fs", default="ext4", choices=["ext4", "xfs", "btrfs"])
+    ap.add_argument("--fs", default="ext4", choices=bench.FILESYSTEMS)
     ap.add_argument("--timeout", type=int, default=3600)
     ap.add_argument("--note", default="")
     a = ap.parse_args()
@@ -193,7 +193,7 @@ class Gc(bench.Bench):
 def table(head, res):
     mc, o = head["machine"], []
     o.append(f"{head['name']}: {head['command']}")
-    o.append(f"{head['date']}; {mc['cpu']}, {mc['cores']} cores, {mc['memory_gib']} GiB; {mc['kernel']}; {mc['fs']} on a loop device")
+    o.append(f"{head['date']}; {mc['cpu']}, {mc['cores']} cores, {mc['memory_gib']} GiB; {mc['kernel']}; {mc['fs']}")
     o.append("; ".join(f"{t} {v}" for t, v in head["versions"].items()))
     if head["skipped"]:
         o.append(f"not installed, so left out: {', '.join(head['skipped'])}")
@@ -232,7 +232,7 @@ def keep(b, measured, lines):
         json.dump(dict(b.head, measured=measured), f, indent=1)
         f.write("\n")
     text = "\n".join([f"{b.head['name']}: {b.head['command']}",
-                      f"{b.head['date']}; {mc['cpu']}, {mc['cores']} cores, {mc['memory_gib']} GiB; {mc['kernel']}; {mc['fs']} on a loop device", ""] + lines)
+                      f"{b.head['date']}; {mc['cpu']}, {mc['cores']} cores, {mc['memory_gib']} GiB; {mc['kernel']}; {mc['fs']}", ""] + lines)
     with open(base + ".txt", "w") as f:
         f.write(text + "\n")
     print(text)
