@@ -6,8 +6,9 @@
 //!    costs hardly more ([`hash_beside`](crate::object::sha256x2::hash_beside)). Only then are the parts stored: now and then that means to compress a frame,
 //!    for which nobody should have to wait.
 //! 3. The reading thread lists the parts, in order, as batches are named. When [`BATCHES_MAX`] are on their way, not
-//!    named or not in the hash of the whole, it works on one itself, which bounds the memory; and where none is left to
-//!    be named, on the hash of the whole alone.
+//!    named or not in the hash of the whole, it helps until half of them are done, which bounds the memory. A batch that
+//!    it has just handed on it leaves to the others, who are only waking up, and goes on with the hash of the whole: if it
+//!    took each as soon as it is there, it would do all the work alone, with the others waiting.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -54,6 +55,8 @@ pub struct Large {
 struct State {
     /// Refs of batches that are named and not listed yet.
     named: BTreeMap<usize, Vec<ContentRef>>,
+    /// How many somebody took to name them.
+    taken: usize,
     /// Batches that wait for their turn with the hash of the whole.
     to_hash: BTreeMap<usize, Arc<Batch>>,
     /// How many are in the hash of the whole.
@@ -65,7 +68,11 @@ impl Batch {
     /// Names the parts, does what is at hand of the hash of the whole, and stores the parts.
     pub fn run(self: Arc<Self>, sink: &mut dyn Sink) -> Result<()> {
         let file = self.file.clone();
-        file.state.lock().to_hash.insert(self.index, self.clone());
+        {
+            let mut state = file.state.lock();
+            state.taken += 1;
+            state.to_hash.insert(self.index, self.clone());
+        }
         let refs = match file.take_turn() {
             Some(turn) => file.hash(turn, Some(&self)),
             None => name_parts(sink.algo(), &self.buffer, &self.parts),
@@ -307,15 +314,21 @@ impl Worker<'_, '_> {
         listing.sent_bytes += batch.parts.iter().map(part_bytes).sum::<u64>();
         self.scan.queue.push_batch(Arc::new(batch));
         self.list_named(listing)?;
-        while listing.on_the_way() >= BATCHES_MAX {
-            self.help(listing)?;
+        if listing.on_the_way() >= BATCHES_MAX {
+            while listing.on_the_way() > BATCHES_MAX / 2 {
+                self.help(listing)?;
+            }
         }
         Ok(())
     }
 
-    /// Works on a batch, or waits for one.
+    /// Works on a batch that the others are too busy for, or on the hash of the whole, or on any batch, or waits for one.
     fn help(&mut self, listing: &mut Listing) -> Result<()> {
-        if let Some(batch) = self.scan.queue.pop_batch() {
+        let waiting = listing.sent - listing.file.state.lock().taken;
+        let turn = if waiting > 1 { None } else { listing.file.take_turn() };
+        if let Some(turn) = turn {
+            listing.file.hash(turn, None);
+        } else if let Some(batch) = self.scan.queue.pop_batch() {
             let stored = batch.run(&mut self.packer);
             self.scan.queue.done();
             stored?;
