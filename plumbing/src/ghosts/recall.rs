@@ -27,8 +27,8 @@ use crate::time::Timestamp;
 use crate::walk::Stat;
 use crate::walk::cache::Cutoff;
 
-/// Bytes of notes of some 40,000 files.
-const NOTES_BYTES: usize = 4 << 20;
+/// Bytes of notes of some 20,000 files.
+const NOTES_BYTES: usize = 2 << 20;
 
 /// See the module. Shared by all live trees of a job.
 pub struct Recall {

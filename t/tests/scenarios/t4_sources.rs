@@ -354,6 +354,43 @@ fn a_complete_repository_asks_no_source() {
     }
 }
 
+/// As README shows it of all of /usr/share, which is tried where everything is.
+#[test]
+fn what_a_system_holds_is_laid_out_again_by_links_alone() {
+    let folder = match std::env::var_os("GHOST_TEST_ALL") {
+        Some(_) => Path::new("/usr/share"),
+        None => Path::new("/usr/share/dpkg"),
+    };
+    if !folder.is_dir() {
+        return crate::harness::skip(module_path!(), "/usr/share/dpkg");
+    }
+    let world = World::with_repository();
+    let taken = world
+        .ghost(["snapshot", "--ghosts-only", folder.to_str().unwrap()])
+        .ok();
+    taken.says(&["of ghosts only: contents are described, not stored"]);
+    let rebuilt = world.ghost(["reconstruct", "--symlink", "@", "rebuilt"]).ok();
+    rebuilt.says(&["files reconstructed, 0 not located", "linked to where they are"]);
+    let mut linked = 0;
+    for path in oracle::files_below(folder) {
+        let made = world.path("rebuilt").join(path.strip_prefix(folder).unwrap());
+        let (held, found) = (fs::metadata(&path).unwrap(), fs::metadata(&made).unwrap());
+        if held.len() > 0 {
+            assert!(made.is_symlink(), "{}", made.display());
+            assert_eq!(
+                (held.dev(), held.ino()),
+                (found.dev(), found.ino()),
+                "{}",
+                made.display()
+            );
+            linked += 1;
+        }
+    }
+    assert!(linked > 0);
+    let bytes = world.shell("find rebuilt -type f -size +0 | wc -l").ok();
+    bytes.says(&["0"]);
+}
+
 #[test]
 fn what_was_seen_rules_nothing_out_where_times_prove_nothing() {
     need!("python3");
