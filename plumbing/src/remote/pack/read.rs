@@ -71,14 +71,26 @@ impl Raw {
     /// Compares the digest, decompresses the payload to `frame` and compares the hash of every object. `path` is what errors
     /// call the stream.
     pub fn check(&self, path: &Path, frame: &mut Frame, bases: &dyn Bases) -> Result<()> {
-        let offset = self.head.offset;
         self.check_digest(path)?;
         frame.decompress_from(path, self.head.clone(), &self.sealed.stored, bases)?;
-        if !frame.all_match() {
-            let expected = "objects with the hashes in the table of their frame";
-            return Err(Error::damaged(path, offset, expected, "another hash"));
+        match frame.all_match() {
+            true => Ok(()),
+            false => Err(self.wrong_hash(path, frame, bases)),
         }
-        Ok(())
+    }
+
+    /// Names the first object that has another hash than its row says, and those that it is made from, as far as they are hurt
+    /// where they are.
+    fn wrong_hash(&self, path: &Path, frame: &Frame, bases: &dyn Bases) -> Error {
+        let mut rows = (0..).zip(&self.head.rows);
+        let is_wrong = |(slot, row): &(u16, &Row)| frame.verified(*slot, &row.id).is_err();
+        let Some((slot, row)) = rows.find(is_wrong) else {
+            let expected = "objects whose ids are hashes of one kind";
+            return Error::damaged(path, self.head.offset, expected, "several");
+        };
+        let mut found = "bytes with another hash".to_owned();
+        bases.tell_hurt(self.head.bases_of(slot), &mut found);
+        Error::damaged(path, self.head.offset, format_args!("object {}", row.id), found)
     }
 
     fn check_digest(&self, path: &Path) -> Result<()> {

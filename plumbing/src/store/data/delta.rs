@@ -40,6 +40,9 @@ const NO_ROOM: usize = 70_usize.wrapping_neg();
 pub trait Bases {
     /// Appends the bytes of the object that `base` names to `out`. They are not hashed.
     fn append(&self, base: &Row, out: &mut Vec<u8>, decoder: &mut Decoder) -> Result<()>;
+
+    /// Adds to what is told of an object which of its bases do not read, and why, as far as that is known.
+    fn tell_hurt(&self, _bases: &[Row], _told: &mut String) {}
 }
 
 /// There are none: for frames that are read without a store.

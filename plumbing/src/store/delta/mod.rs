@@ -148,6 +148,16 @@ impl Bases for Near<'_> {
     fn append(&self, base: &Row, out: &mut Vec<u8>, decoder: &mut Decoder) -> Result<()> {
         self.append_base(base, out, self, decoder)
     }
+
+    fn tell_hurt(&self, bases: &[Row], told: &mut String) {
+        for base in bases {
+            let elsewhere = self.store.elsewhere_for(&base.id);
+            let read = elsewhere.and_then(|other| other.unwrap_or(self.store).get(&base.id));
+            if let Err(error) = read {
+                told.push_str(&format!("; it is made from object {}: {error}", base.id));
+            }
+        }
+    }
 }
 
 impl<'a> Near<'a> {
@@ -427,11 +437,7 @@ impl Store {
             return Ok(());
         }
         let mut found = format!("bytes of {hash}");
-        for base in self.bases_at(at)? {
-            if let Err(error) = self.get(&base.id) {
-                found.push_str(&format!("; it is made from object {}: {error}", base.id));
-            }
-        }
+        self.near().tell_hurt(&self.bases_at(at)?, &mut found);
         let path = self.data_file(at.file)?.path;
         let row = (FRAME_HEADER_BYTES + usize::from(at.slot) * super::data::format::ROW_BYTES) as u64;
         Err(Error::damaged(path, at.frame + row, format_args!("object {id}"), found))

@@ -1,24 +1,25 @@
 //! Delta frames that lie: about their bases, about how deep they are, about what they give.
 
 use super::super::world::*;
-use super::packs::{Case, Object, id, leaf, pack_of, sealed, top};
-use super::peer::{Script, attack, push_head, to};
-use crate::limits::DELTA_DEPTH_MAX;
-use crate::object::{ContentRef, Node, ObjectId, ObjectKind};
+use super::packs::{Case, Object, block, file, id, leaf, pack_of, sealed, top};
+use super::peer::{Script, attack, fetch_from, listing, push_head, to};
+use crate::error::Error;
+use crate::limits::{DELTA_BASES_MAX, DELTA_DEPTH_MAX, DELTA_WEIGHT_MAX};
+use crate::object::{Node, ObjectId, ObjectKind};
 use crate::remote::message::{self, PushHead};
 use crate::remote::policy::Policy;
 use crate::store::data::delta::Encoder;
-use crate::store::data::format::{Part, Row};
+use crate::store::data::format::{PART_BYTES, Part, ROW_BYTES, Row};
 use crate::store::data::write::Sealed;
 
 /// An object of a delta frame: its bytes, what it is made from, and the zstd frame that gives it.
-struct Made {
-    row: Row,
-    bases: Vec<Row>,
-    stored: Vec<u8>,
+pub struct Made {
+    pub row: Row,
+    pub bases: Vec<Row>,
+    pub stored: Vec<u8>,
 }
 
-fn row(bytes: &[u8]) -> Row {
+pub fn row(bytes: &[u8]) -> Row {
     Row {
         id: id(bytes),
         kind: ObjectKind::Block,
@@ -26,7 +27,7 @@ fn row(bytes: &[u8]) -> Row {
     }
 }
 
-fn made(bytes: &[u8], bases: &[&[u8]]) -> Made {
+pub fn made(bytes: &[u8], bases: &[&[u8]]) -> Made {
     let prefix = bases.concat();
     let mut stored = Vec::new();
     Encoder::new(3).compress(&prefix, bytes, &mut stored).unwrap();
@@ -37,7 +38,7 @@ fn made(bytes: &[u8], bases: &[&[u8]]) -> Made {
     }
 }
 
-fn frame(objects: &[Made], change: impl Fn(Part) -> Part) -> Sealed {
+pub fn frame(objects: &[Made], change: impl Fn(Part) -> Part) -> Sealed {
     let (mut table, mut parts, mut bases, mut stored) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut count = 0;
     for made in objects {
@@ -60,28 +61,21 @@ fn frame(objects: &[Made], change: impl Fn(Part) -> Part) -> Sealed {
     Sealed::delta(count, raw, objects.len() as u32, table, stored)
 }
 
-fn honest(part: Part) -> Part {
+pub fn honest(part: Part) -> Part {
     part
 }
 
-const A: &[u8] = b"a line that stands for itself, and that others are like";
-const B: &[u8] = b"a line that stands by itself, and that others are like";
-const C: &[u8] = b"a line that stands by itself, and that nobody else is like";
+pub const A: &[u8] = b"a line that stands for itself, and that others are like";
+pub const B: &[u8] = b"a line that stands by itself, and that others are like";
+pub const C: &[u8] = b"a line that stands by itself, and that nobody else is like";
 
 /// A snapshot with one file for each of these, without their blocks.
-fn around(contents: &[&[u8]]) -> (Vec<Object>, ObjectId) {
+pub fn around(contents: &[&[u8]]) -> (Vec<Object>, ObjectId) {
     let names: Vec<Vec<u8>> = (0..contents.len()).map(|n| format!("f{n:02}").into_bytes()).collect();
-    let node = |bytes: &[u8]| Node::File {
-        content: ContentRef::Block {
-            id: id(bytes),
-            bytes: bytes.len() as u64,
-        },
-        fullhash: None,
-    };
     let entries: Vec<(&[u8], Node)> = names
         .iter()
         .zip(contents)
-        .map(|(name, bytes)| (name.as_slice(), node(bytes)))
+        .map(|(name, bytes)| (name.as_slice(), file(bytes)))
         .collect();
     let tree = leaf(&entries);
     let snapshot = top(&tree, &[]);
@@ -89,103 +83,176 @@ fn around(contents: &[&[u8]]) -> (Vec<Object>, ObjectId) {
     (vec![snapshot, tree], tip)
 }
 
-fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
-    let mut with = |name, expected, contents: &[&[u8]], frames: Vec<Sealed>| {
-        let (objects, tip) = around(contents);
-        let mut all = vec![sealed(&objects)];
-        all.extend(frames);
-        let pack = pack_of(&all);
-        cases.push(Case {
-            name,
-            pack,
-            tip,
-            expected,
-        });
+/// A pack that is refused, with an error that names these objects.
+struct Lie {
+    case: Case,
+    names: Vec<ObjectId>,
+}
+
+pub fn block_of(bytes: &[u8]) -> Sealed {
+    sealed(&[block(bytes)])
+}
+
+/// Differences from what is not there, or not as it is said to be.
+fn bad_bases() -> Vec<Lie> {
+    let mut lies = Vec::new();
+    let mut with = |name, expected, names: &[&[u8]], contents: &[&[u8]], frames: Vec<Sealed>| {
+        lies.push(lie(name, expected, names, contents, frames));
     };
-    let block = |bytes: &[u8]| sealed(&[(ObjectKind::Block, bytes.to_vec())]);
+    let nobody_has = "no such base";
     with(
         "a base that nobody has",
-        "no such base",
+        nobody_has,
+        &[A, B],
         &[B],
         vec![frame(&[made(B, &[A])], honest)],
     );
     with(
         "a base that comes later",
-        "no such base",
+        nobody_has,
         &[A, B],
-        vec![frame(&[made(B, &[A])], honest), block(A)],
+        &[A, B],
+        vec![frame(&[made(B, &[A])], honest), block_of(A)],
     );
+    with("a base that is damaged", "another hash", &[A], &[A, B], {
+        let mut base = block_of(A);
+        base.stored[3] ^= 1;
+        let damaged = Sealed::new(base.codec, base.raw_bytes, base.objects, base.table, base.stored);
+        vec![damaged, frame(&[made(B, &[A])], honest)]
+    });
     with(
         "two that are made from each other",
-        "no such base",
+        nobody_has,
+        &[A, B],
         &[A, B],
         vec![frame(&[made(A, &[B]), made(B, &[A])], honest)],
     );
     with(
         "two frames that are",
-        "no such base",
+        nobody_has,
+        &[A, B],
         &[A, B],
         vec![frame(&[made(A, &[B])], honest), frame(&[made(B, &[A])], honest)],
+    );
+    with(
+        "a ring of three frames",
+        nobody_has,
+        &[A, C],
+        &[A, B, C],
+        vec![
+            frame(&[made(A, &[C])], honest),
+            frame(&[made(B, &[A])], honest),
+            frame(&[made(C, &[B])], honest),
+        ],
     );
     with(
         "one made from itself",
         "made from itself",
         &[A],
+        &[A],
         vec![frame(&[made(A, &[A])], honest)],
     );
-    with("bytes of another object", "another hash", &[A, B], {
-        let mut lie = made(C, &[A]);
-        lie.row = Row {
-            bytes: C.len() as u32,
-            ..row(B)
-        };
-        vec![block(A), frame(&[lie], honest)]
-    });
-    with("a base of another length", "", &[A, B], {
+    for (name, bytes, expected) in [
+        ("a base that is longer than is said", 54, "a base of 55 bytes, not 54"),
+        ("a base that is shorter than is said", 56, "a base of 55 bytes, not 56"),
+    ] {
         let mut lie = made(B, &[A]);
-        lie.bases[0].bytes -= 1;
-        vec![block(A), frame(&[lie], honest)]
-    });
-    with("a bomb", "zstd", &[A, B], {
-        let mut lie = made(&vec![0; 8 << 20], &[A]);
-        lie.row = row(B);
-        vec![block(A), frame(&[lie], honest)]
-    });
-    with("what is no zstd", "zstd", &[A, B], {
-        let mut lie = made(B, &[A]);
-        lie.stored.fill(7);
-        vec![block(A), frame(&[lie], honest)]
-    });
-    with("parts that do not add up", "payload", &[A, B], {
-        let lie = |part: Part| Part {
-            stored_bytes: part.stored_bytes + 1,
-            ..part
-        };
-        vec![block(A), frame(&[made(B, &[A])], lie)]
-    });
-    with("a depth over the limit", "limits", &[A, B], {
-        let lie = |part: Part| Part {
-            depth: DELTA_DEPTH_MAX + 1,
-            ..part
-        };
-        vec![block(A), frame(&[made(B, &[A])], lie)]
-    });
-    with("bases beyond the table", "limits", &[A, B], {
-        let lie = |part: Part| Part { first: 1, ..part };
-        vec![block(A), frame(&[made(B, &[A])], lie)]
-    });
-    with("bases of 17 MiB", "bases for object", &[A, B], {
+        lie.bases[0].bytes = bytes;
+        with(
+            name,
+            expected,
+            &[A, B],
+            &[A, B],
+            vec![block_of(A), frame(&[lie], honest)],
+        );
+    }
+    with("bases of 17 MiB", "bases for object", &[B], &[A, B], {
         let mut lie = made(B, &[A, A]);
         for base in &mut lie.bases {
             base.bytes = 9 << 20;
         }
-        vec![block(A), frame(&[lie], honest)]
+        vec![block_of(A), frame(&[lie], honest)]
     });
-    cases
+    lies
 }
 
-fn push_of(number: u8, tip: ObjectId, pack: &[u8]) -> Vec<u8> {
+/// Differences that give something else, and tables that are over a limit.
+fn bad_parts() -> Vec<Lie> {
+    let mut lies = Vec::new();
+    let mut with = |name, expected, names: &[&[u8]], change: &dyn Fn(&mut Made), part: fn(Part) -> Part| {
+        let mut lie_of_b = made(B, &[A]);
+        change(&mut lie_of_b);
+        let frames = vec![block_of(A), frame(&[lie_of_b], part)];
+        lies.push(lie(name, expected, names, &[A, B], frames));
+    };
+    let other_bytes = |made_of: &mut Made| made_of.stored = made(&C[..B.len()], &[A]).stored;
+    with("bytes of another object", "another hash", &[B], &other_bytes, honest);
+    let bomb = |lie: &mut Made| lie.stored = made(&vec![0; 8 << 20], &[A]).stored;
+    with("a bomb", "zstd", &[B], &bomb, honest);
+    let no_zstd = |lie: &mut Made| lie.stored.fill(7);
+    with("what is no zstd", "zstd", &[B], &no_zstd, honest);
+    let short = |lie: &mut Made| lie.stored = made(&B[..9], &[A]).stored;
+    with("fewer bytes than its row says", "found 9 bytes", &[B], &short, honest);
+    with("parts that do not add up", "payload", &[], &|_| (), |part| Part {
+        stored_bytes: part.stored_bytes + 1,
+        ..part
+    });
+    with("a depth over the limit", "limits", &[], &|_| (), |part| Part {
+        depth: DELTA_DEPTH_MAX + 1,
+        ..part
+    });
+    with("a weight over the limit", "limits", &[], &|_| (), |part| Part {
+        weight: DELTA_WEIGHT_MAX + 1,
+        ..part
+    });
+    with("bases beyond the table", "limits", &[], &|_| (), |part| Part {
+        first: 1,
+        ..part
+    });
+    let nine = |lie: &mut Made| lie.bases = vec![row(A); DELTA_BASES_MAX + 1];
+    with("nine bases", "limits", &[], &nine, honest);
+    let none = |lie: &mut Made| lie.bases.clear();
+    with("no base", "0 bases in a frame of codec delta", &[], &none, honest);
+    lies.push(lie("more base rows than a frame may have", "limit", &[], &[A, B], {
+        let mut frame = frame(&[made(B, &[A])], honest);
+        (frame.bases, frame.table) = (5000, vec![0; ROW_BYTES * 5001 + PART_BYTES]);
+        vec![block_of(A), frame]
+    }));
+    lies
+}
+
+fn lie(name: &'static str, expected: &'static str, names: &[&[u8]], contents: &[&[u8]], frames: Vec<Sealed>) -> Lie {
+    let (objects, tip) = around(contents);
+    let mut all = vec![sealed(&objects)];
+    all.extend(frames);
+    let pack = pack_of(&all);
+    let case = Case {
+        name,
+        pack,
+        tip,
+        expected,
+    };
+    let names = names.iter().map(|bytes| id(bytes)).collect();
+    Lie { case, names }
+}
+
+fn lies() -> Vec<Lie> {
+    let mut lies = bad_bases();
+    lies.extend(bad_parts());
+    lies
+}
+
+impl Lie {
+    fn check(&self, error: &Error) {
+        let (name, told) = (self.case.name, error.to_string());
+        assert!(told.contains(self.case.expected), "{name}: {told}");
+        for id in &self.names {
+            assert!(told.contains(&id.to_string()), "{name}: no {id} in: {told}");
+        }
+    }
+}
+
+pub fn push_of(number: u8, tip: ObjectId, pack: &[u8]) -> Vec<u8> {
     let head = PushHead {
         push_id: [number; 16],
         ..push_head(to(MAIN, None, Some(tip)))
@@ -195,72 +262,28 @@ fn push_of(number: u8, tip: ObjectId, pack: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn delta_frames_of_hostile_peers_are_refused() {
+fn delta_frames_of_hostile_clients_are_refused() {
     let remote = Side::new(2);
     remote.commit("refs/snapshots/kept", &[("k", b"kept")]);
     let exports = exports(&remote, Policy::default());
     let before = remote.refs();
-    for (number, case) in (0..).zip(cases()) {
-        let error = attack(&exports, &push_of(number, case.tip, &case.pack)).expect_err(case.name);
-        let error = error.to_string();
-        assert!(error.contains(case.expected), "{}: {error}", case.name);
-        assert_eq!(remote.refs(), before, "{}", case.name);
+    for (number, lie) in (0..).zip(lies()) {
+        let push = push_of(number, lie.case.tip, &lie.case.pack);
+        lie.check(&attack(&exports, &push).expect_err(lie.case.name));
+        assert_eq!(remote.refs(), before, "{}", lie.case.name);
     }
     remote.verify();
 }
 
 #[test]
-fn sound_delta_frames_come_through_and_need_be_asked_for() {
-    let remote = Side::new(2);
-    let (objects, tip) = around(&[A, B, C]);
-    let deeper = |part: Part| Part {
-        depth: 2,
-        weight: 3,
-        ..part
-    };
-    let plain = sealed(&[(ObjectKind::Block, A.to_vec())]);
-    let frames = [
-        sealed(&objects),
-        plain,
-        frame(&[made(B, &[A])], honest),
-        frame(&[made(C, &[B])], deeper),
-    ];
-    let pack = pack_of(&frames);
-    let mut closed = exports(&remote, Policy::default());
-    std::sync::Arc::get_mut(&mut closed.export).unwrap().repository = remote.open_without_deltas();
-    let error = attack(&closed, &push_of(1, tip, &pack)).unwrap_err().to_string();
-    assert!(error.contains("leans on others"), "{error}");
-    drop(closed);
-    let open = exports(&remote, Policy::default());
-    attack(&open, &push_of(2, tip, &pack)).unwrap();
-    remote.verify();
-    let store = remote.open().store;
-    let at = store.locate(&id(C)).unwrap().unwrap();
-    assert_eq!(store.bases_at(at).unwrap(), [row(B)]);
-}
-
-/// Each frame is one deeper than the last, and each says that it is the first.
-#[test]
-fn chains_that_say_they_are_short_are_not_taken_over_as_they_are() {
-    let remote = Side::new(2);
-    let versions: Vec<Vec<u8>> = (0..60u8).map(|n| [A, &[b'0' + n]].concat()).collect();
-    let contents: Vec<&[u8]> = versions.iter().map(Vec::as_slice).collect();
-    let (objects, tip) = around(&contents);
-    let mut frames = vec![sealed(&objects), sealed(&[(ObjectKind::Block, versions[0].clone())])];
-    for pair in versions.windows(2) {
-        frames.push(frame(&[made(&pair[1], &[&pair[0]])], honest));
+fn delta_frames_of_hostile_servers_are_refused() {
+    for lie in lies() {
+        let local = Side::new(1);
+        local.commit(MAIN, &[("k", b"kept")]);
+        let before = local.refs();
+        let fetched = fetch_from(&local, listing(lie.case.tip).encode(), &lie.case.pack);
+        lie.check(&fetched.expect_err(lie.case.name));
+        assert_eq!(local.refs(), before, "{}", lie.case.name);
+        local.verify();
     }
-    let exports = exports(&remote, Policy::default());
-    attack(&exports, &push_of(1, tip, &pack_of(&frames))).unwrap();
-    remote.verify();
-    let store = remote.open().store;
-    let depth = |bytes: &Vec<u8>| {
-        let (mut at, mut depth) = (store.locate(&id(bytes)).unwrap().unwrap(), 0);
-        while let Some(base) = store.bases_at(at).unwrap().first() {
-            at = store.locate(&base.id).unwrap().unwrap();
-            depth += 1;
-        }
-        depth
-    };
-    assert!(versions.iter().all(|bytes| depth(bytes) <= u32::from(DELTA_DEPTH_MAX)));
 }

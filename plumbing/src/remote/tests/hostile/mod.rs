@@ -1,12 +1,14 @@
 //! Peers that lie, in both directions: whatever they send ends in an error that says why, no ref changes, and what was
 //! stored is whole.
 //!
+//! - [`bases`]: differences that are odd, or lean on what is hurt where they arrive
 //! - [`packs`]: packs that are refused
 //! - [`deltas`]: the same of objects that are made from others
 //! - [`objects`]: answers and questions about objects by their ids
 //! - [`peer`]: clients and servers that say what a test tells them to
 //! - [`requests`]: requests and lists of refs that are refused
 
+mod bases;
 mod deltas;
 mod objects;
 mod packs;
