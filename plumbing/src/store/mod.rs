@@ -56,7 +56,7 @@ use crate::object::HashAlgo;
 pub use counters::Counters;
 pub use data::read::Frame;
 use data::read::{DataFile, Window};
-pub use delta::{Leaning, Near};
+pub use delta::{Checking, Gathered, Leaning, Near};
 use generation::Generation;
 use index::read::Segment;
 pub use options::{DeltaOptions, Options};

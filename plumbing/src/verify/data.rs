@@ -15,9 +15,9 @@ use crate::progress::Progress;
 use crate::store::data::format::Codec;
 use crate::store::data::read::{DataFile, Head, scan};
 use crate::store::data::verify::{Finding, walk};
-use crate::store::{Frame, Leaning, Location, Store};
+use crate::store::{Checking, Frame, Gathered, Leaning, Location, Store};
 
-/// Objects with bases that are sorted by their roots, 48 bytes each. What is beyond is read one by one, which takes longer.
+/// Objects with bases that are sorted by their roots, 56 bytes each. What is beyond is read one by one, which takes longer.
 const LEANING_MAX: usize = 1 << 20;
 
 /// A frame to read.
@@ -220,7 +220,7 @@ pub fn check(
     let found = Mutex::new(Found::default());
     std::thread::scope(|scope| {
         let run = || -> Result<()> {
-            let mut frame = Frame::default();
+            let mut hands = Hands::default();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 progress.check()?;
@@ -228,11 +228,11 @@ pub fn check(
                     return Ok(());
                 }
                 if let Some(work) = work.get(number) {
-                    let is_sound = check_frame(store, work, &sweep, &mut frame, &found)?;
+                    let is_sound = check_frame(store, work, &sweep, &mut hands, &found)?;
                     found.lock().read.push((number, is_sound));
                     progress.add(0, work.raw_bytes);
                 } else if let Some(unit) = orphans.get(number - work.len()) {
-                    check_orphans(store, unit, &mut frame, &found)?;
+                    check_orphans(store, unit, &mut hands, &found)?;
                 } else {
                     return Ok(());
                 }
@@ -255,70 +255,77 @@ pub fn check(
     })
 }
 
-/// Objects with bases that are checked with the frames of their roots.
-struct Sweep {
-    /// Sorted by root.
-    leaning: Vec<Leaning>,
-    /// Delta frames that only have their digests compared, sorted.
-    frames: Vec<(u32, u64)>,
+/// What a thread checks with.
+#[derive(Default)]
+struct Hands {
+    frame: Frame,
+    leaning: Checking,
 }
+
+/// Objects with bases that are checked with the frames of their roots, sorted by these.
+struct Sweep(Gathered);
 
 impl Sweep {
     /// Looks for the roots of all objects of delta frames, as far as memory is to be spent on it.
     fn new(store: &Store, work: &[Work]) -> Result<Self> {
-        let (mut leaning, mut frames) = (Vec::new(), Vec::new());
+        let mut gathered = Gathered::default();
         for work in work.iter().filter(|work| work.has_bases) {
-            if leaning.len() >= LEANING_MAX {
+            if gathered.count() >= LEANING_MAX {
                 break;
             }
             // What does not read now does not read later, and is told then.
-            if let Ok(Some(head)) = work.file.head(work.offset)
-                && let Ok(mut found) = store.leaning(work.number, &head)
-            {
-                leaning.append(&mut found);
-                frames.push(work.place());
+            if let Ok(Some(head)) = work.file.head(work.offset) {
+                let _ = gathered.add(store, work.number, &head);
             }
         }
-        leaning.sort_unstable();
-        frames.sort_unstable();
-        Ok(Self { leaning, frames })
+        gathered.sort();
+        Ok(Self(gathered))
     }
 
     /// The objects whose chains end in a frame.
     fn unit(&self, root: (u32, u64)) -> &[Leaning] {
-        let start = self.leaning.partition_point(|object| object.root < root);
-        let length = self.leaning[start..].partition_point(|object| object.root == root);
-        &self.leaning[start..start + length]
+        let all = self.0.objects();
+        let start = all.partition_point(|object| object.root < root);
+        let length = all[start..].partition_point(|object| object.root == root);
+        &all[start..start + length]
     }
 
     /// Objects whose roots are not among the frames to be read, by root.
     fn orphans(&self, work: &[Work]) -> Vec<&[Leaning]> {
         let plain = work.iter().filter(|work| !work.has_bases).map(Work::place);
         let plain: HashSet<(u32, u64)> = plain.collect();
-        let units = self.leaning.chunk_by(|a, b| a.root == b.root);
+        let units = self.0.objects().chunk_by(|a, b| a.root == b.root);
         units
             .filter(|unit| unit.first().is_some_and(|first| !plain.contains(&first.root)))
             .collect()
     }
 }
 
-fn check_orphans(store: &Store, unit: &[Leaning], frame: &mut Frame, found: &Mutex<Found>) -> Result<()> {
+fn check_orphans(store: &Store, unit: &[Leaning], hands: &mut Hands, found: &Mutex<Found>) -> Result<()> {
     let Some(first) = unit.first() else { return Ok(()) };
     let root = Location {
         file: first.root.0,
         frame: first.root.1,
         slot: 0,
     };
-    let readable = match store.read_frame(root, frame) {
+    let readable = match store.read_frame(root, &mut hands.frame) {
         Ok(()) => true,
         Err(error) if error.is_damage() => false,
         Err(error) => return Err(error),
     };
-    check_unit(store, unit, readable.then_some(frame), found)
+    check_unit(store, unit, readable, hands, found)
 }
 
-fn check_unit(store: &Store, unit: &[Leaning], frame: Option<&Frame>, found: &Mutex<Found>) -> Result<()> {
-    store.check_leaning(unit, frame, &mut |at, id, checked| {
+/// Checks objects of one root, or of several if no frame is at hand.
+fn check_unit(
+    store: &Store,
+    unit: &[Leaning],
+    is_at_hand: bool,
+    hands: &mut Hands,
+    found: &Mutex<Found>,
+) -> Result<()> {
+    let frame = is_at_hand.then_some(&hands.frame);
+    store.check_leaning(unit, frame, &mut hands.leaning, &mut |at, id, checked| {
         // What cannot be told stands.
         let lacks_base = checked.is_err() && !store.stands(at).unwrap_or(true);
         let mut found = found.lock();
@@ -342,7 +349,7 @@ fn check_unit(store: &Store, unit: &[Leaning], frame: Option<&Frame>, found: &Mu
 }
 
 /// Checks one frame; says whether nothing is wrong with it.
-fn check_frame(store: &Store, work: &Work, sweep: &Sweep, frame: &mut Frame, found: &Mutex<Found>) -> Result<bool> {
+fn check_frame(store: &Store, work: &Work, sweep: &Sweep, hands: &mut Hands, found: &Mutex<Found>) -> Result<bool> {
     let head = match work.file.head(work.offset) {
         Ok(Some(head)) => head,
         // It read a moment ago; the file changes under the hands.
@@ -357,7 +364,7 @@ fn check_frame(store: &Store, work: &Work, sweep: &Sweep, frame: &mut Frame, fou
         Err(error) => return Err(error),
     };
     if work.has_bases {
-        return check_delta_frame(store, work, &head, sweep, (frame, found));
+        return check_delta_frame(store, work, &head, sweep, (hands, found));
     }
     let (objects, bytes) = (head.rows.len() as u64, u64::from(head.header.raw_bytes));
     let ids: Vec<ObjectId> = head.rows.iter().map(|row| row.id).collect();
@@ -366,10 +373,11 @@ fn check_frame(store: &Store, work: &Work, sweep: &Sweep, frame: &mut Frame, fou
         frame: work.offset,
         slot: slot as u16,
     };
+    let frame = &mut hands.frame;
     let damage = match read_checked(store, work, frame, head) {
         Ok(damage) => damage,
         Err(error) if error.is_damage() => {
-            check_unit(store, sweep.unit(work.place()), None, found)?;
+            check_unit(store, sweep.unit(work.place()), false, hands, found)?;
             let mut found = found.lock();
             for (slot, id) in ids.iter().enumerate() {
                 found.bad.entry(*id).or_default().push((at(slot), error.to_string()));
@@ -402,7 +410,7 @@ fn check_frame(store: &Store, work: &Work, sweep: &Sweep, frame: &mut Frame, fou
             });
         }
     }
-    check_unit(store, sweep.unit(work.place()), Some(frame), found)?;
+    check_unit(store, sweep.unit(work.place()), true, hands, found)?;
     Ok(is_sound)
 }
 
@@ -412,7 +420,7 @@ fn check_delta_frame(
     work: &Work,
     head: &Head,
     sweep: &Sweep,
-    (frame, found): (&mut Frame, &Mutex<Found>),
+    (hands, found): (&mut Hands, &Mutex<Found>),
 ) -> Result<bool> {
     let told = |error: Error| match error.is_damage() {
         true => {
@@ -421,13 +429,13 @@ fn check_delta_frame(
         }
         false => Err(error),
     };
-    if let Err(error) = frame.read_stored_checked(&work.file, head) {
+    if let Err(error) = hands.frame.read_stored_checked(&work.file, head) {
         return told(error);
     }
-    if sweep.frames.binary_search(&work.place()).is_err() {
+    if !sweep.0.has_frame(work.place()) {
         match store.leaning(work.number, head) {
             Err(error) => return told(error),
-            Ok(objects) => check_unit(store, &objects, None, found)?,
+            Ok(objects) => check_unit(store, &objects, false, hands, found)?,
         }
     }
     Ok(true)

@@ -36,7 +36,7 @@ use std::sync::{Arc, OnceLock};
 use hashbrown::HashSet;
 use parking_lot::{Mutex, RwLock};
 
-pub use self::sweep::Leaning;
+pub use self::sweep::{Checking, Gathered, Leaning};
 use super::data::delta::{Bases, Decoder, Piece};
 use super::data::format::{Codec, FRAME_HEADER_BYTES, Row};
 use super::data::frame::Scratch;
