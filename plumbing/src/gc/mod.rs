@@ -202,6 +202,32 @@ pub fn run(repository: &Repository, options: &Options<'_>, progress: &Progress) 
     Ok(report)
 }
 
+/// What is stored only because other objects are differences from it: nothing else needs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Props {
+    /// Objects.
+    pub objects: u64,
+    /// What they take, in bytes as they are stored.
+    pub bytes: u64,
+}
+
+/// Counts what is stored only for differences, as [`run`] does and reports. Nothing is changed, and no lock is waited for.
+/// Where something is missing or damaged that must be there, it cannot be told, and the error says what.
+pub fn props(repository: &Repository, keep_log: KeepLog, progress: &Progress) -> Result<Props> {
+    let options = Options {
+        unused_max: Allowance::Bytes(0),
+        repack_bytes_max: 0,
+        keep_log,
+        threads: 1,
+        dry_run: true,
+        is_over: &|| false,
+    };
+    let mut report = Report::default();
+    Collection::begin(repository, &options, &mut report, progress)?.measure()?;
+    let (objects, bytes) = (report.base_objects, report.base_bytes);
+    Ok(Props { objects, bytes })
+}
+
 /// Looks at all there is and frees what it may.
 fn pass(
     repository: &Repository,
@@ -210,27 +236,7 @@ fn pass(
     report: &mut Report,
     progress: &Progress,
 ) -> Result<()> {
-    let store = &repository.store;
-    // What a pass before this one copied is in use now, and no longer this process's affair.
-    store.release_all();
-    store.refresh()?;
-    // What a damaged segment covers is read from the data files.
-    store.verify_index()?;
-    let tables = Tables::new(store);
-    let marks = Marks::new(&tables);
-    let mut collection = Collection {
-        repository,
-        options,
-        progress,
-        roots: Roots {
-            logged: Logged::read(&repository.refs, options.keep_log)?,
-            ..Roots::default()
-        },
-        tables,
-        marks,
-        chains: Chains::default(),
-        report,
-    };
+    let mut collection = Collection::begin(repository, options, report, progress)?;
     collection.plan()?;
     if options.dry_run {
         return Ok(());
@@ -251,18 +257,53 @@ struct Collection<'c> {
     report: &'c mut Report,
 }
 
-impl Collection<'_> {
-    /// Marks, measures and decides.
-    fn plan(&mut self) -> Result<()> {
+impl<'c> Collection<'c> {
+    /// Looks at the index.
+    fn begin(
+        repository: &'c Repository,
+        options: &'c Options<'c>,
+        report: &'c mut Report,
+        progress: &'c Progress,
+    ) -> Result<Self> {
+        let store = &repository.store;
+        // What a pass before this one copied is in use now, and no longer this process's affair.
+        store.release_all();
+        store.refresh()?;
+        // What a damaged segment covers is read from the data files.
+        store.verify_index()?;
+        let tables = Tables::new(store);
+        let marks = Marks::new(&tables);
+        Ok(Self {
+            repository,
+            options,
+            progress,
+            roots: Roots {
+                logged: Logged::read(&repository.refs, options.keep_log)?,
+                ..Roots::default()
+            },
+            tables,
+            marks,
+            chains: Chains::default(),
+            report,
+        })
+    }
+
+    /// Marks and measures. Gives how much of each file lives, and what roots need.
+    fn measure(&mut self) -> Result<(Vec<FileUse>, Bits)> {
         let store = &self.repository.store;
         let (_, values) = values(&self.repository.refs)?;
         self.mark(&values)?;
         self.report.double_objects = thin::thin(store, &self.tables, &mut self.marks, self.progress)?;
         let needed: Bits = self.marks.live.clone();
-        let uses = self.weigh(&needed)?;
+        Ok((self.weigh(&needed)?, needed))
+    }
+
+    /// Marks, measures and decides.
+    fn plan(&mut self) -> Result<()> {
+        let (uses, needed) = self.measure()?;
         self.report.live_objects = uses.iter().map(|usage| usage.live_objects).sum();
         let (unused, repack) = (self.options.unused_max, self.options.repack_bytes_max);
-        self.report.files = plan::plan(uses, unused, repack, store.options().file_bytes_max);
+        self.report.files = plan::plan(uses, unused, repack, self.repository.store.options().file_bytes_max);
         self.keep_props(&needed)?;
         self.drop_let_go();
         Ok(())

@@ -177,16 +177,21 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
 }
 
 fn wanted(app: &App, settings: &Settings, arguments: &Arguments) -> Outcome<(Allowance, KeepLog)> {
-    let bad = |key: &str| {
-        let key = key.to_owned();
-        move |problem: String| Failure::usage(format!("setting {key}: {problem}"), format!("`ghost config get {key}`"))
-    };
     let unused_max = match arguments.max_unused {
         Some(unused_max) => unused_max,
-        None => parse_allowance(&settings.gc_max_unused).map_err(bad("gc.max-unused"))?,
+        None => parse_allowance(&settings.gc_max_unused).map_err(|problem| bad("gc.max-unused", &problem))?,
     };
-    let keep_log = parse_keep_log(&settings.gc_keep_log, app.environment.now()).map_err(bad("gc.keep-log"))?;
-    Ok((unused_max, keep_log))
+    Ok((unused_max, keep_log(app, settings)?))
+}
+
+/// What `gc.keep-log` says.
+pub(super) fn keep_log(app: &App, settings: &Settings) -> Outcome<KeepLog> {
+    let keep_log = parse_keep_log(&settings.gc_keep_log, app.environment.now());
+    keep_log.map_err(|problem| bad("gc.keep-log", &problem))
+}
+
+fn bad(key: &str, problem: &str) -> Failure {
+    Failure::usage(format!("setting {key}: {problem}"), format!("`ghost config get {key}`"))
 }
 
 fn fate_name(fate: Fate) -> &'static str {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use ghost_plumbing::Result;
 use ghost_plumbing::content::{Pieces, Source};
+use ghost_plumbing::gc::{Props, props as props_of};
 use ghost_plumbing::object::tree::Entries;
 use ghost_plumbing::object::{Node, ObjectId, ObjectKind, Snapshot};
 use ghost_plumbing::repository::Repository;
@@ -13,7 +14,7 @@ use ghost_plumbing::store::data::verify::{Finding, walk};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::commands::log;
+use crate::commands::{gc, log};
 use crate::error::Outcome;
 use crate::history::History;
 use crate::ui::Style;
@@ -52,6 +53,9 @@ struct Totals {
     delta_stored_bytes: u64,
     delta_saved_bytes: u64,
     delta_depth_max: u8,
+    /// What is there only because differences lean on it; none where damage keeps it from being told.
+    base_objects: Option<u64>,
+    base_bytes: Option<u64>,
     data_files: u64,
     index_segments: u64,
     index_entries: u64,
@@ -77,7 +81,8 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         let stats = snapshot_stats(app, &repository, &id, &snapshot)?;
         tell_snapshot(app, &id, &snapshot, &stats)?;
     }
-    let totals = totals(app, &repository)?;
+    let mut totals = totals(app, &repository)?;
+    count_bases(app, &repository, &mut totals)?;
     if app.output.json() {
         return Ok(app.output.record(&totals)?);
     }
@@ -115,7 +120,6 @@ fn totals(app: &App, repository: &Repository) -> Result<Totals> {
             Ok(())
         })?;
     }
-    totals.delta_saved_bytes = saved(&totals);
     let segments = repository.store.segment_sizes();
     totals.index_segments = segments.len() as u64;
     totals.index_entries = segments.iter().map(|entries| *entries as u64).sum();
@@ -138,6 +142,28 @@ fn totals(app: &App, repository: &Repository) -> Result<Totals> {
         app.check_interrupt()?;
     }
     Ok(totals)
+}
+
+/// Counts what is there only because others are differences from it, and with that what these save.
+fn count_bases(app: &App, repository: &Repository, totals: &mut Totals) -> Outcome {
+    let mut props = Some(Props::default());
+    if totals.delta_objects > 0 {
+        let keep_log = gc::keep_log(app, repository.settings())?;
+        // What others keep for a lazy repository is not to be brought for this.
+        let apart = match repository.store.has_supply() {
+            true => Some(app.open(&repository.ghost_dir)?),
+            false => None,
+        };
+        let counted = props_of(apart.as_ref().unwrap_or(repository), keep_log, &app.gentle(repository));
+        props = match counted {
+            Err(error) if error.is_damage() => None,
+            counted => Some(counted?),
+        };
+    }
+    totals.base_objects = props.map(|props| props.objects);
+    totals.base_bytes = props.map(|props| props.bytes);
+    totals.delta_saved_bytes = saved(totals).saturating_sub(totals.base_bytes.unwrap_or(0));
+    Ok(())
 }
 
 /// What differences take less than the same objects would whole, if these were compressed as all others are.
@@ -218,6 +244,16 @@ fn tell_snapshot(app: &mut App, id: &ObjectId, snapshot: &Snapshot, stats: &Snap
     Ok(())
 }
 
+fn bases(totals: &Totals) -> Option<String> {
+    let Some((count, bytes)) = totals.base_objects.zip(totals.base_bytes.map(Size)) else {
+        return Some("what only differences need cannot be counted: `ghost verify` names what is damaged".to_owned());
+    };
+    (count > 0).then(|| {
+        let objects = counted(count, "object", "objects");
+        format!("{bytes} in {objects} that nothing else needs, since differences lean on them")
+    })
+}
+
 fn tell_totals(app: &mut App, totals: &Totals) -> Outcome {
     let objects = totals.blocks + totals.indirects + totals.trees + totals.snapshot_objects;
     let mut lines = vec![
@@ -270,6 +306,7 @@ fn tell_totals(app: &mut App, totals: &Totals) -> Outcome {
             "Deltas",
             format!("{count} objects of {raw} as {stored} of differences: about {saved} saved; at most {depth} deep"),
         ));
+        lines.extend(bases(totals).map(|bases| ("Bases", bases)));
     }
     if totals.ghosts_only_snapshots > 0 {
         let (count, bytes) = (Count(totals.ghosts_only_snapshots), Size(totals.described_bytes));
