@@ -69,8 +69,16 @@ pub trait DiskFile: Send + Sync + Debug {
     fn start_writeback(&self, _offset: u64, _bytes: u64) {}
 }
 
+/// Bytes of a file that never changes again, where they are read.
+pub trait MappedBytes: Deref<Target = [u8]> + Send + Sync {
+    /// Gives back the memory that they take, where they can be had from the file again. They stay readable.
+    fn release(&self) {}
+}
+
+impl MappedBytes for Vec<u8> {}
+
 /// Bytes of a file that never changes again.
-pub type Mapped = Arc<dyn Deref<Target = [u8]> + Send + Sync>;
+pub type Mapped = Arc<dyn MappedBytes>;
 
 /// A file system, as far as a repository needs one.
 pub trait Disk: Send + Sync + Debug {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, RenameFlags};
 use rustix::io::Errno;
 
-use super::{Disk, DiskFile, LockKind, Mapped, OpenMode};
+use super::{Disk, DiskFile, LockKind, Mapped, MappedBytes, OpenMode};
 
 /// The disk of this machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,6 +99,14 @@ impl std::ops::Deref for Map {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl MappedBytes for Map {
+    fn release(&self) {
+        // SAFETY: the map is shared and of a file, so its pages are had from there again, as they were. Where the system
+        // refuses, it takes its memory back when it is short of it.
+        let _ = unsafe { self.0.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
     }
 }
 

@@ -195,7 +195,9 @@ impl<'m> Marker<'m> {
         self.progress.add(wanted.len() as u64, 0);
         let mut late = Vec::new();
         let mut entries = std::mem::take(&mut self.entries);
+        let mut steps = self.tables.steps();
         for item in &wanted {
+            steps.at_prefix(item.id.prefix());
             self.tables.find(item.id.prefix(), &mut entries);
             if item.kind != ObjectKind::Block {
                 retain_id(self.store, &mut entries, &item.id)?;
@@ -211,6 +213,7 @@ impl<'m> Marker<'m> {
             }
             entries.iter().for_each(|entry| self.marks.set_live(entry.position));
         }
+        drop(steps);
         self.entries = entries;
         // The buffer is used again.
         wanted.clear();
@@ -224,10 +227,10 @@ impl<'m> Marker<'m> {
         for class in 0..READ_AS.len() {
             let room = READ_MAX - batch.len();
             let positions: Vec<usize> = self.marks.unread[class].ones(0).take(room).collect();
-            for position in positions {
+            for &position in &positions {
                 self.marks.unread[class].clear(position);
-                batch.extend(self.tables.entry(position).map(|entry| (entry, class)));
             }
+            batch.extend(self.tables.entries(positions.into_iter()).map(|entry| (entry, class)));
         }
         batch.sort_unstable();
         let mut frame = std::mem::take(&mut self.frame);

@@ -29,6 +29,40 @@ pub(super) struct Entry {
     pub(super) position: usize,
 }
 
+/// Steps in which a walk goes through the index; what a step has met stays in memory until its end.
+const STEPS: usize = 16;
+
+/// A walk through the index from its beginning to its end, which gives back the memory of what lies behind it: all of a
+/// long index would be in memory at the end otherwise.
+pub(super) struct Steps<'t> {
+    tables: &'t Tables,
+    step: usize,
+}
+
+impl Steps<'_> {
+    /// The walk is at this prefix.
+    pub(super) fn at_prefix(&mut self, prefix: u64) {
+        self.at((prefix >> (u64::BITS - STEPS.ilog2())) as usize);
+    }
+
+    fn at_position(&mut self, position: usize) {
+        self.at(position / self.tables.count.div_ceil(STEPS).max(1));
+    }
+
+    fn at(&mut self, step: usize) {
+        if step != self.step {
+            self.tables.release();
+            self.step = step;
+        }
+    }
+}
+
+impl Drop for Steps<'_> {
+    fn drop(&mut self) {
+        self.tables.release();
+    }
+}
+
 impl Tables {
     /// What the index of `store` says now.
     pub(super) fn new(store: &Store) -> Self {
@@ -58,6 +92,27 @@ impl Tables {
             table.drop_files(is_dropped);
         }
         self.files.retain(|file| !is_dropped(file.number));
+    }
+
+    /// Begins a walk. Look-ups beside it are as good as ever.
+    pub(super) fn steps(&self) -> Steps<'_> {
+        Steps { tables: self, step: 0 }
+    }
+
+    fn release(&self) {
+        self.tables.iter().for_each(|(_, table)| table.release());
+    }
+
+    /// The entries at these positions, which are in order; those left out that lead to data files that are not there.
+    pub(super) fn entries<'t>(
+        &'t self,
+        positions: impl Iterator<Item = usize> + 't,
+    ) -> impl Iterator<Item = Entry> + 't {
+        let mut steps = self.steps();
+        positions.filter_map(move |position| {
+            steps.at_position(position);
+            self.entry(position)
+        })
     }
 
     /// All entries with this prefix.
@@ -92,6 +147,7 @@ impl Tables {
     pub(super) fn shared(&self, visit: &mut dyn FnMut(&[Entry]) -> Result<()>) -> Result<()> {
         let mut next = vec![0; self.tables.len()];
         let mut group: Vec<Entry> = Vec::new();
+        let mut steps = self.steps();
         loop {
             let heads = self.tables.iter().zip(&next).enumerate();
             let head = heads
@@ -105,6 +161,7 @@ impl Tables {
                 group.clear();
             }
             let Some((prefix, number)) = head else { return Ok(()) };
+            steps.at_prefix(prefix);
             let (first, table) = &self.tables[number];
             if let Some(at) = table.place(next[number]) {
                 let position = first + next[number];

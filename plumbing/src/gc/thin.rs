@@ -51,7 +51,7 @@ pub(super) fn thin(store: &Store, tables: &Tables, marks: &mut Marks, progress: 
 /// Live copies in each file.
 pub(super) fn counts(tables: &Tables, live: &Bits) -> Vec<u64> {
     let mut counts = Vec::new();
-    for entry in live.ones(0).filter_map(|position| tables.entry(position)) {
+    for entry in tables.entries(live.ones(0)) {
         let file = entry.at.file as usize;
         if counts.len() <= file {
             counts.resize(file + 1, 0);

@@ -40,7 +40,7 @@ impl<'t> LiveWalk<'t> {
     /// Over the files for which `is_in` says so.
     pub(super) fn new(tables: &'t Tables, live: &'t Bits, is_in: &dyn Fn(u32) -> bool) -> Self {
         let mut counts = BTreeMap::new();
-        for entry in live.ones(0).filter_map(|position| tables.entry(position)) {
+        for entry in tables.entries(live.ones(0)) {
             if is_in(entry.at.file) {
                 *counts.entry(stretch(&entry.at)).or_default() += 1;
             }
@@ -76,7 +76,7 @@ impl<'t> LiveWalk<'t> {
         self.held.clear();
         self.held.reserve_exact(count);
         self.next = 0;
-        for entry in self.live.ones(0).filter_map(|position| self.tables.entry(position)) {
+        for entry in self.tables.entries(self.live.ones(0)) {
             if stretches.binary_search(&stretch(&entry.at)).is_ok() {
                 self.held.push((entry.at, entry.prefix));
             }

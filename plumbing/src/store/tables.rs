@@ -65,6 +65,13 @@ impl IndexTable {
         }
     }
 
+    /// Gives back the memory that the entries take, where they can be had from a file again.
+    pub fn release(&self) {
+        if let Entries::Segment(mapped) = &self.entries {
+            mapped.segment.release();
+        }
+    }
+
     /// From now on entries lead to none of these data files.
     pub fn drop_files(&mut self, is_dropped: &dyn Fn(u32) -> bool) {
         for file in &mut self.files {

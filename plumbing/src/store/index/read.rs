@@ -10,6 +10,9 @@ use super::write::{file_check, header_check};
 use crate::disk::{Disk, Mapped};
 use crate::error::{Error, Result};
 
+/// Bytes of a segment that a walk over all of it keeps in memory; a multiple of the length of a prefix.
+const PIECE_BYTES: usize = 8 << 20;
+
 /// A mapped segment.
 pub struct Segment {
     path: PathBuf,
@@ -140,11 +143,22 @@ impl Segment {
         low
     }
 
+    /// Gives back the memory that its bytes take; they are had from the file again.
+    pub fn release(&self) {
+        self.bytes.release();
+    }
+
     /// Compares the check of the whole file, and the order of its entries.
     pub fn verify(&self) -> Result<()> {
         let mut columns = [blake3::Hasher::new(), blake3::Hasher::new()];
-        columns[0].update(&self.bytes[self.layout.prefixes..self.layout.locators]);
-        columns[1].update(&self.bytes[self.layout.locators..self.layout.footer]);
+        let prefixes = &self.bytes[self.layout.prefixes..self.layout.locators];
+        let locators = &self.bytes[self.layout.locators..self.layout.footer];
+        for (column, bytes) in columns.iter_mut().zip([prefixes, locators]) {
+            for piece in bytes.chunks(PIECE_BYTES) {
+                column.update(piece);
+                self.release_behind(piece);
+            }
+        }
         let check = file_check(&self.bytes[..self.layout.prefixes], &columns[0], &columns[1]);
         if self.bytes[self.layout.footer..] != check {
             return Err(Error::damaged(
@@ -154,12 +168,25 @@ impl Segment {
                 "another",
             ));
         }
-        match (1..self.entries).find(|&at| self.prefix(at - 1) > self.prefix(at)) {
-            None => Ok(()),
-            Some(at) => {
-                let offset = (self.layout.prefixes + 8 * at) as u64;
-                Err(Error::damaged(&self.path, offset, "prefixes in order", "a smaller one"))
+        let mut last = 0;
+        for (number, piece) in prefixes.chunks(PIECE_BYTES).enumerate() {
+            for (at, prefix) in piece.as_chunks().0.iter().enumerate() {
+                let prefix = u64::from_le_bytes(*prefix);
+                if prefix < last {
+                    let offset = (self.layout.prefixes + number * PIECE_BYTES + 8 * at) as u64;
+                    return Err(Error::damaged(&self.path, offset, "prefixes in order", "a smaller one"));
+                }
+                last = prefix;
             }
+            self.release_behind(piece);
+        }
+        Ok(())
+    }
+
+    /// A walk over the bytes is through with a piece of them. A short one is not worth a call.
+    fn release_behind(&self, piece: &[u8]) {
+        if piece.len() == PIECE_BYTES {
+            self.release();
         }
     }
 }
