@@ -241,6 +241,16 @@ impl Disk for MemoryDisk {
             .ok_or_else(|| missing(path))
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let all = || state.files.keys().chain(&state.folders);
+        if all().any(|it| it.parent() == Some(path)) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        let was_there = state.folders.remove(path);
+        was_there.then_some(()).ok_or_else(|| missing(path))
+    }
+
     fn sync_dir(&self, _path: &Path) -> io::Result<()> {
         Ok(())
     }

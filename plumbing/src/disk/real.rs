@@ -168,6 +168,10 @@ impl Disk for RealDisk {
         Ok(rustix::fs::unlink(path)?)
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::rmdir(path)?)
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }

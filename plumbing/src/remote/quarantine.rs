@@ -13,6 +13,10 @@
 //!    where nobody adds to the file of another.
 //! 5. The caller changes refs.
 //!
+//! What nobody works on and is empty goes with gc ([`empty_abandoned`]). Who makes or takes a quarantine holds a shared lock on
+//! the door, `.ghost/quarantine/lock`, until it has the lock of its own; who removes one has the door to itself. So nobody
+//! locks a file that has just lost its name.
+//!
 //! Invariants: no reader of the repository looks here; nothing is adopted that was not hashed; a crash at any point
 //! leaves objects that no ref names, here or in the store, and nothing else.
 
@@ -32,10 +36,15 @@ use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::store::data::format::{Codec, FILE_HEADER_BYTES, FrameKind};
 use crate::store::data::read::{DataFile, Head, hex};
+use crate::store::generation::RESERVE_FILE;
 use crate::store::{Frame, Location, Options, Store};
 
 /// The folder of all quarantines in a repository's.
 pub const FOLDER: &str = "quarantine";
+/// The lock of a quarantine, and of the folder of all.
+const LOCK: &str = "lock";
+/// The folders of a quarantine.
+const FOLDERS: [&str; 3] = ["data", "index", "locks"];
 /// Most quarantines of one repository.
 const QUARANTINES_MAX: usize = 4096;
 /// A quarantine of so many bytes or more is moved, a smaller one is copied.
@@ -58,20 +67,19 @@ impl Quarantine {
         let all = repository.ghost_dir.join(FOLDER);
         let folder = all.join(hex(key));
         check_room(&*disk, &all, &folder)?;
-        for path in [
-            &all,
-            &folder,
-            &folder.join("data"),
-            &folder.join("index"),
-            &folder.join("locks"),
-        ] {
-            make_folder(&*disk, path)?;
+        make_folder(&*disk, &all)?;
+        let (path, door) = door(&*disk, &all)?;
+        door.lock(LockKind::Shared).map_err(Error::io("lock", &path))?;
+        make_folder(&*disk, &folder)?;
+        for name in FOLDERS {
+            make_folder(&*disk, &folder.join(name))?;
         }
-        let path = folder.join("lock");
+        let path = folder.join(LOCK);
         let lock = disk.open(&path, OpenMode::Create).map_err(Error::io("open", &path))?;
         if !lock.try_lock(LockKind::Exclusive).map_err(Error::io("lock", &path))? {
             return Ok(None);
         }
+        drop(door);
         let open = |folder: &Path, options: Options| {
             let (uuid, algo) = (repository.format.uuid, repository.format.hash);
             Store::open(disk.clone(), folder, uuid, algo, options)
@@ -256,14 +264,28 @@ pub struct Abandoned {
     pub bytes: u64,
 }
 
-/// Looks for quarantines that nobody works on, and empties them unless `dry_run`. A transfer that would have gone on there
+/// Looks for quarantines that nobody works on, and removes them unless `dry_run`. A transfer that would have gone on there
 /// begins anew; nothing else is lost, since no ref leads to what is in them.
 pub fn empty_abandoned(repository: &Repository, dry_run: bool) -> Result<Abandoned> {
     let disk = &*repository.disk;
     let mut found = Abandoned::default();
-    for name in names(disk, &repository.ghost_dir.join(FOLDER))? {
-        let folder = repository.ghost_dir.join(FOLDER).join(name);
-        let path = folder.join("lock");
+    let all = repository.ghost_dir.join(FOLDER);
+    let names_in_all = names(disk, &all)?;
+    if names_in_all.is_empty() {
+        return Ok(found);
+    }
+    // Where somebody is just coming in, folders stay for the next time.
+    let door = match dry_run {
+        true => None,
+        false => Some(door(disk, &all)?),
+    };
+    let is_alone = match &door {
+        Some((path, door)) => door.try_lock(LockKind::Exclusive).map_err(Error::io("lock", path))?,
+        None => false,
+    };
+    for name in names_in_all {
+        let folder = all.join(name);
+        let path = folder.join(LOCK);
         let lock = match disk.open(&path, OpenMode::Write) {
             Ok(lock) => lock,
             // Nothing that this program made, or only just made.
@@ -283,6 +305,9 @@ pub fn empty_abandoned(repository: &Repository, dry_run: bool) -> Result<Abandon
         }
         if files > 0 && !dry_run {
             empty(disk, &folder)?;
+        }
+        if is_alone {
+            remove_empty(disk, &folder);
         }
         found.transfers += u64::from(files > 0);
         found.bytes += bytes;
@@ -343,6 +368,31 @@ fn empty(disk: &dyn Disk, folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes an empty quarantine, of which the caller has the lock, and the door. What is not removed is used again.
+fn remove_empty(disk: &dyn Disk, folder: &Path) {
+    for name in FOLDERS.map(|name| folder.join(name)) {
+        let leases = names(disk, &name).unwrap_or_default();
+        let is_lease_folder = name.ends_with("locks");
+        for lease in leases.iter().filter(|_| is_lease_folder) {
+            let _ = disk.remove(&name.join(lease));
+        }
+        if disk.remove_dir(&name).is_err() {
+            return;
+        }
+    }
+    for name in [RESERVE_FILE, LOCK] {
+        let _ = disk.remove(&folder.join(name));
+    }
+    let _ = disk.remove_dir(folder);
+}
+
+/// The file by which quarantines are made and removed one after the other, and where it is.
+fn door(disk: &dyn Disk, all: &Path) -> Result<(PathBuf, Arc<dyn DiskFile>)> {
+    let path = all.join(LOCK);
+    let door = disk.open(&path, OpenMode::Create).map_err(Error::io("open", &path))?;
+    Ok((path, door))
 }
 
 /// The objects of a repository together with those in quarantine.

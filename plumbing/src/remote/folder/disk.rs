@@ -97,7 +97,7 @@ impl FolderDisk {
 fn is_lock(names: &[&str]) -> bool {
     matches!(
         names,
-        ["quarantine", _, "lock" | "locks" | "generation" | "reserve", ..]
+        ["quarantine", "lock"] | ["quarantine", _, "lock" | "locks" | "generation" | "reserve", ..]
     )
 }
 

@@ -1,10 +1,16 @@
 //! Transfers that break, and answers that are lost.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::world::*;
+use crate::disk::Disk;
+use crate::disk::real::RealDisk;
 use crate::error::Error;
 use crate::remote::message::{self, PushHead, PushReply};
 use crate::remote::policy::Policy;
-use crate::remote::quarantine::{Abandoned, Quarantine, empty_abandoned};
+use crate::remote::quarantine::{Abandoned, FOLDER, Quarantine, empty_abandoned};
+use crate::repository::{InitOptions, OpenOptions, Repository, init};
 
 /// Files of several frames: each block is a frame of its own where it is longer than the target.
 fn files() -> Vec<(String, Vec<u8>)> {
@@ -56,9 +62,43 @@ fn what_a_break_left_goes_when_nobody_works_on_it() {
     drop(held);
     assert_eq!(empty_abandoned(&repository, false).unwrap(), left);
     assert_eq!(empty_abandoned(&repository, false).unwrap(), Abandoned::default());
+    let left = repository.disk.list(&repository.ghost_dir.join(FOLDER)).unwrap();
+    assert_eq!(left, ["lock"], "what is empty goes");
     let pushed = with_server(&local, &exports, |client| push(client, &local, &[MAIN]).unwrap());
     assert_eq!((pushed.count.skipped, remote.get(MAIN)), (0, Some(tip)));
     remote.verify();
+}
+
+/// Real locks: one thread takes a quarantine again and again, the other removes it.
+#[test]
+fn a_quarantine_that_is_removed_is_nobodys() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    init(&disk, folder.path(), &InitOptions::default()).unwrap();
+    let options = OpenOptions {
+        allow_foreign: true,
+        ..OpenOptions::default()
+    };
+    let open = || Repository::open(disk.clone(), &folder.path().join(".ghost"), &options).unwrap();
+    let (repository, is_over) = (open(), AtomicBool::new(false));
+    std::thread::scope(|threads| {
+        let removes = || {
+            let repository = open();
+            while !is_over.load(Ordering::Relaxed) {
+                empty_abandoned(&repository, false).unwrap();
+            }
+        };
+        threads.spawn(removes);
+        for _ in 0..100 {
+            if let Some(held) = Quarantine::open(&repository, &[3; 16]).unwrap() {
+                let other = Quarantine::open(&repository, &[3; 16]).unwrap();
+                assert!(other.is_none(), "two have the same quarantine");
+                held.store().writer().unwrap().commit().unwrap();
+                held.discard().unwrap();
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]
