@@ -145,7 +145,8 @@ fn power_cuts(what: &str, trial: &impl Trial, images: u64) {
     );
 }
 
-fn processor_seconds() -> f64 {
+/// What this process has used of all processors.
+pub(super) fn processor_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
