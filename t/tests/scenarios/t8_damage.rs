@@ -288,6 +288,7 @@ fn every_byte_counts() {
     world.ghost(["snapshot", "tree", "-m", "small"]).ok();
     world.shell("cp -a .ghost whole").ok();
     let log = world.ghost(["log"]).ok().out();
+    let (mut told, mut harmless) = (0, 0);
     for file in ["data", "refs", "format"]
         .iter()
         .flat_map(|part| files_of(&world, part))
@@ -309,7 +310,9 @@ fn every_byte_counts() {
                 "{} byte {at}: {done}",
                 file.display()
             );
+            told += u64::from(done.code != Some(0));
             if done.code == Some(0) {
+                harmless += 1;
                 let _ = fs::remove_dir_all(world.path("out"));
                 world.ghost(["reconstruct", "@", "out"]).ok();
                 oracle::assert_same_listing(&world.path("tree"), &world.path("out"));
@@ -324,6 +327,7 @@ fn every_byte_counts() {
         }
     }
     world.ghost(["verify", "--data"]).ok();
+    println!("figure: bytes of a small repository changed: {told} told, {harmless} on which nothing depends");
 }
 
 #[test]

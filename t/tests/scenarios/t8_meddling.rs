@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use crate::harness::{Done, GHOST, World, noise, oracle, trees};
+use crate::harness::{Done, GHOST, World, is_time_left, noise, oracle, trees};
 
 /// Builds the meddler, once; none where that cannot be.
 fn meddler() -> Option<&'static PathBuf> {
@@ -43,12 +43,6 @@ macro_rules! need_meddler {
 
 fn tries_all() -> bool {
     std::env::var_os("GHOST_TEST_ALL").is_some()
-}
-
-/// Whether there is time for more of one of the jobs, where `GHOST_TEST_MINUTES` says how much there is for all.
-fn is_time_left(begun: Instant) -> bool {
-    let most = std::env::var("GHOST_TEST_MINUTES").map_or(u64::MAX, |text| 60 * text.parse::<u64>().unwrap());
-    begun.elapsed().as_secs() < most / JOBS.len() as u64
 }
 
 /// Something that people run.
@@ -349,7 +343,7 @@ fn a_kill_before_any_call_leaves_a_repository_that_goes_on() {
         bring_back(&world, "saved");
         let (count, begun, mut kills) = (calls(&world, job), Instant::now(), 0);
         for number in some(count, 1, 3 * salt) {
-            if !is_time_left(begun) {
+            if !is_time_left(begun, JOBS.len()) {
                 break;
             }
             bring_back(&world, "saved");
@@ -360,7 +354,7 @@ fn a_kill_before_any_call_leaves_a_repository_that_goes_on() {
             (job.always)(&world, &what);
             keep(&world, "killed");
             for second in some(count, 1, salt + number) {
-                if !is_time_left(begun) {
+                if !is_time_left(begun, JOBS.len()) {
                     break;
                 }
                 bring_back(&world, "killed");
@@ -402,7 +396,7 @@ fn a_call_that_fails_never_earns_a_false_done() {
         for way in (0..ways.len()).filter(chosen) {
             let arguments = ways[way];
             for number in some(count, 1, salt * 5 + way * 7) {
-                if !is_time_left(begun) {
+                if !is_time_left(begun, JOBS.len()) {
                     break;
                 }
                 bring_back(&world, "saved");
@@ -437,11 +431,15 @@ fn random_kills_lose_nothing_that_was_acknowledged() {
     let kills: u64 = std::env::var("GHOST_TEST_KILLS").map_or(12, |count| count.parse().unwrap());
     let mut dice = noise(kills, 8 * kills as usize).into_iter();
     let mut roll = || u64::from_le_bytes(std::array::from_fn(|_| dice.next().unwrap_or(1)));
+    let (all_begun, mut tried, mut done) = (Instant::now(), 0, 0);
     // A new world now and then, so that looking at everything stays cheap.
     for batch in (0..kills).step_by(100) {
+        if !is_time_left(all_begun, 1) {
+            break;
+        }
         let world = World::in_memory();
         let mut acknowledged = Vec::new();
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         world.ghost(["snapshot", "--dry-run", "."]).ok();
         // Twice the time of a run: most are killed, some are done.
         let most = 2 * begun.elapsed().as_micros() as u64;
@@ -465,12 +463,10 @@ fn random_kills_lose_nothing_that_was_acknowledged() {
                 );
             }
         }
-        println!(
-            "figure: {} of {} snapshots were done before they were killed",
-            acknowledged.len(),
-            kills.min(batch + 100) - batch
-        );
+        tried += kills.min(batch + 100) - batch;
+        done += acknowledged.len();
     }
+    println!("figure: {tried} of {kills} snapshots killed at random moments; {done} were done before, none is lost");
 }
 
 /// A file system of 16 MiB, full in the middle of each job; when there is room again, the next run completes.

@@ -20,6 +20,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
+use std::time::Instant;
 
 /// The binary that cargo built for these tests, or the one that `GHOST` names: one that is not built anew while a long run
 /// goes on.
@@ -53,6 +54,12 @@ macro_rules! need_root {
 /// Whether a command is installed.
 pub fn has(tool: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file()))
+}
+
+/// Whether there is time for more in one of so many jobs, where `GHOST_TEST_MINUTES` says how much there is for all.
+pub fn is_time_left(begun: Instant, jobs: usize) -> bool {
+    let most = std::env::var("GHOST_TEST_MINUTES").map_or(u64::MAX, |text| 60 * text.parse::<u64>().unwrap());
+    begun.elapsed().as_secs() < most / jobs as u64
 }
 
 /// Notes that a test was skipped where `t/run` finds it.
