@@ -260,6 +260,9 @@ impl Store {
     }
 
     /// Throws all segments away and writes one from the data files alone. Gives the number of objects.
+    ///
+    /// What this store distrusts is left out, and so missed by all until an index is made anew, though it may read again when
+    /// what it is made from is healed. So [`crate::repair`] opens the store anew for this.
     pub fn rebuild_index(&self) -> Result<usize> {
         let Layout::Repository { index: folder, .. } = &self.layout else {
             return Ok(0);
