@@ -3,7 +3,7 @@
 //! 1. Directory records are read in large buffers; each name goes to the arena with a NUL behind it, so that system
 //!    calls take it as it lies there.
 //! 2. Names are sorted by raw bytes. The sort compares eight bytes at a time, taken from behind what all names begin
-//!    with, and looks into the arena only where these are equal.
+//!    with, and looks into the arena only where these are equal; of very many names it looks there at once.
 //! 3. A name that the kernel gave twice, because the directory changed meanwhile, is kept once.
 //!
 //! Invariants: names ascend strictly; none is empty, `.`, `..` or holds a slash or NUL; each costs its bytes and nine
@@ -20,6 +20,10 @@ use crate::object::Kind;
 
 /// Length of the buffer for directory records in bytes: a thousand names or more a call.
 const RECORDS_BYTES: usize = 64 << 10;
+
+/// Most names that are sorted by keys laid out for it, sixteen bytes each. Of more, the keys would take more than the names,
+/// and what they leave behind when they go would be memory that nobody uses.
+const KEYED_MAX: usize = 1 << 16;
 
 /// Where a name lies in the arena.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +92,11 @@ impl Names {
             &arena[start..start + usize::from(slot.bytes)]
         };
         if self.slots.is_sorted_by(|a, b| name(a) < name(b)) {
+            return;
+        }
+        if self.slots.len() > KEYED_MAX {
+            self.slots.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+            self.slots.dedup_by(|a, b| name(a) == name(b));
             return;
         }
         let first = self.slots.first().map(name).unwrap_or_default();
@@ -195,6 +204,16 @@ mod tests {
     #[test]
     fn a_slot_is_small() {
         assert_eq!(size_of::<Slot>(), 8);
+    }
+
+    #[test]
+    fn very_many_names_are_sorted_too() {
+        let all = KEYED_MAX + 100;
+        let name = |number: usize| format!("{:06}", number * 7919 % all).into_bytes();
+        // Some are there twice.
+        let list: Vec<Vec<u8>> = (0..all).chain(5..50).map(name).collect();
+        let expected: BTreeSet<Vec<u8>> = list.iter().cloned().collect();
+        assert!(names_of(&list).iter().eq(expected.iter().map(Vec::as_slice)));
     }
 
     #[test]
