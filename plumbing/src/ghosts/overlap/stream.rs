@@ -81,14 +81,22 @@ pub fn stream(
     pairs.flush()
 }
 
-/// The files with one content: the last row of each side.
-struct Content([Option<u32>; 2]);
+/// In place of a row: there is none. A table has no row of this number.
+const NONE: u32 = u32::MAX;
+
+/// The files with one content: the last row of each side, or [`NONE`]. There may be a million contents.
+struct Content([u32; 2]);
 
 impl Content {
     /// Any row with it.
     fn any(&self) -> usize {
-        // One side has a row always.
-        self.0[0].or(self.0[1]).unwrap_or_default() as usize
+        // One side has a row always, and rows are less than none.
+        self.0[0].min(self.0[1]) as usize
+    }
+
+    /// The last row of a side.
+    fn last(&self, side: usize) -> Option<u32> {
+        Some(self.0[side]).filter(|last| *last != NONE)
     }
 }
 
@@ -121,10 +129,10 @@ impl Pairs<'_> {
             |known| table.hash_ref(known.any()) == Some(&fullhash),
             |known| table.hash_ref(known.any()).map_or(0, ObjectId::prefix),
         );
-        let mut entry = entry.or_insert(Content([None, None]));
+        let mut entry = entry.or_insert(Content([NONE, NONE]));
         let content = entry.get_mut();
-        let others = content.0[1 - side];
-        content.0[side] = Some(self.chains.push(row, content.0[side]));
+        let others = content.last(1 - side);
+        content.0[side] = self.chains.push(row, content.last(side));
         let mut at = others;
         while let Some(other) = at {
             at = self.chains.before(other);
