@@ -289,16 +289,18 @@ fn tell_freed(app: &mut App, report: &Report, length: Length) -> Outcome {
             .say(format_args!("  {objects} no longer made from what nothing else needs"))?;
     }
     if swept.waiting_files > 0 {
+        let go = if swept.waiting_files == 1 { "goes" } else { "go" };
         app.output.say(format_args!(
-            "  {} of {} go when the processes that began before this have ended: with the next gc or snapshot",
+            "  {} of {} {go} when the processes that began before this have ended: with the next gc or snapshot",
             counted(swept.waiting_files, "data file", "data files"),
             Size(swept.waiting_bytes)
         ))?;
     }
     if report.busy_files > 0 {
-        let files = counted(report.busy_files, "data file", "data files");
+        let files = counted(report.busy_files, "data file stays", "data files stay");
+        let them = if report.busy_files == 1 { "it" } else { "them" };
         app.output
-            .say(format_args!("  {files} stay for now: another process adds to them"))?;
+            .say(format_args!("  {files} for now: another process adds to {them}"))?;
     }
     match report.stopped {
         Some(Stopped::Time) => app.output.say("  The time was over; the next gc goes on.")?,
