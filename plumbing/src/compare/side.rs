@@ -1,7 +1,5 @@
 //! The two sides of a comparison behind one face: a cursor into a stored directory, into a live one, or into nothing.
 
-use std::io::{self, Write};
-
 use super::live::{self, Live, LiveEntry, Problems};
 use super::stored::{self, Head};
 use super::{Fields, Item};
@@ -205,26 +203,13 @@ impl<'a> Cursor<'a> {
                     if let Some(id) = entry.fullhash().filter(|id| id.algo() == algo) {
                         return Ok(Some(id));
                     }
-                    let mut hash = HashWriter(Hasher::new(algo));
+                    let mut hash = Hasher::new(algo);
                     copy_to(cursor.source(), content, &mut hash)?;
-                    Ok(Some(hash.0.finish()))
+                    Ok(Some(hash.finish()))
                 }
                 _ => Ok(None),
             },
             _ => Ok(None),
         }
-    }
-}
-
-struct HashWriter(Hasher);
-
-impl Write for HashWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! (object-format.md, "Ids").
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use sha2::Digest as _;
@@ -140,6 +141,18 @@ impl Hasher {
             Self::Sha3_256(h) => ObjectId::from_bytes(algo, &h.finalize()),
             Self::Sha1(h) => ObjectId::from_bytes(algo, &h.finalize()),
         }
+    }
+}
+
+/// What is written is hashed; nothing fails.
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

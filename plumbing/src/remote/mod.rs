@@ -31,6 +31,7 @@ pub mod pack;
 pub mod policy;
 pub mod quarantine;
 pub mod receive;
+pub mod rehash;
 pub mod server;
 pub mod wire;
 

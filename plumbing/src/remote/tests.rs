@@ -4,6 +4,7 @@ mod deltas;
 mod hostile;
 mod objects;
 mod quarantine;
+mod rehash;
 mod relay;
 mod resume;
 mod rules;

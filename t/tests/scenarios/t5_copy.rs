@@ -229,3 +229,58 @@ fn files_are_copied_where_files_are_meant() {
         .ok();
     assert!(world.read("b/taken") == noise(2, 300_000));
 }
+
+#[test]
+fn another_hash_makes_other_ids_of_the_same_bytes() {
+    let world = world();
+    for hash in ["blake3", "sha3-256"] {
+        world.ghost(["init", "-q", "--hash", hash, hash]).ok();
+        let to = format!("../{hash}");
+        copy(&world, &["-n", "../a", &to])
+            .ok()
+            .says(&["hashed anew", "Nothing was done"]);
+        assert!(refs(&world, hash).is_empty());
+        copy(&world, &["../a", &to]).ok().says(&["Copied 4 snapshots: "]);
+        verify(&world, hash);
+        copy(&world, &["../a", &to]).ok().says(&["has it all"]);
+        for revision in ["main", "main~2", "side", "v1"] {
+            world
+                .ghost(["--repo", "a", "reconstruct", "-q", revision, "expected"])
+                .ok();
+            world
+                .ghost(["--repo", hash, "reconstruct", "-q", revision, "found"])
+                .ok();
+            world
+                .shell("diff -r --no-dereference expected found && rm -r expected found")
+                .ok();
+        }
+        world.ghost(["--repo", hash, "ls", "main"]).ok();
+    }
+    // Whole files are known by their plain hashes, also those of many blocks.
+    let found = world
+        .ghost(["--repo", "sha3-256", "ls", "--json", "main:large"])
+        .run()
+        .out();
+    let expected = world
+        .shell("openssl dgst -sha3-256 -r src/large | cut -d' ' -f1")
+        .run()
+        .out();
+    assert!(found.contains(expected.trim()), "{found} {expected}");
+    // What is new comes on top; a line that parted is left alone.
+    world.write("src/new", "later\n");
+    world.ghost(["--repo", "a", "snapshot", "-q", "src"]).ok();
+    copy(&world, &["../a", "../blake3", "main"])
+        .ok()
+        .says(&["Copied 1 snapshot: "]);
+    world.ghost(["--repo", "sha3-256", "snapshot", "-q", "src"]).ok();
+    let before = refs(&world, "sha3-256");
+    copy(&world, &["../a", "../sha3-256"])
+        .code(1)
+        .says(&["the lines have parted"]);
+    assert_eq!(refs(&world, "sha3-256"), before);
+    copy(&world, &["--force", "../a", "../sha3-256"]).ok();
+    verify(&world, "sha3-256");
+    let ghost = env!("CARGO_BIN_EXE_ghost");
+    let far = format!("ext::'{ghost}' serve --stdio {}", world.path("blake3").display());
+    copy(&world, &["../a", &far]).code(2).says(&["push from there"]);
+}

@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::disk::memory::MemoryDisk;
 use crate::error::{Error, Result};
 use crate::object::tree::{Metadata, TreeBuilder};
-use crate::object::{ContentRef, Entry, Node, ObjectId, ObjectKind, Snapshot};
+use crate::object::{ContentRef, Entry, HashAlgo, Node, ObjectId, ObjectKind, Snapshot};
 use crate::progress::Progress;
 use crate::refs::{Expected, RefChange, Who};
 use crate::remote::client::{Client, Fetch, Fetched, Mapping, Push, Pushed};
@@ -39,9 +39,22 @@ impl Side {
 
     /// The same on a disk that the caller can look into.
     pub fn new_on(disk: MemoryDisk) -> Self {
+        Self::init(disk, &InitOptions::default())
+    }
+
+    /// The same with ids of another hash.
+    pub fn with_hash(seed: u64, hash: HashAlgo) -> Self {
+        let options = InitOptions {
+            hash: Some(hash),
+            ..InitOptions::default()
+        };
+        Self::init(MemoryDisk::with_seed(seed * 1000 + 1), &options)
+    }
+
+    fn init(disk: MemoryDisk, options: &InitOptions) -> Self {
         let disk: Arc<dyn Disk> = Arc::new(disk);
         disk.create_dir(Path::new("/r")).unwrap();
-        init(&disk, Path::new("/r"), &InitOptions::default()).unwrap();
+        init(&disk, Path::new("/r"), options).unwrap();
         Self { disk }
     }
 

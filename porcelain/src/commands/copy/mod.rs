@@ -1,6 +1,7 @@
 //! `ghost copy`.
 
 mod files;
+mod rehash;
 mod snapshots;
 
 use std::ffi::OsString;
@@ -18,6 +19,8 @@ use crate::error::{Failure, Outcome};
 /// them, with everything they need and all before them. A repository is a folder that holds one, a .ghost folder, a URL
 /// (HOST:PATH, ssh://…, dir:FOLDER, unix:SOCKET, ext::COMMAND), or the name of a remote. What DST has already does not travel;
 /// what comes goes from one to the other as it is stored, is hashed there, and is not kept here. Lines there move forward only.
+/// Where DST makes its ids with another hash, all is read and hashed anew, and each snapshot says which one it was made from;
+/// then DST is a repository of this machine, and contents that are described only cannot be copied.
 ///
 /// Else files are copied: SRC is a directory, file, snapshot or bundle (REV, REV:PATH, URL:REV:PATH, snap:FILE, gfs:FILE), DST a
 /// folder. Files come under the same paths, with the bytes checked by their hash on the way, sharing blocks where the file

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ghost_plumbing::object::ObjectId;
 use ghost_plumbing::refs::{LINES, Who, candidates, line_ref, short_name};
 use ghost_plumbing::remote::client::Push;
 use ghost_plumbing::remote::client::relay::{End, Relayed, relay};
@@ -13,7 +14,7 @@ use ghost_plumbing::repository::{self, Repository};
 use ghost_plumbing::{Error, Result};
 use serde::Serialize;
 
-use super::Arguments;
+use super::{Arguments, rehash};
 use crate::app::App;
 use crate::bundles;
 use crate::error::{Failure, Outcome};
@@ -34,7 +35,7 @@ const BEHIND_NAME: [char; 3] = ['~', '^', '@'];
 /// A repository, as it was named.
 #[derive(Clone, Debug)]
 pub struct Place {
-    url: OsString,
+    pub(super) url: OsString,
     text: OsString,
 }
 
@@ -69,7 +70,8 @@ impl Place {
         (is_host && (is_target || !is_revision(app, text))).then(|| place(text))
     }
 
-    fn shown(&self) -> String {
+    /// As it was named.
+    pub(super) fn shown(&self) -> String {
         show::bytes(self.text.as_encoded_bytes())
     }
 }
@@ -81,15 +83,16 @@ fn is_revision(app: &App, text: &OsStr) -> bool {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "summary")]
-struct Summary {
-    command: &'static str,
-    from: String,
-    to: String,
-    dry_run: bool,
-    snapshots: usize,
-    objects: u64,
-    pack_bytes: u64,
-    seconds: f64,
+pub(super) struct Summary {
+    pub command: &'static str,
+    pub from: String,
+    pub to: String,
+    pub dry_run: bool,
+    pub snapshots: usize,
+    pub objects: u64,
+    /// Bytes that travelled, or that were stored under other ids.
+    pub pack_bytes: u64,
+    pub seconds: f64,
 }
 
 /// Copies.
@@ -114,8 +117,19 @@ pub fn run(app: &mut App, arguments: &Arguments, source: &Place, target: &Place)
     let client = session.client(&progress)?;
     let listing = client.list()?;
     let wishes = wishes(app, &store, &from, arguments, &named)?;
+    if listing.hash != from.listing.hash {
+        drop(session);
+        let job = rehash::Job {
+            from: &from,
+            store: &store,
+            wishes,
+            progress: &progress,
+            begun,
+        };
+        return rehash::run(app, arguments, job, source, target);
+    }
     let push = Push {
-        changes: changes(&listing, wishes, arguments.force)?,
+        changes: changes(&|name| listing.get(name), wishes, arguments.force)?,
         roots: Vec::new(),
         who: Who {
             author: app.author(config.typed()),
@@ -135,7 +149,7 @@ pub fn run(app: &mut App, arguments: &Arguments, source: &Place, target: &Place)
             done?
         }
     };
-    show_changes(app, target, &listing, &push.changes)?;
+    show_changes(app, target, &|name| listing.get(name), &push.changes)?;
     let summary = Summary {
         command: "copy",
         from: source.shown(),
@@ -146,10 +160,11 @@ pub fn run(app: &mut App, arguments: &Arguments, source: &Place, target: &Place)
         pack_bytes: done.bytes,
         seconds: begun.elapsed().as_secs_f64(),
     };
-    tell_summary(app, &summary, done.reply.is_some())
+    tell_summary(app, &summary, done.reply.is_some(), "on the wire")
 }
 
-fn tell_summary(app: &mut App, summary: &Summary, did: bool) -> Outcome {
+/// Says what was done; `how` is what the bytes are.
+pub(super) fn tell_summary(app: &mut App, summary: &Summary, did: bool, how: &str) -> Outcome {
     if app.output.json() {
         return Ok(app.output.record(summary)?);
     }
@@ -162,14 +177,14 @@ fn tell_summary(app: &mut App, summary: &Summary, did: bool) -> Outcome {
             let snapshots = counted(summary.snapshots as u64, "snapshot", "snapshots");
             let objects = counted(summary.objects, "object", "objects");
             let pack = Size(summary.pack_bytes);
-            format!("Copied {snapshots}: {objects}, {pack} on the wire; {took}")
+            format!("Copied {snapshots}: {objects}, {pack} {how}; {took}")
         }
     };
     Ok(app.output.say(said)?)
 }
 
 /// A ref of the target and the value that it is to have.
-type Wish = (String, ghost_plumbing::object::ObjectId);
+pub(super) type Wish = (String, ObjectId);
 
 fn wishes(
     app: &App,
@@ -203,7 +218,7 @@ fn wishes(
 }
 
 /// The snapshot that a revision names there.
-fn snapshot(app: &App, store: &Repository, named: &Named) -> Result<ghost_plumbing::object::ObjectId> {
+fn snapshot(app: &App, store: &Repository, named: &Named) -> Result<ObjectId> {
     match app.resolve_far(store, named)?.named {
         ghost_plumbing::refs::Named::Snapshot(id) => Ok(id),
         _ => {
@@ -229,8 +244,11 @@ fn line_of(listing: &Listing, text: &str) -> Outcome<String> {
     })
 }
 
+/// What a ref of the target is at.
+pub(super) type At<'a> = dyn Fn(&str) -> Option<ObjectId> + 'a;
+
 /// The wishes as changes of what the target has.
-fn changes(listing: &Listing, mut wishes: Vec<Wish>, force: bool) -> Outcome<Vec<PushChange>> {
+pub(super) fn changes(at: &At<'_>, mut wishes: Vec<Wish>, force: bool) -> Outcome<Vec<PushChange>> {
     wishes.sort();
     wishes.dedup();
     if let Some(pair) = wishes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -238,7 +256,7 @@ fn changes(listing: &Listing, mut wishes: Vec<Wish>, force: bool) -> Outcome<Vec
         return Err(Failure::Usage { message, hint: None });
     }
     let change = |(name, id): Wish| PushChange {
-        expected: listing.get(&name),
+        expected: at(&name),
         name,
         new: Some(id),
         force,
@@ -246,14 +264,15 @@ fn changes(listing: &Listing, mut wishes: Vec<Wish>, force: bool) -> Outcome<Vec
     Ok(wishes.into_iter().map(change).collect())
 }
 
-fn show_changes(app: &mut App, target: &Place, listing: &Listing, changes: &[PushChange]) -> Outcome {
-    let is_moved = |change: &&PushChange| listing.get(&change.name) != change.new;
+/// Names the refs that change.
+pub(super) fn show_changes(app: &mut App, target: &Place, at: &At<'_>, changes: &[PushChange]) -> Outcome {
+    let is_moved = |change: &&PushChange| at(&change.name) != change.new;
     let moved: Vec<&PushChange> = changes.iter().filter(is_moved).collect();
     if !moved.is_empty() {
         app.output.say(format_args!("To {}", target.shown()))?;
     }
     for change in moved {
-        let old = listing.get(&change.name);
+        let old = at(&change.name);
         tell::change(app, &change.name, short_name(&change.name), old, change.new)?;
     }
     Ok(())
