@@ -4,10 +4,15 @@
 //! the blocks lie, it is read from front to back: a [`Queue`] hands out all pieces of one frame at a time, so that a
 //! frame is decompressed once and by one worker. A block that is stored as a difference is taken with the frame in which
 //! the chain of its bases ends.
+//!
+//! Where the store gets blocks from elsewhere, a batch asks for all of its blocks when it is its turn ([`Batch::bring`]), and
+//! each piece is written when its block comes, out of the frame that was checked on its way. So nothing is decompressed
+//! twice, or kept until it is written. What was here before is written like any other batch.
 
 use std::mem::size_of;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::Context;
@@ -23,8 +28,8 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Memory of the first batch. Each may be twice as long as the one before, so that the workers have something to do
 /// soon, and later are seldom stopped by the end of a batch.
 const FIRST_BATCH_BYTES: usize = 256 << 10;
-/// Bytes of blocks in one batch that come from elsewhere: they are kept until they are written.
-const ABSENT_BYTES_MAX: u64 = 64 << 20;
+/// Memory that a piece takes whose block was not looked for, with its place among those that wait for what comes.
+const UNLOCATED_BYTES: usize = 3 * size_of::<(ObjectId, Piece<'_>)>();
 /// Pieces without a block that a worker takes at once.
 const LOOSE_PIECES: usize = 64;
 
@@ -59,6 +64,19 @@ pub(super) struct Piece<'j> {
     pub part: Part,
 }
 
+impl<'j> Piece<'j> {
+    /// One whose block, if it has one, was not looked for.
+    fn new(job: Arc<FileJob<'j>>, offset: u64, part: Part) -> Self {
+        Self {
+            at: None,
+            root: None,
+            job,
+            offset,
+            part,
+        }
+    }
+}
+
 /// What is to be written, of bounded size.
 pub(super) struct Batch<'j> {
     /// Memory that it may take.
@@ -69,18 +87,8 @@ pub(super) struct Batch<'j> {
     weight: usize,
     /// Files of several pieces.
     open_files: usize,
-    /// Pieces whose blocks are not here, where the store gets them from elsewhere: they are asked for together.
-    absent: Vec<Absent<'j>>,
-    /// Bytes of their blocks.
-    absent_bytes: u64,
-}
-
-/// A piece whose block is to be brought.
-struct Absent<'j> {
-    id: ObjectId,
-    job: Arc<FileJob<'j>>,
-    offset: u64,
-    part: Part,
+    /// Pieces that were not looked for, where the store gets blocks from elsewhere: they are asked for together.
+    unlocated: Vec<(ObjectId, Piece<'j>)>,
 }
 
 impl Default for Batch<'_> {
@@ -97,37 +105,46 @@ impl<'j> Batch<'j> {
             last: Vec::new(),
             weight: 0,
             open_files: 0,
-            absent: Vec::new(),
-            absent_bytes: 0,
+            unlocated: Vec::new(),
         }
     }
 
-    /// Gives what is planned, with what it lacks brought, and begins the next batch, which may be longer. Fails where
-    /// nobody can be asked.
-    pub fn take(&mut self, context: &Context<'_>) -> Result<Self> {
-        self.bring(context)?;
+    /// Gives what is planned, and begins the next batch, which may be longer.
+    pub fn take(&mut self) -> Self {
         let next = Self::of_bytes((2 * self.bytes_max).min(BATCH_BYTES_MAX));
-        Ok(std::mem::replace(self, next))
+        std::mem::replace(self, next)
     }
 
-    /// Brings the blocks that are not here, all with one question. A file whose blocks nobody has fails by itself.
-    fn bring(&mut self, context: &Context<'_>) -> Result<()> {
-        let absent = std::mem::take(&mut self.absent);
-        if absent.is_empty() {
+    /// Brings the blocks that are not here, all with one question, and has what waits for each written by `write`, which
+    /// is called by several threads. A file whose blocks nobody has fails by itself. Fails where nobody can be asked.
+    pub fn bring(&mut self, context: &Context<'_>, write: &(dyn Fn(&Piece<'j>, &[u8]) + Sync)) -> Result<()> {
+        let unlocated = std::mem::take(&mut self.unlocated);
+        if unlocated.is_empty() {
             return Ok(());
         }
-        // The blocks that are here are named, too: so they stay until they are written.
-        let here = self.pieces.iter().filter_map(|piece| match &piece.part {
-            Part::Block { id, .. } => Some(*id),
-            _ => None,
-        });
-        let ids: Vec<ObjectId> = absent.iter().map(|absent| absent.id).chain(here).collect();
-        context.store.bring(&ids)?;
-        for Absent { id, job, offset, part } in absent {
+        let ids: Vec<ObjectId> = unlocated.iter().map(|(id, _)| *id).collect();
+        let mut waiting: HashMap<ObjectId, Vec<(usize, Piece<'j>)>> = HashMap::with_capacity(ids.len());
+        for (number, (id, piece)) in unlocated.into_iter().enumerate() {
+            waiting.entry(id).or_default().push((number, piece));
+        }
+        let waiting = Mutex::new(waiting);
+        context.store.bring_shown(&ids, &|frame| {
+            for (_, id, bytes) in frame.objects() {
+                let pieces = waiting.lock().remove(&id).unwrap_or_default();
+                if !context.progress.should_stop() {
+                    pieces.iter().for_each(|(_, piece)| write(piece, bytes));
+                }
+            }
+        })?;
+        let mut here: Vec<(usize, Piece<'j>)> = waiting.into_inner().into_values().flatten().collect();
+        // What is told of them is told in the order of the tree.
+        here.sort_unstable_by_key(|(number, _)| *number);
+        for (number, piece) in here {
+            let Some(&id) = ids.get(number) else { continue };
             match context.store.locate(&id) {
-                Ok(Some(at)) => self.push_located(context, at, job, offset, part),
-                Ok(None) => job.fail(Error::Missing { id, needed_as: "block" }),
-                Err(error) => job.fail(error),
+                Ok(Some(at)) => self.push_located(context, at, piece),
+                Ok(None) => piece.job.fail(Error::Missing { id, needed_as: "block" }),
+                Err(error) => piece.job.fail(error),
             }
         }
         Ok(())
@@ -141,9 +158,7 @@ impl<'j> Batch<'j> {
     /// Whether it should be written before more is planned.
     pub fn is_full(&self, context: &Context<'_>) -> bool {
         let lists = self.pieces.len() * size_of::<Piece<'_>>() + self.last.len() * size_of::<Last<'_>>();
-        self.weight + lists >= self.bytes_max
-            || self.open_files >= context.open_files_max
-            || self.absent_bytes >= ABSENT_BYTES_MAX
+        self.weight + lists >= self.bytes_max || self.open_files >= context.open_files_max
     }
 
     /// Adds a file whose content is one block.
@@ -213,48 +228,35 @@ impl<'j> Batch<'j> {
     }
 
     fn locate(&mut self, context: &Context<'_>, job: Arc<FileJob<'j>>, offset: u64, id: ObjectId, part: Part) {
-        let found = match context.store.has_supply() {
-            true => context.store.locate(&id),
-            false => context.store.locate_needed(&id),
-        };
-        match found {
-            Ok(Some(at)) => self.push_located(context, at, job, offset, part),
-            Ok(None) if context.store.has_supply() => {
-                if let Part::Block { block_bytes, .. } = &part {
-                    self.absent_bytes += block_bytes;
-                }
-                self.weight += size_of::<Absent<'_>>();
-                self.absent.push(Absent { id, job, offset, part });
-            }
-            Ok(None) => job.fail(Error::Missing { id, needed_as: "block" }),
-            Err(error) => job.fail(error),
+        let piece = Piece::new(job, offset, part);
+        if context.store.has_supply() {
+            self.weight += UNLOCATED_BYTES;
+            return self.unlocated.push((id, piece));
+        }
+        match context.store.locate_needed(&id) {
+            Ok(Some(at)) => self.push_located(context, at, piece),
+            Ok(None) => piece.job.fail(Error::Missing { id, needed_as: "block" }),
+            Err(error) => piece.job.fail(error),
         }
     }
 
-    fn push_located(&mut self, context: &Context<'_>, at: Location, job: Arc<FileJob<'j>>, offset: u64, part: Part) {
+    fn push_located(&mut self, context: &Context<'_>, at: Location, piece: Piece<'j>) {
         match context.store.root_of(at) {
-            Ok(root) => self.push_at(Some((at, root)), job, offset, part),
-            Err(error) => job.fail(error),
+            Ok(root) => self.pieces.push(Piece {
+                at: Some(at),
+                root: Some(root),
+                ..piece
+            }),
+            Err(error) => piece.job.fail(error),
         }
     }
 
     /// Adds a piece without a block.
     fn push(&mut self, job: Arc<FileJob<'j>>, offset: u64, part: Part) {
-        self.push_at(None, job, offset, part);
-    }
-
-    fn push_at(&mut self, place: Option<(Location, Location)>, job: Arc<FileJob<'j>>, offset: u64, part: Part) {
-        let (at, root) = place.unzip();
         if let Part::Inline(bytes) = &part {
             self.weight += bytes.len();
         }
-        self.pieces.push(Piece {
-            at,
-            root,
-            job,
-            offset,
-            part,
-        });
+        self.pieces.push(Piece::new(job, offset, part));
     }
 }
 

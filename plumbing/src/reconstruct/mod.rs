@@ -7,7 +7,8 @@
 //!    what is to be written in batches of bounded size.
 //! 2. The pieces of content of a [`batch`] are sorted by where their blocks lie. Workers ([`work`]) take one frame at a
 //!    time, decompress it once, check its blocks and write all pieces that are in it to their [`files`]. A file is
-//!    finished when its last piece is written. Meanwhile the next batch is planned.
+//!    finished when its last piece is written. Meanwhile the next batch is planned. Blocks that come from elsewhere are
+//!    written as they come.
 //! 3. [`last`] makes what needs all files of the batch: clones of equal contents, hard links, and then pipes,
 //!    sockets, devices and symbolic links.
 //! 4. A file whose content the store cannot give is looked for elsewhere ([`sources`]).
@@ -180,10 +181,12 @@ fn run<'j>(
     frames.resize_with(context.options.threads.max(1), Frame::default);
     std::thread::scope(|scope| {
         let planner = scope.spawn(|| plan::Planner::new(context, &made, send).run(top, tree, root, selection));
-        for batch in batches {
-            work::write(context, &made, batch, &mut frames);
-        }
-        planner.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let mut batches = batches.into_iter();
+        let written = batches.try_for_each(|batch| work::write(context, &made, batch, &mut frames));
+        // Where writing ended, so does planning: nobody takes the next batch.
+        drop(batches);
+        let planned = planner.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        written.and(planned)
     })?;
     sources::finish(context, &made);
     Ok(())

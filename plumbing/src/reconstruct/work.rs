@@ -1,5 +1,6 @@
 //! The workers: each takes the pieces of one frame, decompresses it, hashes each block that is needed once, and writes
-//! the pieces to their files. A block that does not read comes from another copy of it, where the store has one.
+//! the pieces to their files. A block that does not read comes from another copy of it, where the store has one. Blocks
+//! that come from elsewhere are written when they come, by those who check them.
 
 use super::Context;
 use super::batch::{Batch, Part, Piece, Queue};
@@ -11,8 +12,21 @@ use crate::error::Result;
 use crate::object::ObjectId;
 use crate::store::{Frame, Location, Near};
 
-/// Writes a batch with one thread for each of `frames`.
-pub(super) fn write<'j>(context: &'j Context<'j>, made: &Made<'j>, batch: Batch<'j>, frames: &mut [Frame]) {
+/// Writes a batch with one thread for each of `frames`. Fails where nobody can be asked for what is not here.
+pub(super) fn write<'j>(
+    context: &'j Context<'j>,
+    made: &Made<'j>,
+    mut batch: Batch<'j>,
+    frames: &mut [Frame],
+) -> Result<()> {
+    batch.bring(context, &|piece, block| {
+        if !piece.job.has_failed() {
+            match write_block(piece, block) {
+                Ok(()) => piece.job.piece_done(made),
+                Err(error) => piece.job.fail(error),
+            }
+        }
+    })?;
     let (queue, last) = batch.into_parts();
     std::thread::scope(|scope| {
         for frame in frames {
@@ -26,6 +40,7 @@ pub(super) fn write<'j>(context: &'j Context<'j>, made: &Made<'j>, batch: Batch<
         }
         last::make(made, item);
     }
+    Ok(())
 }
 
 fn work<'j>(context: &Context<'j>, made: &Made<'j>, queue: &Queue<'j>, frame: &mut Frame) {
@@ -74,6 +89,17 @@ fn write_unit<'j>(context: &Context<'j>, made: &Made<'j>, unit: &mut Vec<Piece<'
 
 /// Writes a piece from another copy of its block, if there is one that reads.
 fn write_other_copy(context: &Context<'_>, piece: &Piece<'_>) -> bool {
+    let Part::Block { id, .. } = &piece.part else {
+        return false;
+    };
+    let Some(Ok(Some(block))) = piece.at.map(|at| context.store.another_copy(id, at)) else {
+        return false;
+    };
+    write_block(piece, &block).is_ok()
+}
+
+/// Writes a piece that a block fills, all of which is given.
+fn write_block(piece: &Piece<'_>, block: &[u8]) -> Result<()> {
     let Part::Block {
         id,
         block_bytes,
@@ -81,14 +107,10 @@ fn write_other_copy(context: &Context<'_>, piece: &Piece<'_>) -> bool {
         bytes,
     } = &piece.part
     else {
-        return false;
+        return Ok(());
     };
-    let Some(Ok(Some(block))) = piece.at.map(|at| context.store.another_copy(id, at)) else {
-        return false;
-    };
-    check_block_bytes(id, *block_bytes, block.len())
-        .and_then(|()| piece.job.write(sub_slice(&block, *from, *bytes)?, piece.offset))
-        .is_ok()
+    check_block_bytes(id, *block_bytes, block.len())?;
+    piece.job.write(sub_slice(block, *from, *bytes)?, piece.offset)
 }
 
 fn frame_key(at: Location) -> (u32, u64) {
@@ -114,19 +136,7 @@ impl Reading<'_, '_> {
             at, job, offset, part, ..
         } = piece;
         match (part, at) {
-            (
-                Part::Block {
-                    id,
-                    block_bytes,
-                    from,
-                    bytes,
-                },
-                Some(at),
-            ) => {
-                let block = self.block(*at, id)?;
-                check_block_bytes(id, *block_bytes, block.len())?;
-                job.write(sub_slice(block, *from, *bytes)?, *offset)
-            }
+            (Part::Block { id, .. }, Some(at)) => write_block(piece, self.block(*at, id)?),
             (Part::Inline(bytes), _) => job.write(bytes, *offset),
             (Part::Run { byte, bytes }, _) => job.write_run(*byte, *bytes, *offset),
             (Part::Nothing | Part::Block { .. }, _) => job.file().map(drop),

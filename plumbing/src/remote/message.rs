@@ -47,6 +47,8 @@ pub const MISSING_NAMED_MAX: usize = 1024;
 pub const REPOSITORY: &str = "repository";
 /// Capability of a server's greeting: it may be asked for snapshots together with those behind them.
 pub const HISTORY: &str = "history";
+/// Capability of a server's greeting: asked for objects, it may be allowed to send frames whole that hold others, too.
+pub const WHOLE: &str = "whole-frames";
 /// Capability of a client's greeting: who it is, 16 bytes; what it sends is kept under this name until it is adopted.
 pub const KEY: &str = "key";
 
@@ -216,6 +218,8 @@ pub struct GetRequest {
     pub closure: bool,
     /// Without the blocks of files.
     pub without_blocks: bool,
+    /// Frames may come as they are stored if at least half of each, in objects and in bytes, was asked for.
+    pub whole_frames: bool,
     /// With so many snapshots at most that are behind those of the ids, the nearest first.
     pub history: u64,
     /// The ids.
@@ -225,6 +229,7 @@ pub struct GetRequest {
 const CLOSURE: u64 = 1;
 const NO_BLOCKS: u64 = 2;
 const HAS_HISTORY: u64 = 4;
+const WHOLE_FRAMES: u64 = 8;
 
 impl GetRequest {
     /// The bytes.
@@ -236,6 +241,7 @@ impl GetRequest {
                 (self.closure, CLOSURE),
                 (self.without_blocks, NO_BLOCKS),
                 (self.history > 0, HAS_HISTORY),
+                (self.whole_frames, WHOLE_FRAMES),
             ],
         );
         put_ids(&mut out, &self.ids);
@@ -248,7 +254,7 @@ impl GetRequest {
     /// Reads the bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new("request for objects", bytes);
-        let flags = reader.varint_max("flags", CLOSURE | NO_BLOCKS | HAS_HISTORY)?;
+        let flags = reader.varint_max("flags", CLOSURE | NO_BLOCKS | HAS_HISTORY | WHOLE_FRAMES)?;
         let ids = take_ids(&mut reader)?;
         let history = match flags & HAS_HISTORY {
             0 => 0,
@@ -258,6 +264,7 @@ impl GetRequest {
         Ok(Self {
             closure: flags & CLOSURE != 0,
             without_blocks: flags & NO_BLOCKS != 0,
+            whole_frames: flags & WHOLE_FRAMES != 0,
             history,
             ids,
         })

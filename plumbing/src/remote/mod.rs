@@ -23,6 +23,7 @@ pub mod check;
 pub mod client;
 pub mod difference;
 pub mod folder;
+mod intake;
 pub mod lazy;
 pub mod message;
 pub mod objects;

@@ -8,7 +8,7 @@ use super::bases::{HeldBases, whole_tree};
 use super::check::Reachable;
 use super::difference::{Difference, New, new_snapshots};
 use super::pack::Plan;
-use super::pack::plan::{Deltas, Wanted};
+use super::pack::plan::{Deltas, Extent, Wanted};
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, ObjectKind, ObjectSource, Snapshot};
 use crate::progress::Progress;
@@ -195,20 +195,13 @@ pub fn behind(store: &Store, ids: &[ObjectId], most: u64, progress: &Progress) -
     Ok(found)
 }
 
-/// Single objects, each once. Those that are not here are among [`Plan::missing`]: what other processes added is looked
-/// at once, before all of them.
-pub fn prepare_objects(store: &Store, ids: &[ObjectId], progress: &Progress) -> Result<Plan> {
+/// Single objects, each once, and as `extent` allows what lies beside them. Those that are not here are among
+/// [`Plan::missing`]: what other processes added is looked at once, before all of them.
+pub fn prepare_objects(store: &Store, ids: &[ObjectId], extent: Extent, progress: &Progress) -> Result<Plan> {
     store.refresh()?;
     let mut seen = HashSet::with_capacity(ids.len());
-    let mut wanted: Vec<Wanted> = Vec::with_capacity(ids.len());
-    for &id in ids.iter().filter(|id| seen.insert(**id)) {
-        let row = match store.locate(&id)? {
-            Some(at) => store.row_at(at)?,
-            None => None,
-        };
-        wanted.push((row.map_or(ObjectKind::Block, |row| row.kind), id));
-    }
-    Plan::new(store, &wanted, Deltas::Decoded, progress)
+    let ids: Vec<ObjectId> = ids.iter().filter(|id| seen.insert(**id)).copied().collect();
+    Plan::of_ids(store, &ids, extent, progress)
 }
 
 /// Objects with all that is below them; those that are not here are left out.

@@ -1,40 +1,25 @@
-//! Taking a pack in, on several threads.
+//! Taking a pack in: what becomes of its frames ([`super::intake`] checks them).
 //!
-//! 1. The caller's thread reads frames from the stream and hands them on, as long as few bytes are on their way.
-//! 2. Each frame is one worker's: it compares the digest, decompresses, and hashes every object.
-//! 3. A worker appends its frame when all that came before are appended, so that a quarantine has the order of its stream.
-//!
-//! A delta frame is begun when the last frame in front of it that holds one of its bases is appended. It is kept as it came
-//! if it is what it says here, too ([`Store::bears`](crate::store::Store::bears)), and if the repository knows none of its
-//! objects: one of them could be what another is made from. Else its objects are packed anew.
-//!
-//! Invariants:
-//!
-//! - What an error leaves behind is the frames in front of the one that failed, all of them.
-//! - At most [`AHEAD_BYTES`] are on their way, or one frame, however long the pack is.
+//! Each frame is appended as it came. A delta frame stays so if it is what it says here, too
+//! ([`Store::bears`](crate::store::Store::bears)), and if the repository knows none of its objects: one of them could be what
+//! another is made from. Else its objects are packed anew. What an error leaves behind is the frames in front of the one that
+//! failed, all of them, in the order of the stream.
 
-use std::collections::VecDeque;
 use std::io::Read;
 use std::path::Path;
 
-use hashbrown::HashSet;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::Mutex;
 
+pub use super::intake::Watch;
+use super::intake::{Takes, take_frames};
 use super::pack::PackCount;
 use super::pack::read::{PackLimits, PackReader, Raw};
-use super::wire::Tally;
 use crate::bundle::Root;
-use crate::error::{Error, Result};
-use crate::object::ObjectId;
+use crate::error::Result;
 use crate::progress::Progress;
 use crate::store::data::format::{Codec, FrameKind};
 use crate::store::data::read::Head;
 use crate::store::{Frame, Writer};
-
-/// Bytes of frames, stored and decompressed, that are on their way at a time, unless one alone is longer.
-const AHEAD_BYTES: usize = 48 << 20;
-/// Frames that are on their way at a time.
-const AHEAD_FRAMES: usize = 64;
 
 /// What was received.
 #[derive(Clone, Debug, Default)]
@@ -44,9 +29,6 @@ pub struct Received {
     /// What the pack says that it holds.
     pub roots: Vec<Root>,
 }
-
-/// Tells how far it is.
-pub type Watch<'w> = dyn FnMut(&Tally) + 'w;
 
 /// Reads a pack and appends what it holds; nothing is committed. `takes_deltas` says whether delta frames may come.
 pub(super) fn take_in<R: Read>(
@@ -58,186 +40,46 @@ pub(super) fn take_in<R: Read>(
     watch: &mut Watch<'_>,
 ) -> Result<Received> {
     let mut reader = PackReader::begin(input, name, limits)?.with_deltas(takes_deltas);
-    let intake = Intake {
+    let appends = Appends {
         writer,
-        name,
-        state: Mutex::default(),
-        changed: Condvar::new(),
+        roots: Mutex::default(),
     };
-    let ended = std::thread::scope(|threads| {
-        for _ in 0..limits.threads.max(1) {
-            threads.spawn(|| intake.work());
-        }
-        let ended = intake.read(&mut reader, progress, watch);
-        intake.end();
-        ended
-    });
-    let State { failed, roots, .. } = intake.state.into_inner();
-    // What is wrong with a frame comes before what is wrong with the stream behind it.
-    failed.map_or(Ok(()), Err)?;
-    ended?;
-    let count = reader.count();
+    let takes = (writer.store(), &appends as &dyn Takes);
+    take_frames(&mut reader, takes, (name, limits.threads), progress, watch)?;
+    let (count, roots) = (reader.count(), appends.roots.into_inner());
     Ok(Received { count, roots })
 }
 
-/// A frame on its way.
-struct Job {
-    number: u64,
-    raw: Raw,
-    /// It is begun when so many frames are appended.
-    after: u64,
+/// Appends frames, and notes what they say that the pack holds.
+struct Appends<'a> {
+    writer: &'a Writer<'a>,
+    roots: Mutex<Vec<Root>>,
 }
 
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Job>,
-    /// Of the frames on their way, with those that are being checked.
-    bytes: usize,
-    frames: usize,
-    /// Frames that were appended.
-    done: u64,
-    has_ended: bool,
-    failed: Option<Error>,
-    roots: Vec<Root>,
-}
-
-struct Intake<'i> {
-    writer: &'i Writer<'i>,
-    name: &'i Path,
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-/// The ids of the frames on their way.
-#[derive(Default)]
-struct Ahead(VecDeque<(u64, HashSet<ObjectId>)>);
-
-impl Ahead {
-    /// Notes a frame; gives the number of frames that must be appended before its bases are there.
-    fn note(&mut self, number: u64, head: &Head, done: u64) -> u64 {
-        while self.0.front().is_some_and(|(number, _)| *number < done) {
-            self.0.pop_front();
-        }
-        let holds_base = |ids: &HashSet<ObjectId>| head.bases.iter().any(|base| ids.contains(&base.id));
-        let last = self.0.iter().rev().find(|(_, ids)| holds_base(ids));
-        let after = last.map_or(0, |(number, _)| number + 1);
-        self.0.push_back((number, head.rows.iter().map(|row| row.id).collect()));
-        after
-    }
-}
-
-impl Intake<'_> {
-    fn read<R: Read>(&self, reader: &mut PackReader<R>, progress: &Progress, watch: &mut Watch<'_>) -> Result<()> {
-        let mut ahead = Ahead::default();
-        let mut tally = Tally::default();
-        for number in 0.. {
-            let before = reader.bytes();
-            let Some(raw) = reader.next_raw()? else { break };
-            progress.check()?;
-            tally.objects += raw.head.rows.len() as u64;
-            let after = ahead.note(number, &raw.head, self.state.lock().done);
-            if !self.hand_on(Job { number, raw, after }) {
-                break;
-            }
-            let bytes = reader.bytes() - before;
-            tally.bytes += bytes;
-            progress.add(0, bytes);
-            watch(&tally);
-        }
-        Ok(())
-    }
-
-    /// Hands a frame on when there is room for it; not where one before it failed.
-    fn hand_on(&self, job: Job) -> bool {
-        let bytes = job.raw.bytes();
-        let mut state = self.state.lock();
-        let is_full = |state: &State| state.frames >= AHEAD_FRAMES || state.bytes + bytes > AHEAD_BYTES;
-        while state.failed.is_none() && state.frames > 0 && is_full(&state) {
-            self.changed.wait(&mut state);
-        }
-        if state.failed.is_some() {
-            return false;
-        }
-        state.bytes += bytes;
-        state.frames += 1;
-        state.waiting.push_back(job);
-        self.changed.notify_all();
-        true
-    }
-
-    fn end(&self) {
-        self.state.lock().has_ended = true;
-        self.changed.notify_all();
-    }
-
-    fn work(&self) {
-        let mut frame = Frame::default();
-        while let Some(job) = self.next() {
-            let checked = self.until(job.after).map(|state| {
-                drop(state);
-                job.raw.check(self.name, &mut frame, &self.writer.store().near())
-            });
-            let kept = checked.and_then(|checked| {
-                // From here on it is this one's turn, until it says that it is done.
-                drop(self.until(job.number)?);
-                Some(checked.and_then(|()| self.keep(&job.raw, &frame)))
-            });
-            let mut state = self.state.lock();
-            state.bytes -= job.raw.bytes();
-            state.frames -= 1;
-            match kept {
-                Some(Ok(roots)) => {
-                    state.done += 1;
-                    state.roots.extend(roots);
-                }
-                Some(Err(error)) => state.failed = state.failed.take().or(Some(error)),
-                None => {}
-            }
-            self.changed.notify_all();
-        }
-    }
-
-    fn next(&self) -> Option<Job> {
-        let mut state = self.state.lock();
-        loop {
-            if let Some(job) = state.waiting.pop_front() {
-                return Some(job);
-            }
-            if state.has_ended {
-                return None;
-            }
-            self.changed.wait(&mut state);
-        }
-    }
-
-    /// Waits until so many frames are appended; nothing where one of them failed.
-    fn until(&self, done: u64) -> Option<MutexGuard<'_, State>> {
-        let mut state = self.state.lock();
-        while state.failed.is_none() && state.done < done {
-            self.changed.wait(&mut state);
-        }
-        state.failed.is_none().then_some(state)
-    }
-
-    /// Appends a frame that was checked; gives what it says that the pack holds.
-    fn keep(&self, raw: &Raw, frame: &Frame) -> Result<Vec<Root>> {
+impl Takes for Appends<'_> {
+    fn keep(&self, raw: &Raw, frame: &Frame) -> Result<()> {
         match raw.head.header.kind {
-            FrameKind::Roots => return crate::bundle::format::decode(frame.payload()),
-            FrameKind::Descriptors | FrameKind::Commit => return Ok(Vec::new()),
+            FrameKind::Roots => {
+                let roots = crate::bundle::format::decode(frame.payload())?;
+                self.roots.lock().extend(roots);
+                return Ok(());
+            }
+            FrameKind::Descriptors | FrameKind::Commit => return Ok(()),
             FrameKind::Objects => {}
         }
         if self.stays_as_it_is(&raw.head)? && self.writer.append_sealed(&raw.sealed, &raw.head.rows)? {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let mut packer = self.writer.packer();
         for (slot, row) in (0..).zip(&raw.head.rows) {
             packer.put_hashed(row.kind, row.id, frame.verified(slot, &row.id)?)?;
         }
         // What comes next may be made from these.
-        packer.flush()?;
-        Ok(Vec::new())
+        packer.flush()
     }
+}
 
+impl Appends<'_> {
     fn stays_as_it_is(&self, head: &Head) -> Result<bool> {
         if head.header.codec != Codec::Delta {
             return Ok(true);

@@ -10,4 +10,5 @@ mod resume;
 mod rules;
 mod transfer;
 mod tunnels;
+mod whole;
 pub(super) mod world;

@@ -62,7 +62,7 @@ use index::read::Segment;
 pub use options::{DeltaOptions, Options};
 pub use pack::{Class, HUGE_FILE_BYTES, LARGE_FILE_BYTES, Packer};
 use recent::Recent;
-pub use supply::Supply;
+pub use supply::{Show, Supply};
 pub use tables::{IndexTable, LockedFile, StandingFile};
 pub use writer::Writer;
 

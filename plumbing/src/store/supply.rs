@@ -3,7 +3,8 @@
 //! 1. A store that has a [`Supply`] asks it for what it does not find itself, at the end of a look-up that fails
 //!    otherwise. Whoever knows what he will need says so at once ([`Store::bring`]), so that it comes in one answer.
 //! 2. The supply puts what came, hashed, into stores of one file, and attaches them. So everything that reads a store
-//!    reads them: frame by frame, with the same checks.
+//!    reads them: frame by frame, with the same checks. Who can use it at once is shown each frame when it comes
+//!    ([`Store::bring_shown`]), and need not read it again.
 //! 3. What is needed no more is retired ([`Store::retire`]): look-ups pass over it, and who still reads it finds the end
 //!    of the file, takes that for damage, and asks again.
 //!
@@ -15,15 +16,18 @@ use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashSet;
 
-use super::{Location, Store};
+use super::{Frame, Location, Store};
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, ObjectKind, ObjectSource};
+
+/// Is shown frames that come, their objects hashed: several at a time, in any order, and what was asked for among others.
+pub type Show<'s> = dyn Fn(&Frame) + Sync + 's;
 
 /// Where objects come from that are not here.
 pub trait Supply: Send + Sync + Debug {
     /// Brings what it can of these and attaches it to `store`; what nobody has is left out. `beside` are the numbers of
     /// data files in which others lie that were asked for along with them. Fails where nobody could be asked.
-    fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>) -> Result<()>;
+    fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>, show: &Show<'_>) -> Result<()>;
 
     /// The same for a snapshot, perhaps with some of those behind it: who reads one may read the next.
     fn bring_history(&self, store: &Store, id: ObjectId) -> Result<()>;
@@ -76,6 +80,11 @@ impl Store {
     /// Brings those of these objects that are not here, with one question. Without a supply, and where they are here or
     /// nowhere, nothing happens.
     pub fn bring(&self, ids: &[ObjectId]) -> Result<()> {
+        self.bring_shown(ids, &|_| ())
+    }
+
+    /// The same; what comes is shown when it comes. What is here already is not shown.
+    pub fn bring_shown(&self, ids: &[ObjectId], show: &Show<'_>) -> Result<()> {
         let Some(supply) = self.supplied.supply.get() else {
             return Ok(());
         };
@@ -89,7 +98,7 @@ impl Store {
         }
         match absent.is_empty() {
             true => Ok(()),
-            false => supply.bring(self, &absent, &beside),
+            false => supply.bring(self, &absent, &beside, show),
         }
     }
 

@@ -24,7 +24,7 @@ use ghost_plumbing::{Error, Result};
 use crate::app::App;
 use crate::error::{Failure, Outcome};
 use crate::remote::local::{Offer, Served};
-use crate::remote::session::greeting;
+use crate::remote::session::{greeting, widen};
 
 /// How often a server looks at the clock and for signals.
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -84,6 +84,8 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
             };
             let input = own(std::io::stdin().as_fd().try_clone_to_owned())?;
             let output = own(std::io::stdout().as_fd().try_clone_to_owned())?;
+            widen(&input);
+            widen(&output);
             let connection = Connection::start(Role::Server, input, output, &greeting(), Limits::default());
             Ok(answer(connection, &served, &app.interrupt)?)
         }

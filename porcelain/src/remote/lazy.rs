@@ -14,7 +14,7 @@ use ghost_plumbing::remote::objects::Brought;
 use ghost_plumbing::remote::objects::cache::{Cache, Keeping, Place};
 use ghost_plumbing::remote::objects::supply::{Peer, Peers};
 use ghost_plumbing::repository::{Repository, Settings};
-use ghost_plumbing::store::Writer;
+use ghost_plumbing::store::{Show, Writer};
 use ghost_plumbing::time::CalendarSpan;
 use ghost_plumbing::{Error, Result};
 use parking_lot::Mutex;
@@ -44,8 +44,8 @@ impl Peer for Distant {
         self.name.clone()
     }
 
-    fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId]) -> Result<Brought> {
-        self.ask(&|client| client.bring_objects(writer, ids))
+    fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId], show: &Show<'_>) -> Result<Brought> {
+        self.ask(&|client| client.bring_shown(writer, ids, show))
     }
 
     fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought> {

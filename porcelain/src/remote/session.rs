@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::remote::client::Client;
-use ghost_plumbing::remote::message::{HISTORY, KEY, REPOSITORY};
+use ghost_plumbing::remote::message::{HISTORY, KEY, REPOSITORY, WHOLE};
 use ghost_plumbing::remote::pack::read::PackLimits;
 use ghost_plumbing::remote::policy::Policy;
 use ghost_plumbing::remote::server::serve;
@@ -31,6 +32,9 @@ use crate::ui::show;
 
 /// Bytes of a channel that this program takes before it grants more: at 100 ms there and back, 160 MB a second.
 const WINDOW_BYTES: u64 = 16 << 20;
+/// Bytes that a pipe to or from a program may hold, where the system allows it: at 64 KiB, the default, both sides wait for
+/// each other some thousand times a second.
+const PIPE_BYTES: usize = 1 << 20;
 /// How often the clock is looked at.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long a program may take to end when its input has: it may still make durable what it was sent.
@@ -42,7 +46,9 @@ const LINE_BYTES_MAX: u64 = 4096;
 
 /// What this program says of itself.
 pub fn greeting() -> Greeting {
-    Greeting::new(concat!("ghost ", env!("CARGO_PKG_VERSION")), WINDOW_BYTES).with(HISTORY, [])
+    Greeting::new(concat!("ghost ", env!("CARGO_PKG_VERSION")), WINDOW_BYTES)
+        .with(HISTORY, [])
+        .with(WHOLE, [])
 }
 
 /// What a pack may be; it is checked on all processors.
@@ -183,6 +189,8 @@ impl Reach {
         else {
             return Err(lost("the program has no standard streams"));
         };
+        widen(&stdin);
+        widen(&stdout);
         let said = std::thread::spawn(move || show_lines(stderr));
         let connection = Connection::start(Role::Client, stdout, stdin, greeting, Limits::default());
         Ok(self.session(connection, Far::Program { child, said }))
@@ -280,6 +288,13 @@ impl Drop for Session {
             Some(Far::Socket) | None => {}
         }
     }
+}
+
+/// Lets a pipe hold more.
+pub fn widen(pipe: impl AsFd) {
+    // It works without, only slower: what is no pipe, or may not be longer, stays as it is.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
 }
 
 /// Waits for a program whose input has ended, and ends it where that is not enough.

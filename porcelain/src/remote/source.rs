@@ -27,7 +27,7 @@ use ghost_plumbing::remote::objects::cache::{Cache, Keeping, Place};
 use ghost_plumbing::remote::objects::supply::{Peer, Peers};
 use ghost_plumbing::remote::objects::walk::{Below, bring_contents, bring_trees};
 use ghost_plumbing::repository::{self, Repository};
-use ghost_plumbing::store::{Store, Writer};
+use ghost_plumbing::store::{Show, Store, Writer};
 use ghost_plumbing::{Error, Result};
 use parking_lot::Mutex;
 
@@ -64,8 +64,8 @@ impl Peer for Far {
         self.url.to_string_lossy().into_owned()
     }
 
-    fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId]) -> Result<Brought> {
-        self.session.client(&self.progress)?.bring_objects(writer, ids)
+    fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId], show: &Show<'_>) -> Result<Brought> {
+        self.session.client(&self.progress)?.bring_shown(writer, ids, show)
     }
 
     fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought> {

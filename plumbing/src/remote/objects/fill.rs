@@ -19,6 +19,7 @@ use crate::remote::client::Client;
 use crate::remote::difference::Difference;
 use crate::remote::message::{self, Have, Listing, PushHead, PushReply};
 use crate::remote::offer::prepare_objects;
+use crate::remote::pack::plan::Extent;
 use crate::remote::pack::{PackCount, PackWriter, Plan};
 use crate::remote::quarantine::Both;
 use crate::repository::Repository;
@@ -126,7 +127,7 @@ impl Client<'_> {
         if lacking.is_empty() {
             return Ok(filled);
         }
-        let plan = prepare_objects(store, &lacking, self.progress)?;
+        let plan = prepare_objects(store, &lacking, Extent::Exact, self.progress)?;
         if let Some(&(kind, id)) = plan.missing.first() {
             let needed_as = kind.name();
             return Err(Error::Missing { id, needed_as });

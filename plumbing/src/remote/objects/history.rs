@@ -9,13 +9,14 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::Brought;
+use super::{Brought, Question};
 use crate::error::Result;
 use crate::object::{ObjectId, ObjectKind, Snapshot};
 use crate::remote::client::Client;
 use crate::remote::message::HISTORY;
-use crate::store::Writer;
+use crate::remote::pack::plan::Share;
 use crate::store::data::format::Row;
+use crate::store::{Frame, Writer};
 
 /// Most snapshots behind one that are asked for at once: some hundred KiB.
 const STEP_MAX: u64 = 4096;
@@ -41,18 +42,20 @@ impl Client<'_> {
             return self.bring_objects(writer, &[id]);
         }
         let mut brought = Brought::default();
-        let mut packer = writer.packer();
-        let channel = self.ask(&[id], most)?;
-        self.take(channel, (&[id], most), (writer, &mut packer), &mut brought)?;
-        packer.flush()?;
+        let question = Question {
+            ids: &[id],
+            history: most,
+            whole: false,
+        };
+        self.take(self.ask(question)?, question, (writer, &|_| ()), &mut brought)?;
         Ok(brought)
     }
 }
 
 /// What an answer may hold.
 pub(super) struct Awaited {
-    /// What was asked for and has not come.
-    ids: HashSet<ObjectId>,
+    /// What was asked for, and whether it came.
+    ids: HashMap<ObjectId, bool>,
     asked: Vec<ObjectId>,
     /// Snapshots that may come beside.
     history: u64,
@@ -63,21 +66,51 @@ pub(super) struct Awaited {
 impl Awaited {
     pub fn new(ids: &[ObjectId], history: u64) -> Self {
         Self {
-            ids: ids.iter().copied().collect(),
+            ids: ids.iter().map(|id| (*id, false)).collect(),
             asked: if history > 0 { ids.to_vec() } else { Vec::new() },
             history,
             parents: HashMap::new(),
         }
     }
 
-    /// Objects at most.
+    /// Objects at most that were asked for.
     pub fn most(&self) -> u64 {
         self.ids.len() as u64 + self.history
     }
 
-    /// Whether an object may come now.
-    pub fn take(&mut self, row: &Row, bytes: &[u8]) -> bool {
-        let is_asked = self.ids.remove(&row.id);
+    /// Takes a frame of which everything was asked for and did not come before; else gives what may not come now.
+    pub fn take_exactly(&mut self, rows: &[Row], frame: &Frame) -> Option<ObjectId> {
+        for (slot, row) in (0..).zip(rows) {
+            let bytes = frame.object(slot).map_or(&[][..], |(_, _, bytes)| bytes);
+            if !self.take(row, bytes) {
+                return Some(row.id);
+            }
+        }
+        None
+    }
+
+    /// Takes a frame of which at least half was asked for, whether it came before or not: an object may lie in several
+    /// frames. Else gives something that was not asked for.
+    pub fn take_whole(&mut self, rows: &[Row]) -> Option<ObjectId> {
+        let (mut asked, mut all, mut other) = (Share::default(), Share::default(), None);
+        for row in rows {
+            all.add(row.bytes);
+            match self.ids.get_mut(&row.id) {
+                Some(came) => {
+                    *came = true;
+                    asked.add(row.bytes);
+                }
+                None => other = Some(row.id),
+            }
+        }
+        other.filter(|_| !asked.is_half_of(all))
+    }
+
+    fn take(&mut self, row: &Row, bytes: &[u8]) -> bool {
+        let is_asked = self
+            .ids
+            .get_mut(&row.id)
+            .is_some_and(|came| !std::mem::replace(came, true));
         if self.asked.is_empty() {
             return is_asked;
         }
@@ -104,7 +137,8 @@ impl Awaited {
 
     /// What was asked for and did not come.
     pub fn into_missing(self) -> HashSet<ObjectId> {
-        self.ids
+        let absent = self.ids.into_iter().filter(|(_, came)| !came);
+        absent.map(|(id, _)| id).collect()
     }
 }
 

@@ -17,14 +17,14 @@ use super::cache::Cache;
 use super::history::step;
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
-use crate::store::{Store, Supply, Writer};
+use crate::store::{Show, Store, Supply, Writer};
 
 /// Somebody who can be asked for objects.
 pub trait Peer: Send + Sync + Debug {
     /// What to call it, for people.
     fn name(&self) -> String;
-    /// Brings what it has of these ([`super::super::client::Client::bring_objects`]).
-    fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId]) -> Result<Brought>;
+    /// Brings what it has of these ([`super::super::client::Client::bring_shown`]).
+    fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId], show: &Show<'_>) -> Result<Brought>;
     /// Brings a snapshot with some of those behind it ([`super::super::client::Client::bring_history`]).
     fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought>;
 }
@@ -104,8 +104,8 @@ impl Peers {
 }
 
 impl Supply for Peers {
-    fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>) -> Result<()> {
-        let mut ask = |peer: &dyn Peer, writer: &Writer<'_>, ids: &[ObjectId]| peer.bring(writer, ids);
+    fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>, show: &Show<'_>) -> Result<()> {
+        let mut ask = |peer: &dyn Peer, writer: &Writer<'_>, ids: &[ObjectId]| peer.bring(writer, ids, show);
         self.bring_by(store, absent, beside, &mut ask)
     }
 
@@ -113,7 +113,7 @@ impl Supply for Peers {
         let most = step(self.histories.fetch_add(1, Relaxed));
         let mut ask = |peer: &dyn Peer, writer: &Writer<'_>, ids: &[ObjectId]| match ids {
             [id] => peer.bring_history(writer, *id, most),
-            ids => peer.bring(writer, ids),
+            ids => peer.bring(writer, ids, &|_| ()),
         };
         self.bring_by(store, &[id], &HashSet::new(), &mut ask)
     }

@@ -2,11 +2,12 @@
 //!
 //! 1. Each wanted object is looked up; those of one frame make a unit.
 //! 2. A frame of which all is wanted goes as it is stored: nothing is decompressed, and what was compressed together
-//!    stays together. Of others, the wanted objects are packed anew, alike with alike.
+//!    stays together. So does one of which at least half is wanted, if whoever asks allows it ([`Extent::Whole`]). Of
+//!    others, the wanted objects are packed anew, alike with alike.
 //! 3. A delta frame goes as it is where the other side takes such frames and has, or gets in this pack, every base of its
 //!    objects ([`Deltas`]); else its objects are decoded and packed anew.
-//! 4. Frames that stand for themselves go first: what describes, then data, each in the order of the files, so that reading
-//!    is sequential. Then what was packed anew. Delta frames follow, each behind those that hold its bases
+//! 4. Frames that stand for themselves go first, in the order of the files, so that reading is sequential; what describes
+//!    before data, but where single objects were asked for. Then what was packed anew. Delta frames follow, each behind those that hold its bases
 //!    ([`super::order`]): who receives can decode every frame when it comes.
 //!
 //! Frames whose digest the other side has from a transfer that broke are left out: the same wishes give the same frames.
@@ -40,6 +41,35 @@ pub enum Deltas<'h> {
     Decoded,
     /// They go as they are where the other side has the bases.
     AsTheyAre(&'h mut Held<'h>),
+}
+
+/// What may travel beside what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Nothing.
+    Exact,
+    /// As much again in the same frame.
+    Whole,
+}
+
+/// Some objects of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    objects: u64,
+    bytes: u64,
+}
+
+impl Share {
+    /// Counts one more, of so many bytes.
+    pub fn add(&mut self, bytes: u32) {
+        self.objects += 1;
+        self.bytes += u64::from(bytes);
+    }
+
+    /// Whether it is at least half of all, in objects and in bytes.
+    pub fn is_half_of(&self, all: Self) -> bool {
+        2 * self.objects >= all.objects && 2 * self.bytes >= all.bytes
+    }
 }
 
 /// How a unit travels.
@@ -77,39 +107,64 @@ impl Plan {
     /// Looks up all that is wanted.
     pub fn new(store: &Store, wanted: &[Wanted], deltas: Deltas<'_>, progress: &Progress) -> Result<Self> {
         let mut plan = Self::default();
-        let mut frames: BTreeMap<(bool, u32, u64), Vec<u16>> = BTreeMap::new();
+        let mut frames = Frames::default();
         for &(kind, id) in wanted {
             progress.check()?;
             match store.locate(&id)? {
-                Some(at) => frames
-                    .entry((kind == ObjectKind::Block, at.file, at.frame))
-                    .or_default()
-                    .push(at.slot),
+                Some(at) => frames.add(kind == ObjectKind::Block, at),
                 None => plan.missing.push((kind, id)),
             }
         }
+        let leaning = plan.add_units(store, frames, Extent::Exact)?;
+        plan.settle_deltas(leaning, wanted, deltas)?;
+        Ok(plan)
+    }
+
+    /// Looks up objects by their ids, each of which is named once. Differences are decoded.
+    pub fn of_ids(store: &Store, ids: &[ObjectId], extent: Extent, progress: &Progress) -> Result<Self> {
+        let mut plan = Self::default();
+        let mut frames = Frames::default();
+        for &id in ids {
+            progress.check()?;
+            match store.locate(&id)? {
+                // What describes and what is described are in frames of their own.
+                Some(at) => frames.add(false, at),
+                None => plan.missing.push((ObjectKind::Block, id)),
+            }
+        }
+        let leaning = plan.add_units(store, frames, extent)?;
+        plan.settle_deltas(leaning, &[], Deltas::Decoded)?;
+        Ok(plan)
+    }
+
+    /// Adds what is wanted of each frame; gives the delta frames of which all is.
+    fn add_units(&mut self, store: &Store, frames: Frames, extent: Extent) -> Result<Vec<(usize, Head)>> {
         let mut leaning = Vec::new();
-        for ((_, file, frame), mut slots) in frames {
+        for ((_, file, frame), mut slots) in frames.0 {
             slots.sort_unstable();
             slots.dedup();
             let at = Location { file, frame, slot: 0 };
             let (_, head) = store.head(at)?;
+            let is_delta = head.header.codec == Codec::Delta;
             let form = match slots.len() == head.rows.len() {
-                true if head.header.codec == Codec::Delta => Form::Delta,
+                true if is_delta => Form::Delta,
                 true => Form::Whole,
+                false if extent == Extent::Whole && !is_delta && is_mostly_wanted(&head, &slots) => Form::Whole,
                 false => Form::Anew,
             };
-            let share = slots.len() as u64;
-            let bytes = head.header.frame_bytes() * share / (head.rows.len() as u64).max(1);
-            plan.total.objects_total += share;
-            plan.total.bytes_total += bytes;
+            let (share, all) = (slots.len() as u64, (head.rows.len() as u64).max(1));
+            let bytes = match form {
+                Form::Whole | Form::Delta => head.header.frame_bytes(),
+                Form::Anew => head.header.frame_bytes() * share / all,
+            };
+            self.total.objects_total += share;
+            self.total.bytes_total += bytes;
             if form == Form::Delta {
-                leaning.push((plan.units.len(), head));
+                leaning.push((self.units.len(), head));
             }
-            plan.units.push(Unit { at, slots, form, bytes });
+            self.units.push(Unit { at, slots, form, bytes });
         }
-        plan.settle_deltas(leaning, wanted, deltas)?;
-        Ok(plan)
+        Ok(leaning)
     }
 
     /// Decides which delta frames travel as they are, and puts the units in order.
@@ -202,6 +257,25 @@ impl Plan {
         self.send(store, &mut out, held, progress, tell)?;
         out.finish()
     }
+}
+
+/// Wanted objects by frames: what describes before blocks, then by place.
+#[derive(Default)]
+struct Frames(BTreeMap<(bool, u32, u64), Vec<u16>>);
+
+impl Frames {
+    fn add(&mut self, is_block: bool, at: Location) {
+        let slots = self.0.entry((is_block, at.file, at.frame)).or_default();
+        slots.push(at.slot);
+    }
+}
+
+fn is_mostly_wanted(head: &Head, slots: &[u16]) -> bool {
+    let (mut wanted, mut all) = (Share::default(), Share::default());
+    head.rows.iter().for_each(|row| all.add(row.bytes));
+    let rows = slots.iter().filter_map(|&slot| head.rows.get(usize::from(slot)));
+    rows.for_each(|row| wanted.add(row.bytes));
+    wanted.is_half_of(all)
 }
 
 type Add<'a> = dyn FnMut(Row, &[u8]) -> Result<()> + 'a;

@@ -73,7 +73,7 @@ impl Raw {
     pub fn check(&self, path: &Path, frame: &mut Frame, bases: &dyn Bases) -> Result<()> {
         self.check_digest(path)?;
         frame.decompress_from(path, self.head.clone(), &self.sealed.stored, bases)?;
-        match frame.all_match() {
+        match frame.verify_all() {
             true => Ok(()),
             false => Err(self.wrong_hash(path, frame, bases)),
         }

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::remote::check::Reachable;
 use crate::remote::message::{FetchRequest, GetRequest, MESSAGE_MAX, MISSING_NAMED_MAX, encode_ids};
 use crate::remote::offer::{Ask, behind, prepare, prepare_closures, prepare_objects};
+use crate::remote::pack::plan::Extent;
 use crate::remote::pack::{PackWriter, Plan};
 use crate::remote::wire::Channel;
 
@@ -42,7 +43,11 @@ impl Session<'_> {
             false => {
                 let mut ids = request.ids;
                 ids.extend(behind(store, &ids, request.history, self.progress)?);
-                prepare_objects(store, &ids, self.progress)?
+                let extent = match request.whole_frames {
+                    true => Extent::Whole,
+                    false => Extent::Exact,
+                };
+                prepare_objects(store, &ids, extent, self.progress)?
             }
         };
         self.send(channel, &plan, &HashSet::new())?;

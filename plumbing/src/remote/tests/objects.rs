@@ -24,7 +24,7 @@ use crate::remote::objects::walk::{Below, bring_differing, bring_trees};
 use crate::remote::policy::Policy;
 use crate::remote::server::serve;
 use crate::remote::wire::{Channel, Connection, Greeting, Limits, Role};
-use crate::store::{Options, Store, Writer};
+use crate::store::{Options, Show, Store, Writer};
 use crate::time::Timestamp;
 
 /// A server in a thread of its own that is asked through a connection.
@@ -55,7 +55,11 @@ impl Asked {
     pub(super) fn running(run: impl FnOnce(Connection) + Send + 'static) -> Self {
         let (client_in, server_out) = pipe().unwrap();
         let (server_in, client_out) = pipe().unwrap();
-        let hello = |name: &str| Greeting::new(name, 1 << 20).with(message::HISTORY, []);
+        let hello = |name: &str| {
+            Greeting::new(name, 1 << 20)
+                .with(message::HISTORY, [])
+                .with(message::WHOLE, [])
+        };
         let server = std::thread::spawn(move || {
             let limits = Limits::default();
             run(Connection::start(
@@ -93,9 +97,9 @@ impl Peer for Asked {
         "origin".to_owned()
     }
 
-    fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId]) -> Result<Brought> {
+    fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId], show: &Show<'_>) -> Result<Brought> {
         self.questions.fetch_add(1, Relaxed);
-        self.with(|client| client.bring_objects(writer, ids))
+        self.with(|client| client.bring_shown(writer, ids, show))
     }
 
     fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought> {
@@ -121,14 +125,14 @@ fn cache_on(disk: &Arc<dyn Disk>, keeping: Keeping) -> Cache {
     Cache::open(disk.clone(), HashAlgo::Sha256, Options::default(), keeping).unwrap()
 }
 
-fn spool(bytes_max: u64) -> Cache {
+pub(super) fn spool(bytes_max: u64) -> Cache {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::with_seed(7));
     disk.create_dir(Path::new("/tmp")).unwrap();
     cache_on(&disk, keeping(Place::Spool("/tmp/spool".into()), bytes_max))
 }
 
 /// An empty repository that reads what `asked` has, through a cache of so many bytes.
-fn reader(asked: &Arc<Asked>, cache: Cache) -> (Side, crate::repository::Repository) {
+pub(super) fn reader(asked: &Arc<Asked>, cache: Cache) -> (Side, crate::repository::Repository) {
     let side = Side::new(9);
     let repository = side.open();
     let peers = Arc::new(Peers::new(cache));
@@ -144,7 +148,7 @@ fn read(store: &Store, bytes: &[u8]) -> Result<Vec<u8>> {
 #[test]
 fn what_is_not_here_comes_when_it_is_read() {
     let far = Side::new(2);
-    let tip = far.commit(MAIN, &[("a", b"one"), ("f/b", b"two"), ("f/c", b"three")]);
+    let tip = far.commit(MAIN, &[("a", b"one"), ("f/b", b"two"), ("f/c", b"three, the longest")]);
     let asked = Arc::new(Asked::serving(&far));
     let (side, repository) = reader(&asked, spool(1 << 20));
     let store = &repository.store;
@@ -159,7 +163,7 @@ fn what_is_not_here_comes_when_it_is_read() {
     assert_eq!(read(store, b"one").unwrap(), b"one");
     assert_eq!(read(store, b"two").unwrap(), b"two");
     assert_eq!(asked.questions.load(Relaxed), 4, "all at once, and each once");
-    assert_eq!(read(store, b"three").unwrap(), b"three");
+    assert_eq!(read(store, b"three, the longest").unwrap(), b"three, the longest");
     assert_eq!(asked.questions.load(Relaxed), 5);
     // Nothing of it is in the repository.
     drop(repository);

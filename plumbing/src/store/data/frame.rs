@@ -86,6 +86,11 @@ impl Frame {
         Some((row.kind, row.id, self.payload().get(start..start + row.bytes as usize)?))
     }
 
+    /// All objects that were decompressed, as [`Frame::object`] gives them.
+    pub fn objects(&self) -> impl Iterator<Item = (ObjectKind, ObjectId, &[u8])> {
+        (0..self.rows.len() as u16).filter_map(|slot| self.object(slot))
+    }
+
     /// Whether all of it was decompressed, or at least the object `last`.
     pub(in crate::store) fn reaches(&self, last: Option<u16>) -> bool {
         self.is_whole || last.is_some_and(|last| self.object(last).is_some())
@@ -229,18 +234,18 @@ impl Frame {
         Ok(())
     }
 
-    /// Compares the hashes of all objects, which is faster than one at a time where most of them are needed.
-    pub fn verify_all(&mut self) {
+    /// Compares the hashes of all objects, which is faster than one at a time where most of them are needed. Says whether
+    /// they are right.
+    pub fn verify_all(&mut self) -> bool {
         self.is_verified = self.all_match();
+        self.is_verified
     }
 
     /// Whether every object has the hash that its row says.
     pub fn all_match(&self) -> bool {
         let Some(first) = self.rows.first() else { return true };
         let algo = first.id.algo();
-        let objects: Vec<&[u8]> = (0..self.rows.len() as u16)
-            .filter_map(|slot| Some(self.object(slot)?.2))
-            .collect();
+        let objects: Vec<&[u8]> = self.objects().map(|(_, _, bytes)| bytes).collect();
         let rows = self.rows.iter();
         objects.len() == self.rows.len()
             && rows.clone().all(|row| row.id.algo() == algo)

@@ -198,6 +198,67 @@ fn objects_of_hostile_servers_are_refused() {
     }
 }
 
+/// What a hostile server answers to who asks for "one" and "two" and takes whole frames.
+#[test]
+fn whole_frames_of_hostile_servers_are_refused() {
+    let none = message::encode_ids(&[]);
+    let half = || blocks(&[b"one", b"two", b"san", b"shi"]);
+    for (name, frames, expected) in [
+        ("half of it", vec![half()], None),
+        (
+            "more than half, and less",
+            vec![blocks(&[b"one", b"san"]), blocks(&[b"two"])],
+            None,
+        ),
+        (
+            "less by objects",
+            vec![blocks(&[b"one", b"a", b"b"])],
+            Some("asked for"),
+        ),
+        (
+            "less by bytes",
+            vec![blocks(&[b"one", b"two", b"seven!!"])],
+            Some("asked for"),
+        ),
+        (
+            "nothing of it",
+            vec![half(), blocks(&[b"ten"])],
+            Some("at most 4 objects"),
+        ),
+        ("first nothing of it", vec![blocks(&[b"ten"])], Some("asked for")),
+        ("the same again", vec![half(), half()], Some("at most 4 objects")),
+        (
+            "a wrong hash beside",
+            vec![(FrameKind::Objects, frame(&[(id(b"one"), b"one"), (id(b"san"), b"nas")]))],
+            Some("hash"),
+        ),
+        (
+            "one, and no word of the other",
+            vec![blocks(&[b"one"])],
+            Some("word that it is missing"),
+        ),
+    ] {
+        let (stream, reply) = (pack(&frames), none.clone());
+        let asked = Asked::answering(move |request, channel| {
+            assert!(request.whole_frames);
+            let _ = channel.send(&stream).and_then(|()| channel.end());
+            let _ = channel.reply(reply.clone());
+        });
+        let side = Side::new(3);
+        let repository = side.open();
+        let writer = repository.store.writer().unwrap();
+        let ids = [id(b"one"), id(b"two")];
+        let done = asked.with(|client| client.bring_shown(&writer, &ids, &|_| ()));
+        match (done, expected) {
+            (Ok(_), None) => {}
+            (Err(error), Some(expected)) => assert!(error.to_string().contains(expected), "{name}: {error}"),
+            (done, _) => panic!("{name}: {done:?}"),
+        }
+        writer.commit().unwrap();
+        side.verify();
+    }
+}
+
 #[test]
 fn a_server_that_refuses_is_quoted_and_one_that_says_nothing_is_left() {
     let asked = Asked::answering(|_, channel| channel.fail(&crate::remote::policy::forbidden("not for you")));
@@ -245,7 +306,7 @@ fn hostile_questions_end_in_an_error_and_the_server_goes_on() {
     let many = [&[0][..], &[0xff, 0xff, 0xff, 0x7f]].concat();
     for (name, question) in [
         ("no bytes", &[][..]),
-        ("unknown flags", &[8, 0]),
+        ("unknown flags", &[16, 0]),
         ("more ids than the limit", &many),
         ("fewer ids than announced", &[0, 2, 1]),
         ("no id", &[0, 1, 99]),
