@@ -358,7 +358,12 @@ fn what_no_peer_may_send_ends_the_connection() {
 #[test]
 fn silence_and_crawling_end_by_the_clock_that_is_handed_in() {
     let seconds = Duration::from_secs;
-    let (client, server) = pair(65_536);
+    // Who greets and is silent then: no answer to a sign of life comes in between.
+    let greeting = Greeting::new("test", 65_536);
+    let (client_in, mut server_out) = pipe().unwrap();
+    let (_server_in, client_out) = pipe().unwrap();
+    server_out.write_all(&greeting.encode()).unwrap();
+    let client = Connection::start(Role::Client, client_in, client_out, &greeting, Limits::default());
     client.peer().unwrap();
     client.tick(seconds(100));
     client.tick(seconds(159));
@@ -366,7 +371,7 @@ fn silence_and_crawling_end_by_the_clock_that_is_handed_in() {
     client.tick(seconds(1000));
     let error = client.open(1, b"").unwrap_err();
     assert!(error.to_string().contains("nothing came for"), "{error}");
-    drop(server);
+    drop((client, server_out));
 
     // Signs of life alone bring nobody ahead.
     let (client, server) = pair(65_536);
