@@ -254,6 +254,9 @@ impl Record {
 
     /// Reads a whole record whose head is valid. Gives its check, which the next record repeats, too.
     pub fn decode(bytes: &[u8]) -> Result<(Self, Check), String> {
+        if bytes.len() < HEAD_BYTES + TRAILER_BYTES {
+            return Err(format!("a record of {} bytes", bytes.len()));
+        }
         let split = bytes.len() - 32;
         let (expected, found) = (check_of(&bytes[..split]), part::<32>(bytes, split));
         if expected != found {

@@ -82,6 +82,7 @@ fn the_examples_are_read_as_they_were_written() {
     let bytes = record().encode(&header()).unwrap();
     assert_eq!(Head::decode(&header(), &bytes[..64]).unwrap().bytes, bytes.len());
     assert_eq!(Record::decode(&bytes).unwrap().0, record());
+    assert!((0..bytes.len()).all(|length| Record::decode(&bytes[..length]).is_err()));
     assert_eq!(Checkpoint::decode(path, &checkpoint().encode()).unwrap(), checkpoint());
 }
 
