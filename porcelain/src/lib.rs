@@ -24,6 +24,7 @@ pub mod ghosts;
 pub mod history;
 pub mod hooks;
 pub mod idle;
+pub mod memory;
 pub mod records;
 pub mod remote;
 pub mod rules;
