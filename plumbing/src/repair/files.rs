@@ -12,7 +12,7 @@ use crate::repository::Repository;
 use crate::store::data::format::{
     Container, EXTENSION, FILE_HEADER_BYTES, FRAME_ALIGN, FileHeader, FrameHeader, FrameKind,
 };
-use crate::store::data::read::{DataFile, Head, parse_hex};
+use crate::store::data::read::{DataFile, Head, parse_hex, scan};
 use crate::store::data::verify::next_frame;
 use crate::store::{Packer, Store, Writer};
 use crate::verify::Report as Checked;
@@ -59,8 +59,8 @@ impl Hurt {
         })
     }
 
-    /// And those in which a check found damage.
-    pub fn with(mut self, store: &Store, found: &Checked) -> Self {
+    /// And those in which a check found damage, or that hold what is made from it.
+    pub fn with(mut self, store: &Store, found: &Checked) -> Result<Self> {
         let damaged: HashSet<&Path> = found
             .damage
             .iter()
@@ -69,9 +69,10 @@ impl Hurt {
                 _ => None,
             })
             .collect();
+        let leaning = leaning(store, found)?;
         let files = (0..).zip(store.data_files());
         self.open = files
-            .filter(|(_, (file, _))| damaged.contains(file.path.as_path()))
+            .filter(|(number, (file, _))| damaged.contains(file.path.as_path()) || leaning.contains(number))
             .map(|(number, (file, _))| (number, file))
             .collect();
         let is_here = |path: &&Path| {
@@ -80,7 +81,7 @@ impl Hurt {
         let is_data = |path: &&Path| path.extension().is_some_and(|extension| extension == EXTENSION);
         let gone = damaged.iter().copied().filter(is_data).filter(|path| !is_here(path));
         self.gone = gone.map(Path::to_owned).collect();
-        self
+        Ok(self)
     }
 
     /// Whether no file is to be put aside.
@@ -120,6 +121,32 @@ impl Hurt {
         }
         Ok(aside)
     }
+}
+
+/// The numbers of data files in which something is made from objects that do not read. What of that reads does so only for as
+/// long as the damaged copy is there.
+fn leaning(store: &Store, found: &Checked) -> Result<HashSet<u32>> {
+    let mut lost = HashSet::new();
+    for at in &found.bad {
+        let row = store.row_at(*at)?;
+        if let Some(row) = row.filter(|row| matches!(store.locate(&row.id), Ok(None))) {
+            lost.insert(row.id);
+        }
+    }
+    let mut leaning = HashSet::new();
+    if lost.is_empty() {
+        return Ok(leaning);
+    }
+    for (number, (file, committed)) in (0..).zip(store.data_files()) {
+        let mut is_leaning = false;
+        scan(&file, FILE_HEADER_BYTES, committed, &mut |head| {
+            is_leaning |= head.bases.iter().any(|base| lost.contains(&base.id));
+        })?;
+        if is_leaning {
+            leaning.insert(number);
+        }
+    }
+    Ok(leaning)
 }
 
 impl Aside {

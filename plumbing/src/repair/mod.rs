@@ -7,7 +7,8 @@
 //! 3. The ref log is salvaged and checkpoints that are of no use are put aside ([`refs`]).
 //! 4. The file of the generation is made anew where it does not read ([`generation`]).
 //! 5. Headers of data files that do not read are made anew. Everything is checked. Of each data file that is hurt all that
-//!    reads is copied into new data files; when that is durable the file is moved to `damaged/` ([`files`]).
+//!    reads is copied into new data files; when that is durable the file is moved to `damaged/` ([`files`]). So are files of
+//!    which something is made from what does not read: it may read all the same, until the damaged file is gone.
 //! 6. The index is made anew.
 //! 7. What snapshots need and nobody has is recorded: each of them gets a replacement, in which folders that do not read
 //!    hold what is left of them, with a list of what is lost ([`mark`]). The snapshots themselves stay as they are.
@@ -101,7 +102,7 @@ pub fn run(repository: &Repository, options: &Options, who: &Who, progress: &Pro
     let store = fresh(repository)?;
     let hurt = files::Hurt::find(&store, repository)?;
     report.found = check(&store, repository, Depth::Data, options.threads, progress)?;
-    let hurt = hurt.with(&store, &report.found);
+    let hurt = hurt.with(&store, &report.found)?;
     let data_is_hurt = !hurt.is_empty() || !hurt.gone.is_empty();
     let index_is_hurt = !report.found.index_damage.is_empty() || data_is_hurt || report.generation.is_some();
     let unrecorded = !report.found.hurt.is_empty();

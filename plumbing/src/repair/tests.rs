@@ -1,5 +1,6 @@
 //! Damage is mended as far as it can be, and what is lost is named and recorded.
 
+mod bases;
 mod made_anew;
 mod trees;
 

@@ -3,6 +3,10 @@
 //!
 //! What is distrusted is known to this process alone; a place is found again by whoever reads it. Damaged files leave
 //! the look-ups for good when [`crate::repair`] has put them aside.
+//!
+//! What is made from a distrusted copy may read all the same, if it takes nothing of the damaged part: its own hash tells.
+//! So where there is no other, whoever needs such a copy as a base still finds it ([`Store::passed_over`]). Whether an object
+//! reads does so not depend on what was read before.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -15,6 +19,8 @@ use crate::object::ObjectId;
 #[derive(Debug, Default)]
 pub(super) struct Distrust {
     places: HashSet<Location>,
+    /// The first of these places of each object.
+    copies: HashMap<ObjectId, Location>,
     files: HashSet<u32>,
     /// Why an object did not read, for whoever asks again and finds no other copy.
     reasons: HashMap<ObjectId, Reason>,
@@ -44,12 +50,26 @@ impl Store {
     /// Passes over these places from now on. Where other copies of the objects are, they are found.
     pub fn distrust(&self, places: &[Location]) -> Result<()> {
         let mut state = self.state.write();
-        let before = state.distrust.places.len();
-        state.distrust.places.extend(places);
-        match state.distrust.places.len() > before {
+        let State { files, distrust, .. } = &mut *state;
+        let before = distrust.places.len();
+        for at in places.iter().filter(|at| distrust.places.insert(**at)) {
+            // A row that does not read is of no use as a base either.
+            let row = files
+                .get(at.file as usize)
+                .map(|known| known.file.row(at.frame, at.slot));
+            if let Some(Ok(Some(row))) = row {
+                distrust.copies.entry(row.id).or_insert(*at);
+            }
+        }
+        match distrust.places.len() > before {
             true => self.look_again(&mut state),
             false => Ok(()),
         }
+    }
+
+    /// Where the copy of an object lies that look-ups pass over.
+    pub(super) fn passed_over(&self, id: &ObjectId) -> Option<Location> {
+        self.state.read().distrust.copies.get(id).copied()
     }
 
     /// Passes over everything in these data files, by their numbers. Nothing is appended to them either.

@@ -201,7 +201,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Why an object cannot be used, if it cannot: every copy of it is missing or damaged, or is made from what is.
+    /// Why an object cannot be used, if it cannot: every copy of it is missing or damaged, or is made from what is and does
+    /// not read for that.
     fn fault(&mut self, id: &ObjectId, kind: ObjectKind) -> Result<Option<String>> {
         let mut unreadable = None;
         while let Some(at) = self.scope.store.locate(id)? {
@@ -213,7 +214,11 @@ impl Walk<'_> {
                     "the frame at offset {} of its data file does not read",
                     at.frame
                 )),
-                Some(Header { has_bases: true }) => self.fault_of_bases(at)?,
+                Some(Header { has_bases: true }) => match self.fault_of_bases(at)? {
+                    // Perhaps it takes nothing of what is damaged.
+                    Some(_) if self.reads(at, id)? => None,
+                    fault => fault,
+                },
                 Some(Header { has_bases: false }) => None,
             };
             if fault.is_none() {
@@ -240,6 +245,14 @@ impl Walk<'_> {
                 .or_else(of_store)
                 .unwrap_or_else(missing),
         ))
+    }
+
+    fn reads(&self, at: Location, id: &ObjectId) -> Result<bool> {
+        match self.scope.store.near().read(at, id, &mut Vec::new()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_damage() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// What is wrong with the objects that the one at `at` is made from. All of a frame are looked at once; one by one

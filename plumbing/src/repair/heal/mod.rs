@@ -75,7 +75,7 @@ pub fn heal(
     let store = fresh(repository)?;
     let hurt = files::Hurt::find(&store, repository)?;
     healed.found = check(&store, repository, Depth::Data, options.threads, progress)?;
-    let hurt = hurt.with(&store, &healed.found);
+    let hurt = hurt.with(&store, &healed.found)?;
     let store = match options.dry_run {
         true => {
             healed.aside = hurt.preview();

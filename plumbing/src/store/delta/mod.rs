@@ -211,6 +211,7 @@ impl<'a> Near<'a> {
         }
         let needed_as = "base of other objects";
         let at = self.store.locate_to_read(&base.id)?;
+        let at = at.or_else(|| self.store.passed_over(&base.id));
         let missing = || Error::Missing { id: base.id, needed_as };
         let mut at = at.ok_or_else(|| self.store.reason_of(&base.id).unwrap_or_else(missing))?;
         let (start, links) = (out.len(), decoder.links());
