@@ -6,16 +6,19 @@
 //! 3. The oracle is reading: an object is hurt if the store does not give its bytes.
 //! 4. [`run`] must tell the damage, and as hurt just the paths for which reading fails.
 //!
-//! Two short cuts, which change no answer, make a flip about as cheap as the one data file that it is in. Both go by what is
+//! Short cuts, which change no answer, make a flip about as cheap as reading the one data file that it is in. Two go by what is
 //! read of the whole repository ([`reads`]): what does not read the flipped byte is as it was. So an object is only asked
 //! for if a byte that was read to open the repository, or to get that object, is flipped. And where opening does not read
-//! the byte, and it is in a data file, the others count as read whole ([`run_due`], what `verify --max-age` does).
-//! One flip in [`WHOLE_EVERY`] is judged without either, too.
+//! the byte, and it is in a data file or in the refs, the other data files count as read whole ([`run_due`], what
+//! `verify --max-age` does). The third is that of several flips in one payload that hurt the same objects the first is
+//! judged by all of [`run_due`], the others by its reading of the data file ([`outcome`]).
+//! One flip in [`WHOLE_EVERY`] is judged without any of them, too, and must come to the same.
 //!
 //! Caches of other modules and the configuration, which people edit, are left out: nothing is stored there.
 //! `GHOST_TEST_ALL` flips each bit of a repository of 1 MiB, in an order that looks random, for `GHOST_TEST_MINUTES` at most;
 //! `GHOST_TEST_PART=K/N` each that is part K of N, so that several runs make one.
 
+mod outcome;
 mod reads;
 mod sample;
 
@@ -25,6 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use self::outcome::Seen;
 use self::sample::Sample;
 use super::crash_tests::processor_seconds;
 use crate::disk::Disk;
@@ -34,8 +38,10 @@ use crate::disk::memory::MemoryDisk;
 const FLIPS: u64 = 150;
 /// A prime that is no factor of any count of bits here: steps of it meet every bit once.
 const STEP: u64 = 2_147_483_647;
-/// One flip in so many is judged by everything.
-const WHOLE_EVERY: u64 = 64;
+/// One flip in so many is judged by everything, if only few are tried.
+const WHOLE_EVERY_OF_FEW: u64 = 16;
+/// The same if all are.
+const WHOLE_EVERY: u64 = 1024;
 
 fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     let mut out = vec![0; bytes];
@@ -73,6 +79,8 @@ fn every_flipped_bit_is_told_with_just_the_paths_that_it_hurts() {
     let bits = sample.bits();
     let (part, parts) = part();
     let flips = if all { (bits - part).div_ceil(parts) } else { FLIPS };
+    let whole_every = if all { WHOLE_EVERY } else { WHOLE_EVERY_OF_FEW };
+    let seen = Seen::default();
     let (next, done, missed, begun) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), Instant::now());
     let work = || {
         while begun.elapsed().as_secs() < most {
@@ -82,7 +90,7 @@ fn every_flipped_bit_is_told_with_just_the_paths_that_it_hurts() {
             }
             let step = u128::from(number * parts + part) * u128::from(STEP);
             let bit = u64::try_from(step % u128::from(bits)).unwrap();
-            if !is_told(&sample, bit, number.is_multiple_of(WHOLE_EVERY)) {
+            if !is_told(&sample, &seen, bit, number.is_multiple_of(whole_every)) {
                 missed.fetch_add(1, Ordering::Relaxed);
             }
             done.fetch_add(1, Ordering::Relaxed);
@@ -100,32 +108,49 @@ fn every_flipped_bit_is_told_with_just_the_paths_that_it_hurts() {
     });
     let (done, used) = (done.into_inner(), processor_seconds() - used);
     eprintln!(
-        "figure: part {} of {parts}: {done} of {flips} bits flipped, of {bits} in {} files, {} not told, {:.0} s, {:.0} a \
-         second of one processor",
+        "figure: part {} of {parts}: {done} of {flips} bits flipped, of {bits} in {} files, {} not told, {} different \
+         outcomes in payloads, {:.0} s, {:.0} a second of one processor",
         part + 1,
         sample.files.len(),
         missed.load(Ordering::Relaxed),
+        seen.count(),
         begun.elapsed().as_secs_f64(),
         done as f64 / used
     );
     assert_eq!(missed.into_inner(), 0, "bits whose flip was not told");
 }
 
-/// Whether a flip is told as it must be, by the short way and if asked for by the long one.
-fn is_told(sample: &Sample, bit: u64, by_everything: bool) -> bool {
+/// Whether a flip is told as it must be, by the shortest way and if asked for by all.
+fn is_told(sample: &Sample, seen: &Seen, bit: u64, by_everything: bool) -> bool {
     let (disk, what) = sample.flipped(bit);
-    let found = sample.look(&disk, &what, &sample.short(bit));
+    let outcome = sample.outcome(&disk, bit);
+    let known = outcome.as_ref().and_then(|outcome| seen.hurt_by(outcome));
+    if known.is_some() && !by_everything {
+        return true;
+    }
+    let (is_told, hurt) = sample.look(&disk, &what, &sample.short(bit));
     if by_everything {
+        let whole = sample.look(&disk, &what, &sample.whole());
         assert_eq!(
-            found,
-            sample.look(&disk, &what, &sample.whole()),
+            (is_told, &hurt),
+            (whole.0, &whole.1),
             "{what}: two ways to look at it differ"
         );
     }
-    if !found.0 {
-        eprintln!("{what} is not told");
+    if let Some(known) = known {
+        assert_eq!(
+            (true, known),
+            (is_told, hurt),
+            "{what}: another that hurt the same differs"
+        );
+        return true;
     }
-    found.0
+    match outcome {
+        Some(outcome) if is_told => seen.add(outcome, hurt),
+        _ if is_told => {}
+        _ => eprintln!("{what} is not told"),
+    }
+    is_told
 }
 
 /// Files removed, emptied, cut, extended, swapped and doubled.

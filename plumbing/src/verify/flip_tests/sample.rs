@@ -16,6 +16,9 @@ use crate::disk::{Disk, LockKind, OpenMode};
 use crate::object::{ContentRef, Indirect, Node, ObjectSource, Snapshot, TreeNode};
 use crate::refs::CHECKPOINT_EVERY_RECORDS;
 use crate::repository::Repository;
+use crate::store::Frame;
+use crate::store::data::format::{Codec, FILE_HEADER_BYTES, FRAME_HEADER_BYTES};
+use crate::store::data::read::{DataFile, Head, scan};
 use crate::time::Timestamp;
 
 /// When the ledgers' reads were, in seconds since 1970. The checks that go by them are later.
@@ -41,8 +44,22 @@ pub(super) struct Damaged {
     opening: Vec<Range<u64>>,
     /// Bytes that are read to get objects.
     needed: Vec<(Range<u64>, ObjectId)>,
-    /// Of a data file: says that every other data file was read whole.
-    others_read: Option<Ledger>,
+    /// Says which data files were read whole: of a data file all others, of a file of refs all.
+    known: Option<Ledger>,
+    /// Its frames, if it is a data file.
+    pub frames: Vec<Stored>,
+}
+
+/// A frame as it is while nothing is wrong.
+pub(super) struct Stored {
+    /// The number of its data file; the first object.
+    pub at: Location,
+    /// Where in the file its payload is.
+    pub payload: Range<u64>,
+    /// Its objects with their bytes; without these if it is a delta frame.
+    pub objects: Vec<(ObjectId, Option<Vec<u8>>)>,
+    /// Those that are got by reading something of the payload.
+    pub readers: Vec<ObjectId>,
 }
 
 /// How a damaged copy is judged.
@@ -59,6 +76,8 @@ pub(super) struct Sample {
     request: Request,
     items: Vec<Item>,
     objects: Vec<ObjectId>,
+    /// What objects that are made from others are made from, all the way down.
+    pub made_from: HashMap<ObjectId, HashSet<ObjectId>>,
     pub files: Vec<Damaged>,
 }
 
@@ -117,6 +136,7 @@ impl Sample {
             disk,
             request,
             items,
+            made_from: made_from(&repository.store, &objects),
             objects,
             files,
         }
@@ -165,7 +185,7 @@ impl Sample {
         let readers = file.needed.iter().filter(|(range, _)| range.contains(&at));
         let readers: BTreeSet<ObjectId> = readers.map(|(_, id)| *id).collect();
         Judge {
-            ledger: file.others_read.as_ref(),
+            ledger: file.known.as_ref(),
             suspects: readers.into_iter().collect(),
         }
     }
@@ -193,7 +213,10 @@ impl Sample {
             .iter()
             .map(|hurt| (hurt.snapshot.clone(), hurt.path.clone()))
             .collect();
-        let hurt = self.hurt(&open(&shared).unwrap(), &judge.suspects);
+        let hurt = match judge.suspects.is_empty() {
+            true => Places::new(),
+            false => self.hurt(&open(&shared).unwrap(), &judge.suspects),
+        };
         assert_eq!(told, hurt, "{what}: {report:?}");
         (!report.is_clean() || report.unfinished_bytes > 0, told)
     }
@@ -242,7 +265,7 @@ fn due() -> Due {
 
 /// Locks all data files, so that a writer begins a new one.
 fn lock_data_files(disk: &Arc<dyn Disk>) -> Vec<Arc<dyn crate::disk::DiskFile>> {
-    let lock = |(file, _): (crate::store::data::read::DataFile, u64)| {
+    let lock = |(file, _): (DataFile, u64)| {
         let handle = disk.open(&file.path, OpenMode::Write).unwrap();
         assert!(handle.try_lock(LockKind::Exclusive).unwrap());
         handle
@@ -275,15 +298,23 @@ fn damaged(disk: &MemoryDisk, repository: &Repository, request: &Request, object
                 bytes,
                 opening: Vec::new(),
                 needed: Vec::new(),
-                others_read: None,
+                known: None,
+                frames: Vec::new(),
             });
         }
     }
-    for (file, committed) in repository.store.data_files() {
+    for (number, (file, committed)) in (0..).zip(repository.store.data_files()) {
         let found = files.iter_mut().find(|it| it.path == file.path).unwrap();
         let mut others = ledger.clone();
         others.note_file(&file, committed, []).unwrap();
-        found.others_read = Some(others);
+        found.known = Some(others);
+        found.frames = stored(&repository.store, number, &file);
+    }
+    for file in files
+        .iter_mut()
+        .filter(|file| file.path.parent().unwrap().ends_with("refs"))
+    {
+        file.known = Some(ledger.clone());
     }
     let noting = NotingDisk::new(disk.clone());
     let shared: Arc<dyn Disk> = Arc::new(noting.clone());
@@ -297,8 +328,57 @@ fn damaged(disk: &MemoryDisk, repository: &Repository, request: &Request, object
     for file in &mut files {
         file.opening.sort_unstable_by_key(|range| (range.start, range.end));
         file.opening.dedup();
+        for frame in &mut file.frames {
+            let reads = |(range, _): &&(Range<u64>, ObjectId)| {
+                range.start < frame.payload.end && frame.payload.start < range.end
+            };
+            let readers: BTreeSet<ObjectId> = file.needed.iter().filter(reads).map(|(_, id)| *id).collect();
+            frame.readers = readers.into_iter().collect();
+        }
     }
     files
+}
+
+/// The frames of a data file.
+fn stored(store: &Store, number: u32, file: &DataFile) -> Vec<Stored> {
+    let mut heads = Vec::new();
+    scan(file, FILE_HEADER_BYTES, 0, &mut |head| heads.push(head.clone())).unwrap();
+    let frame_of = |head: Head| {
+        let at = Location {
+            file: number,
+            frame: head.offset,
+            slot: 0,
+        };
+        let start = head.offset + (FRAME_HEADER_BYTES + head.header.table_bytes()) as u64;
+        let mut frame = Frame::default();
+        store.read_frame(at, &mut frame).unwrap();
+        let is_plain = head.header.codec != Codec::Delta;
+        let bytes = |slot: u16| is_plain.then(|| frame.object(slot).unwrap().2.to_vec());
+        let objects = (0..).zip(&head.rows);
+        Stored {
+            at,
+            payload: start..start + u64::from(head.header.stored_bytes),
+            objects: objects.map(|(slot, row)| (row.id, bytes(slot))).collect(),
+            readers: Vec::new(),
+        }
+    };
+    heads.into_iter().map(frame_of).collect()
+}
+
+/// What each of these objects is made from, all the way down.
+fn made_from(store: &Store, objects: &[ObjectId]) -> HashMap<ObjectId, HashSet<ObjectId>> {
+    let mut all = HashMap::new();
+    for id in objects {
+        let (mut bases, mut pending) = (HashSet::new(), vec![*id]);
+        while let Some(id) = pending.pop() {
+            let found = store.bases_at(store.locate(&id).unwrap().unwrap()).unwrap();
+            pending.extend(found.iter().map(|base| base.id).filter(|base| bases.insert(*base)));
+        }
+        if !bases.is_empty() {
+            all.insert(*id, bases);
+        }
+    }
+    all
 }
 
 fn note(files: &mut [Damaged], reads: Vec<Read>, mut add: impl FnMut(&mut Damaged, Range<u64>)) {
