@@ -1,5 +1,7 @@
 //! What is read from a disk or a peer, as fuzz targets (README.md).
 
+use std::path::Path;
+
 mod memory;
 mod targets;
 
@@ -8,6 +10,20 @@ pub use targets::{TARGETS, seeds};
 
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;
+
+/// Writes the inputs that fuzzing begins with to the folder that `GHOST_FUZZ_SEEDS` names, by target. Called by one of the
+/// targets, as a program without libFuzzer does not link with its flags.
+pub fn write_seeds() {
+    let Some(corpus) = std::env::var_os("GHOST_FUZZ_SEEDS") else {
+        return;
+    };
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../t/golden");
+    for (number, (target, bytes)) in seeds(&golden).into_iter().enumerate() {
+        let folder = Path::new(&corpus).join(target);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join(format!("seed-{number:03}")), bytes).expect("a seed");
+    }
+}
 
 /// One function a target: never a panic, never more memory than the target's limit.
 macro_rules! targets {
