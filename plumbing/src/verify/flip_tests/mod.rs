@@ -12,7 +12,7 @@
 //! the byte, and it is in a data file or in the refs, the other data files count as read whole ([`run_due`], what
 //! `verify --max-age` does). The third is that of several flips in one payload that hurt the same objects the first is
 //! judged by all of [`run_due`], the others by its reading of the data file ([`outcome`]).
-//! One flip in [`WHOLE_EVERY`] is judged without any of them, too, and must come to the same.
+//! One flip in [`WHOLE_EVERY`] (or `GHOST_TEST_WHOLE_EVERY`) is judged without any of them, too, and must come to the same.
 //!
 //! Caches of other modules and the configuration, which people edit, are left out: nothing is stored there.
 //! `GHOST_TEST_ALL` flips each bit of a repository of 1 MiB, in an order that looks random, for `GHOST_TEST_MINUTES` at most;
@@ -79,7 +79,8 @@ fn every_flipped_bit_is_told_with_just_the_paths_that_it_hurts() {
     let bits = sample.bits();
     let (part, parts) = part();
     let flips = if all { (bits - part).div_ceil(parts) } else { FLIPS };
-    let whole_every = if all { WHOLE_EVERY } else { WHOLE_EVERY_OF_FEW };
+    let asked = std::env::var("GHOST_TEST_WHOLE_EVERY").map(|text| text.parse().unwrap());
+    let whole_every = asked.unwrap_or(if all { WHOLE_EVERY } else { WHOLE_EVERY_OF_FEW });
     let seen = Seen::default();
     let (next, done, missed, begun) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), Instant::now());
     let work = || {
@@ -109,7 +110,7 @@ fn every_flipped_bit_is_told_with_just_the_paths_that_it_hurts() {
     let (done, used) = (done.into_inner(), processor_seconds() - used);
     eprintln!(
         "figure: part {} of {parts}: {done} of {flips} bits flipped, of {bits} in {} files, {} not told, {} different \
-         outcomes in payloads, {:.0} s, {:.0} a second of one processor",
+         outcomes, {:.0} s, {:.0} a second of one processor",
         part + 1,
         sample.files.len(),
         missed.load(Ordering::Relaxed),

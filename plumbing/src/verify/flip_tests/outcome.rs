@@ -1,13 +1,17 @@
-//! What a flip in the payload of a frame comes to: the objects that a check of the data file finds damaged, and those that do
-//! not read.
+//! What a flip comes to that is in the payload of a frame: the objects that a check of the data file finds damaged, and those
+//! that do not read.
 //!
 //! 1. The headers of the data file are walked and all of its frames are read, as [`run_due`] does it with what is due.
 //! 2. The objects that may be hurt are read: of a frame that decompresses those that came out with other bytes than before,
 //!    and what is made from them. One that came out as it was reads as it did. Of one that does not decompress none reads.
 //! 3. What else a check reads - index, refs, trees - does not lie in that payload, or is among these objects. So which paths it
 //!    names depends on them alone. Of all flips in a payload that come to the same, one is judged by the whole check.
+//!
+//! Of the refs a check reads the log and the checkpoints, whole, and which losses were recorded. So a flip in them comes to one of
+//! two things: these read, or they do not.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -22,8 +26,9 @@ use crate::store::Frame;
 /// What a flip comes to.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct Outcome {
-    /// Number of the data file and offset of the frame.
-    frame: (u32, u64),
+    path: PathBuf,
+    /// Offset of the frame; of a file of refs, whether they can be listed.
+    place: u64,
     bad: Vec<ObjectId>,
     unread: Vec<ObjectId>,
 }
@@ -47,12 +52,22 @@ impl Seen {
 }
 
 impl Sample {
-    /// What a flip comes to that is told; none where that takes more than reading the data file: in headers and tables, in
-    /// other files, and where nothing is told.
+    /// What a flip comes to that is told; none where that takes more than reading the data file or the refs: in headers and
+    /// tables, in other files, and where nothing is told.
     pub fn outcome(&self, disk: &MemoryDisk, bit: u64) -> Option<Outcome> {
         let (file, at) = self.place(bit);
-        let frame = file.frames.iter().find(|frame| frame.payload.contains(&(at as u64)))?;
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        if file.path.parent()?.ends_with("refs") {
+            let refs = open(&shared).ok()?.refs;
+            let is_told = !refs.verify().ok()?.problems.is_empty();
+            return is_told.then(|| Outcome {
+                path: file.path.clone(),
+                place: u64::from(refs.list(recorded::DAMAGED).is_ok()),
+                bad: Vec::new(),
+                unread: Vec::new(),
+            });
+        }
+        let frame = file.frames.iter().find(|frame| frame.payload.contains(&(at as u64)))?;
         let store = open(&shared).ok()?.store;
         let mut report = Report::default();
         let walked = data::heads(&store, &|number| number == frame.at.file, &mut report).ok()?;
@@ -68,7 +83,8 @@ impl Sample {
         let mut bad: Vec<ObjectId> = checked.bad.into_keys().collect();
         bad.sort_unstable();
         Some(Outcome {
-            frame: (frame.at.file, frame.at.frame),
+            path: file.path.clone(),
+            place: frame.at.frame,
             bad,
             unread: self.unread(&store, frame),
         })
