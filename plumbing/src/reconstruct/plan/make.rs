@@ -1,7 +1,6 @@
 //! Planning what is to be made: files by their pieces, what has no content, further names. In a rehearsal it is counted,
 //! and looked for elsewhere where the store does not have it.
 
-use std::mem::size_of;
 use std::sync::Arc;
 
 use super::{CLONE_BYTES_MIN, Item, Planner};
@@ -72,7 +71,7 @@ impl<'j> Planner<'j, '_> {
                     false => sources::check_stored(self.context.store, content).err(),
                 };
                 if is_link || error.is_some() {
-                    self.batch.add_weight(size_of::<Lost<'_>>() + item.entry.name.len());
+                    self.batch.add_weight(Lost::weight(&item.entry));
                     self.lose(item, group, replaces, error);
                     return self.hand_on_if_full();
                 }
@@ -108,6 +107,10 @@ impl<'j> Planner<'j, '_> {
         let content = content.clone();
         let name = item.entry.name.clone();
         let elsewhere = self.context.elsewhere.as_ref();
+        if elsewhere.is_some() {
+            // It waits now or later, if the store fails it.
+            self.batch.add_weight(Lost::weight(&item.entry));
+        }
         if elsewhere.is_some_and(Elsewhere::links_files) && !content.is_empty() {
             self.lose(item, group, replaces, None);
             return self.hand_on_if_full();

@@ -15,7 +15,8 @@ use bstr::BString;
 use hashbrown::HashSet;
 
 use super::assemble::{Kin, assemble};
-use super::index::{Group, Index, Number};
+use super::group::{Group, Number};
+use super::index::Index;
 use super::open::{Opened, hash_with, is_unchanged, open_absolute_any, read_exact_at};
 use super::take::{Mode as TakeMode, Refused, Taker};
 use super::{Elsewhere, How, Lost, Outcome, PassedOver, Why, not_located};
@@ -101,19 +102,18 @@ type Found = Option<(Option<How>, PathBuf)>;
 
 impl Search<'_, '_> {
     fn run(&mut self) -> Result<Found> {
-        let group = self.index.group(self.bytes);
-        let mut group = group.lock();
-        self.later = std::mem::take(&mut group.postponed);
+        let mut group = self.index.group(self.bytes);
+        self.later = group.take_postponed();
         let found = self.try_all(&mut group);
-        group.postponed.append(&mut self.later);
+        group.postpone(std::mem::take(&mut self.later));
         found
     }
 
-    fn try_all(&mut self, group: &mut Group) -> Result<Found> {
+    fn try_all(&mut self, group: &mut Group<'_>) -> Result<Found> {
         if let Some(found) = self.known_candidates(group, false)? {
             return Ok(Some(found));
         }
-        while let Some(number) = group.take_namesake(self.index, &self.path) {
+        while let Some(number) = group.take_namesake(&self.path) {
             if self.is_for_later(number) {
                 self.later.push(number);
             } else if !self.is_other(group, number)
@@ -164,7 +164,7 @@ impl Search<'_, '_> {
     }
 
     /// Where links are made, these come after everything that can be linked to.
-    fn files_of_the_target(&mut self, group: &mut Group) -> Result<Found> {
+    fn files_of_the_target(&mut self, group: &mut Group<'_>) -> Result<Found> {
         let mut found = self.known_candidates(group, true)?;
         while found.is_none()
             && let Some(number) = self.later.pop()
@@ -180,8 +180,10 @@ impl Search<'_, '_> {
     }
 
     /// Takes one of those that were hashed to this content; those for later only if `late`.
-    fn known_candidates(&mut self, group: &mut Group, late: bool) -> Result<Found> {
-        for number in group.known(&self.id) {
+    fn known_candidates(&mut self, group: &mut Group<'_>, late: bool) -> Result<Found> {
+        let mut next = group.first_known(&self.id);
+        while let Some(number) = next {
+            next = group.known_after(&self.id, number);
             if self.is_for_later(number) && !late {
                 continue;
             }
@@ -191,7 +193,7 @@ impl Search<'_, '_> {
                 Ok(how) => return Ok(Some((how, self.index.path(number)))),
                 Err(why) => {
                     if !matches!(why, Why::Itself | Why::OtherDevice | Why::Refused(..)) {
-                        group.forget(number, &self.id);
+                        group.forget(number, &self.id, self.taker.hashed());
                     }
                     self.pass_over(self.index.path(number), why);
                 }
@@ -201,7 +203,7 @@ impl Search<'_, '_> {
     }
 
     /// Takes a candidate that probably is right, which hashes it.
-    fn try_unknown(&mut self, group: &mut Group, number: Number) -> Result<Found> {
+    fn try_unknown(&mut self, group: &mut Group<'_>, number: Number) -> Result<Found> {
         let opened = self.index.open(number);
         let mode = self.mode(number);
         let taken = self.take(&self.index.path(number), opened, mode)?;
@@ -218,7 +220,7 @@ impl Search<'_, '_> {
     }
 
     /// Hashes a candidate, and takes it if it has the content.
-    fn hash_unknown(&mut self, group: &mut Group, number: Number) -> Result<Found> {
+    fn hash_unknown(&mut self, group: &mut Group<'_>, number: Number) -> Result<Found> {
         self.context.progress.check()?;
         match self.hash(number) {
             Ok(id) => {
@@ -273,7 +275,7 @@ impl Search<'_, '_> {
     }
 
     /// Whether a few samples tell that a candidate has another content; they are noted.
-    fn is_other(&mut self, group: &mut Group, number: Number) -> bool {
+    fn is_other(&mut self, group: &mut Group<'_>, number: Number) -> bool {
         let Some(fast) = self.fast() else { return false };
         let found = self.index.open(number).and_then(|opened| {
             fasthash::of_parts(self.bytes, |offset, buffer| read_exact_at(&opened.file, buffer, offset))

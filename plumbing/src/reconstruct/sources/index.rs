@@ -1,13 +1,12 @@
-//! The files of the target and of the sources whose size is wanted, and what has been found out about them.
+//! The files of the target and of the sources whose size is wanted.
 //!
-//! 1. The sizes of all files of the tree are collected.
-//! 2. Each directory is walked once, in path order and with one open handle at a time. A file is kept as its size, its
-//!    directory and its name; all else is forgotten at once, so that a source of a million files costs what its
-//!    candidates cost.
+//! 1. The sizes of all files of the tree are collected, and numbered in their order.
+//! 2. Each directory is walked once, in path order and with one open handle at a time. A file is kept as the number of
+//!    its size, its directory and its name; all else is forgotten at once, so that a source of a million files costs
+//!    what its candidates cost: twelve bytes each, two, and those of its name.
 //! 3. The candidates are sorted by size, name and place, in this order: the target, the sources as they were given. So
 //!    those of one size are a range, and those of one name in it, too.
-//! 4. A [`Group`] of one size is made when it is first asked for. It knows which candidates have been hashed, and to
-//!    what.
+//! 4. What is found out about those of one size is kept by their [`Group`].
 //!
 //! A walk follows no link, and enters neither a `.ghost` nor, in a source, the target. What it cannot read is a note.
 
@@ -15,7 +14,6 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
 use hashbrown::{HashMap, HashSet};
@@ -25,9 +23,9 @@ use rustix::fs::{Mode, OFlags};
 use super::Elsewhere;
 use super::Why;
 use super::assemble::Kin;
+use super::group::{Findings, Group, Number};
 use super::open::{Opened, open_any_beneath, open_beneath};
 use crate::error::{Error, Result};
-use crate::ghosts::fasthash::FastHash;
 use crate::object::tree::Entries;
 use crate::object::{Kind, Node, ObjectId};
 use crate::reconstruct::Context;
@@ -35,8 +33,8 @@ use crate::reconstruct::target::is_repository;
 use crate::store::Store;
 use crate::walk::DirHandle;
 
-/// Stands for the top of a tree.
-const TOP: u32 = u32::MAX;
+/// Stands above the top of a tree.
+const NONE: u32 = u32::MAX;
 
 /// A directory of which files may be used.
 #[derive(Debug)]
@@ -46,45 +44,46 @@ struct Tree {
     is_target: bool,
 }
 
-/// A directory of one of them.
-#[derive(Debug)]
+/// A directory of one of them, or its top.
+#[derive(Clone, Copy, Debug)]
 struct Folder {
     above: u32,
-    name: Box<[u8]>,
-}
-
-/// A file that may have a wanted content: 24 bytes, since there may be millions.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    bytes: u64,
-    folder: u32,
-    /// Where its name begins in the names of all.
-    name: u32,
-    name_bytes: u16,
+    name: NameAt,
     tree: u16,
 }
 
-/// Names a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Number(u32);
+/// A file that may have a wanted content: there may be millions.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    /// The number of its size.
+    size: u32,
+    folder: u32,
+    name: NameAt,
+}
 
-/// The candidates of one size.
-#[derive(Debug)]
-pub(super) struct Group {
-    /// Where they stand among all candidates.
-    range: Range<usize>,
-    /// How far all have been handed out.
-    next: usize,
-    /// Those handed out out of turn.
-    early: HashSet<u32>,
-    /// Those handed out and given back, not hashed.
-    pub postponed: Vec<Number>,
-    /// Those of which only the sampled hash is known.
-    sampled: Vec<(Number, FastHash)>,
-    /// By what they were hashed to, the last of each.
-    known: HashMap<ObjectId, Number>,
-    /// The one of the same content that was hashed before it, where there is one.
-    before: HashMap<Number, Number>,
+/// Where a name begins in the names of all. What was found later has the greater one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct NameAt(u32);
+
+/// Names, one behind the other, each behind its length in two bytes.
+#[derive(Debug, Default)]
+struct Names(Vec<u8>);
+
+impl Names {
+    /// Adds a name. None where there are more than four billion bytes of names, or of this one more than Linux knows.
+    fn add(&mut self, name: &[u8]) -> Option<NameAt> {
+        let at = u32::try_from(self.0.len()).ok()?;
+        let bytes = u16::try_from(name.len()).ok()?;
+        self.0.extend_from_slice(&bytes.to_le_bytes());
+        self.0.extend_from_slice(name);
+        Some(NameAt(at))
+    }
+
+    fn get(&self, NameAt(at): NameAt) -> &[u8] {
+        let rest = &self.0[at as usize..];
+        let bytes = rest.first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
+        &rest[2..][..usize::from(bytes)]
+    }
 }
 
 /// All candidates.
@@ -93,9 +92,10 @@ pub(super) struct Index {
     trees: Vec<Tree>,
     folders: Vec<Folder>,
     candidates: Vec<Candidate>,
-    /// The names of all candidates, one behind the other.
-    names: Vec<u8>,
-    groups: Mutex<HashMap<u64, Arc<Mutex<Group>>>>,
+    names: Names,
+    /// All wanted sizes, ascending.
+    sizes: Vec<u64>,
+    findings: Findings,
     /// The second names of files of the target that were replaced, by their paths in it.
     renamed: Mutex<HashMap<BString, BString>>,
 }
@@ -107,29 +107,30 @@ impl Index {
             trees: Vec::new(),
             folders: Vec::new(),
             candidates: Vec::new(),
-            names: Vec::new(),
-            groups: Mutex::default(),
+            names: Names::default(),
+            sizes: wanted_sizes(context.store, elsewhere.tree),
+            findings: Findings::of(0),
             renamed: Mutex::default(),
         };
-        let wanted = wanted_sizes(context.store, elsewhere.tree);
         let roots = std::iter::once(&context.target).chain(&elsewhere.sources.trees);
         for (number, path) in roots.enumerate() {
             // A target that a rehearsal would make is not there.
             let is_target = number == 0;
-            match index.add_tree(context, path, is_target, &wanted) {
+            match index.add_tree(context, path, is_target) {
                 Err(Error::Io { source, .. }) if is_target && source.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => context.report.unread_source(path.clone(), error),
                 Ok(()) => {}
             }
         }
         let Self { candidates, names, .. } = &mut index;
-        let key = |candidate: &Candidate| (candidate.bytes, name_in(names, candidate), candidate.tree);
-        // Stable, so that those of one tree stay in path order.
-        candidates.sort_by(|a, b| key(a).cmp(&key(b)));
+        let key = |candidate: &Candidate| (candidate.size, names.get(candidate.name), candidate.name);
+        // No two are equal, and those of one tree stay in path order.
+        candidates.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        index.findings = Findings::of(index.candidates.len());
         index
     }
 
-    fn add_tree(&mut self, context: &Context<'_>, path: &Path, is_target: bool, wanted: &HashSet<u64>) -> Result<()> {
+    fn add_tree(&mut self, context: &Context<'_>, path: &Path, is_target: bool) -> Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty()).map_err(Error::sys("open", path))?;
         // Beyond what a command line can name.
@@ -142,12 +143,12 @@ impl Index {
             is_target,
         });
         let target = rustix::fs::stat(&context.target).ok().filter(|_| !is_target);
-        let mut pending = vec![TOP];
+        let mut pending: Vec<u32> = self.add_folder(NONE, b"", tree).into_iter().collect();
         while let Some(folder) = pending.pop() {
             context.progress.check()?;
             let below = self.folders.len();
-            if let Err(source) = self.add_folder(tree, folder, target.as_ref(), wanted) {
-                let path = self.folder_path(tree, folder);
+            if let Err(source) = self.walk_folder(folder, target.as_ref()) {
+                let path = self.folder_path(folder);
                 let op = "list";
                 context
                     .report
@@ -164,18 +165,13 @@ impl Index {
     }
 
     /// Notes the files and folders in one directory.
-    fn add_folder(
-        &mut self,
-        tree: u16,
-        folder: u32,
-        target: Option<&rustix::fs::Stat>,
-        wanted: &HashSet<u64>,
-    ) -> std::io::Result<()> {
-        let handle = self.open_folder(tree, folder)?;
+    fn walk_folder(&mut self, folder: u32, target: Option<&rustix::fs::Stat>) -> std::io::Result<()> {
+        let handle = self.open_folder(folder)?;
         let here = handle.stat_self()?;
         if target.is_some_and(|target| (target.st_dev, target.st_ino) == (here.dev, here.ino)) {
             return Ok(());
         }
+        let tree = self.folder(folder).tree;
         let names = handle.read_names()?;
         for at in 0..names.len() {
             let name = names.get(at);
@@ -184,17 +180,16 @@ impl Index {
                 None => handle.stat(names.c_str(at))?.kind,
             };
             match kind {
-                Kind::Directory if !is_repository(name) => self.folders.push(Folder {
-                    above: folder,
-                    name: name.into(),
-                }),
+                Kind::Directory if !is_repository(name) => {
+                    self.add_folder(folder, name, tree);
+                }
                 Kind::File => {
                     // A file that vanished meanwhile is no candidate.
                     let Ok(stat) = handle.stat(names.c_str(at)) else {
                         continue;
                     };
-                    if stat.kind == Kind::File && wanted.contains(&stat.size) {
-                        self.add_candidate(tree, folder, name, stat.size);
+                    if stat.kind == Kind::File {
+                        self.add_candidate(folder, name, stat.size);
                     }
                 }
                 _ => {}
@@ -203,29 +198,46 @@ impl Index {
         Ok(())
     }
 
-    /// Notes a file. One of more than four billion bytes of names is left out: nobody has looked for it then.
-    fn add_candidate(&mut self, tree: u16, folder: u32, name: &[u8], bytes: u64) {
-        let (Ok(start), Ok(name_bytes)) = (u32::try_from(self.names.len()), u16::try_from(name.len())) else {
-            return;
-        };
-        self.names.extend_from_slice(name);
-        self.candidates.push(Candidate {
-            bytes,
-            folder,
-            name: start,
-            name_bytes,
-            tree,
-        });
+    /// Notes a directory, and gives its number. One of more than [`Names`] takes is left out.
+    fn add_folder(&mut self, above: u32, name: &[u8], tree: u16) -> Option<u32> {
+        let number = u32::try_from(self.folders.len())
+            .ok()
+            .filter(|number| *number != NONE)?;
+        let name = self.names.add(name)?;
+        self.folders.push(Folder { above, name, tree });
+        Some(number)
+    }
+
+    /// Notes a file, if its size is wanted. One of more than [`Names`] takes is left out: nobody has looked for it then.
+    fn add_candidate(&mut self, folder: u32, name: &[u8], bytes: u64) {
+        if let Some(size) = self.size(bytes)
+            && let Some(name) = self.names.add(name)
+        {
+            self.candidates.push(Candidate { size, folder, name });
+        }
+    }
+
+    /// The number of a size, if that is wanted.
+    fn size(&self, bytes: u64) -> Option<u32> {
+        let found = self.sizes.binary_search(&bytes).ok()?;
+        u32::try_from(found).ok()
+    }
+
+    fn folder(&self, folder: u32) -> Folder {
+        self.folders[folder as usize]
+    }
+
+    fn tree(&self, folder: u32) -> &Tree {
+        &self.trees[usize::from(self.folder(folder).tree)]
     }
 
     fn name(&self, candidate: &Candidate) -> &[u8] {
-        name_in(&self.names, candidate)
+        self.names.get(candidate.name)
     }
 
     /// Opens a directory of a tree by its names, so that no more than one is open at a time.
-    fn open_folder(&self, tree: u16, folder: u32) -> std::io::Result<DirHandle> {
-        let tree = &self.trees[usize::from(tree)];
-        let mut handle = DirHandle::open_root(&tree.path)?;
+    fn open_folder(&self, folder: u32) -> std::io::Result<DirHandle> {
+        let mut handle = DirHandle::open_root(&self.tree(folder).path)?;
         for name in self.folder_names(folder) {
             handle = handle.open_child(name)?;
         }
@@ -235,17 +247,17 @@ impl Index {
     /// The names that lead to a directory from the top of its tree.
     fn folder_names(&self, folder: u32) -> Vec<&[u8]> {
         let mut names = Vec::new();
-        let mut at = folder;
-        while let Some(folder) = self.folders.get(at as usize) {
-            names.push(folder.name.as_ref());
-            at = folder.above;
+        let mut at = self.folder(folder);
+        while at.above != NONE {
+            names.push(self.names.get(at.name));
+            at = self.folder(at.above);
         }
         names.reverse();
         names
     }
 
-    fn folder_path(&self, tree: u16, folder: u32) -> PathBuf {
-        let mut path = self.trees[usize::from(tree)].path.clone();
+    fn folder_path(&self, folder: u32) -> PathBuf {
+        let mut path = self.tree(folder).path.clone();
         path.extend(self.folder_names(folder).into_iter().map(std::ffi::OsStr::from_bytes));
         path
     }
@@ -257,21 +269,19 @@ impl Index {
     /// The path of a candidate.
     pub fn path(&self, number: Number) -> PathBuf {
         let candidate = self.candidate(number);
-        let mut path = self.folder_path(candidate.tree, candidate.folder);
+        let mut path = self.folder_path(candidate.folder);
         path.push(std::ffi::OsStr::from_bytes(self.name(candidate)));
         path
     }
 
     /// Whether a candidate is a file of the target.
     pub fn is_in_target(&self, number: Number) -> bool {
-        self.trees[usize::from(self.candidate(number).tree)].is_target
+        self.tree(self.candidate(number).folder).is_target
     }
 
     /// Whether there are candidates of a size.
     pub fn has_size(&self, bytes: u64) -> bool {
-        self.candidates
-            .binary_search_by_key(&bytes, |candidate| candidate.bytes)
-            .is_ok()
+        !self.range(bytes).is_empty()
     }
 
     /// Notes that a file of the target has another name now.
@@ -302,122 +312,61 @@ impl Index {
         if let (Some(name), Some(last)) = (&renamed, names.last_mut()) {
             *last = name;
         }
-        open_beneath(self.root(candidate), &names, candidate.bytes)
+        let bytes = self.sizes[candidate.size as usize];
+        open_beneath(self.root(candidate), &names, bytes)
     }
 
     fn root(&self, candidate: &Candidate) -> BorrowedFd<'_> {
-        self.trees[usize::from(candidate.tree)].root.as_fd()
+        self.tree(candidate.folder).root.as_fd()
     }
 
-    /// The candidates of a size.
-    pub fn group(&self, bytes: u64) -> Arc<Mutex<Group>> {
-        let mut groups = self.groups.lock();
-        let group = groups.entry(bytes).or_insert_with(|| {
-            let from = self.candidates.partition_point(|candidate| candidate.bytes < bytes);
-            let to = self.candidates.partition_point(|candidate| candidate.bytes <= bytes);
-            Arc::new(Mutex::new(Group {
-                range: from..to,
-                next: from,
-                early: HashSet::new(),
-                postponed: Vec::new(),
-                sampled: Vec::new(),
-                known: HashMap::new(),
-                before: HashMap::new(),
-            }))
-        });
-        group.clone()
+    /// The candidates of a size. Waits while somebody else has them.
+    pub fn group(&self, bytes: u64) -> Group<'_> {
+        Group::new(self, &self.findings, self.range(bytes))
+    }
+
+    /// Where the candidates of a size stand.
+    fn range(&self, bytes: u64) -> Range<u32> {
+        let Some(size) = self.size(bytes) else {
+            return u32::MAX..u32::MAX;
+        };
+        let from = self.candidates.partition_point(|candidate| candidate.size < size);
+        let same = self.candidates[from..].partition_point(|candidate| candidate.size == size);
+        // Each has a name, and there is no room for so many of them.
+        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        number(from)..number(from + same)
+    }
+
+    /// Where those of a name stand among the candidates of one size.
+    pub fn namesakes(&self, range: Range<u32>, name: &[u8]) -> Range<u32> {
+        let all = self.candidates.get(range.start as usize..range.end as usize);
+        let all = all.unwrap_or_default();
+        // Neither is beyond the end of the range.
+        let behind = |count: usize| range.start + count as u32;
+        behind(all.partition_point(|candidate| self.name(candidate) < name))
+            ..behind(all.partition_point(|candidate| self.name(candidate) <= name))
     }
 
     /// Whether a candidate has this path in its tree.
-    fn is_at(&self, candidate: &Candidate, path: &[u8]) -> bool {
-        let mut names = self.folder_names(candidate.folder);
-        names.push(self.name(candidate));
-        bstr::join("/", names) == path
-    }
-}
-
-/// The name of a candidate in the names of all.
-fn name_in<'n>(names: &'n [u8], candidate: &Candidate) -> &'n [u8] {
-    &names[candidate.name as usize..][..usize::from(candidate.name_bytes)]
-}
-
-impl Group {
-    /// Those that were hashed to this, in the order in which that was done.
-    pub fn known(&self, id: &ObjectId) -> Vec<Number> {
-        let last = self.known.get(id).copied();
-        let mut known: Vec<Number> = std::iter::successors(last, |number| self.before.get(number).copied()).collect();
-        known.reverse();
-        known
-    }
-
-    /// The next of this name that has not been hashed: the one with the path of the tree before all others.
-    pub fn take_namesake(&mut self, index: &Index, path: &[u8]) -> Option<Number> {
-        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        let all = &index.candidates[self.range.clone()];
-        let from = self.range.start + all.partition_point(|candidate| index.name(candidate) < name);
-        let to = self.range.start + all.partition_point(|candidate| index.name(candidate) <= name);
-        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        let free = |at: &usize| *at >= self.next && !self.early.contains(&number(*at));
-        let here = |at: &usize| index.is_at(&index.candidates[*at], path);
-        let found = (from..to).filter(free).find(here).or_else(|| (from..to).find(free))?;
-        self.early.insert(number(found));
-        Some(Number(number(found)))
-    }
-
-    /// The next that has not been hashed.
-    pub fn take_any(&mut self) -> Option<Number> {
-        loop {
-            let at = self.next;
-            if at >= self.range.end {
-                return None;
+    pub fn is_at(&self, number: Number, path: &[u8]) -> bool {
+        let candidate = self.candidate(number);
+        let mut rest = path.strip_suffix(self.name(candidate));
+        let mut folder = self.folder(candidate.folder);
+        while let Some(above) = rest {
+            if folder.above == NONE {
+                return above.is_empty();
             }
-            self.next += 1;
-            let number = u32::try_from(at).ok()?;
-            if !self.early.remove(&number) {
-                return Some(Number(number));
-            }
+            let name = self.names.get(folder.name);
+            rest = above.strip_suffix(b"/").and_then(|above| above.strip_suffix(name));
+            folder = self.folder(folder.above);
         }
-    }
-
-    /// Whether there are some of which only the sampled hash is known.
-    pub fn has_sampled(&self) -> bool {
-        !self.sampled.is_empty()
-    }
-
-    /// One of which only the sampled hash is known, if it may be this; any where nothing is asked.
-    pub fn take_sampled(&mut self, fast: Option<FastHash>) -> Option<Number> {
-        let fits = |(_, found): &(Number, FastHash)| fast.is_none_or(|fast| fast == *found);
-        let at = self.sampled.iter().position(fits)?;
-        Some(self.sampled.swap_remove(at).0)
-    }
-
-    /// Notes the sampled hash of a candidate.
-    pub fn note_sampled(&mut self, number: Number, fast: FastHash) {
-        self.sampled.push((number, fast));
-    }
-
-    /// Notes what a candidate was hashed to, once.
-    pub fn note(&mut self, number: Number, id: ObjectId) {
-        if let Some(before) = self.known.insert(id, number) {
-            self.before.insert(number, before);
-        }
-    }
-
-    /// Forgets a candidate that is not what it was.
-    pub fn forget(&mut self, number: Number, id: &ObjectId) {
-        let mut others = self.known(id);
-        others.retain(|known| *known != number);
-        self.known.remove(id);
-        for known in others.iter().chain([&number]) {
-            self.before.remove(known);
-        }
-        others.into_iter().for_each(|known| self.note(known, *id));
+        false
     }
 }
 
-/// The sizes of all files of a tree whose bytes are named by an object. What cannot be read is left out: the job itself
+/// The sizes of all files of a tree whose bytes are named by an object, ascending. What cannot be read is left out: the job itself
 /// says so.
-fn wanted_sizes(store: &Store, tree: ObjectId) -> HashSet<u64> {
+fn wanted_sizes(store: &Store, tree: ObjectId) -> Vec<u64> {
     let mut sizes = HashSet::new();
     let mut seen = HashSet::new();
     seen.insert(tree);
@@ -433,5 +382,7 @@ fn wanted_sizes(store: &Store, tree: ObjectId) -> HashSet<u64> {
             }
         }
     }
+    let mut sizes: Vec<u64> = sizes.into_iter().collect();
+    sizes.sort_unstable();
     sizes
 }

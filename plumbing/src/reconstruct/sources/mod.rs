@@ -25,6 +25,7 @@
 mod assemble;
 mod blocks;
 mod find;
+mod group;
 mod index;
 mod known;
 mod open;
@@ -199,6 +200,15 @@ pub(super) struct Lost<'j> {
     pub replaces: bool,
     /// What the store said; `None` where it has not been asked.
     pub error: Option<Error>,
+}
+
+impl Lost<'_> {
+    /// Memory of one that waits, in bytes, about.
+    pub fn weight(entry: &Entry) -> usize {
+        let names = [&entry.name, &entry.meta.user, &entry.meta.group];
+        // Each is an allocation of its own.
+        size_of::<Self>() + names.iter().map(|name| name.len() + 16).sum::<usize>()
+    }
 }
 
 /// The files that wait for a source, and what waits for them.

@@ -168,23 +168,70 @@ pub fn compare_all(
     }
     let owners = Owners::system().map_err(Error::io("read", "/etc/passwd"))?;
     for pair in &sides.pairs {
-        let (changes, failed) = changes(app, repository, pair, &owners, options)?;
-        for error in failed {
+        for error in compare_pair(app, repository, pair, &owners, options, printer)? {
             app.output.warn(show::text(&error.to_string()));
             problems += 1;
         }
-        let wanted: Vec<Change> = changes.into_iter().filter(|change| options.wants(change)).collect();
-        for some in wanted.chunks(CHANGES_BROUGHT) {
-            if printer.reads_contents() {
-                bring_changes(app, &repository.store, some, TEXT_BYTES_MAX)?;
-            }
-            for change in some {
-                printer.change(app, pair, change)?;
-                app.check_interrupt()?;
-            }
-        }
     }
     Ok(problems)
+}
+
+/// Prints the changes of a pair as they are found, unless moves are looked for: they need all of them. Gives what could
+/// not be looked at.
+fn compare_pair(
+    app: &mut App,
+    repository: &Repository,
+    pair: &Pair,
+    owners: &Owners,
+    options: &Options,
+    printer: &mut Printer<'_>,
+) -> Outcome<Vec<Error>> {
+    let compared = compare::Options {
+        fields: Fields::RESTORABLE.without(options.ignored),
+        ..compare::Options::default()
+    };
+    pair.bring(app, repository)?;
+    let (old, new) = (pair.old.side(repository, owners), pair.new.side(repository, owners));
+    let mut found = compare::compare(old, new, compared)?;
+    let mut changes = Vec::new();
+    while let Some(change) = found.next().transpose()? {
+        app.check_interrupt()?;
+        changes.push(change);
+        if !options.moves && changes.len() >= CHANGES_BROUGHT {
+            print(app, repository, pair, std::mem::take(&mut changes), options, printer)?;
+        }
+    }
+    if options.moves {
+        let algo = repository.format.hash;
+        // A file that cannot be read is told as added.
+        let mut fullhash = |change: &Change| -> Result<Option<ObjectId>> { Ok(pair.new.hash(algo, &change.path)) };
+        changes = find_moves(changes, &mut fullhash)?;
+    }
+    print(app, repository, pair, changes, options, printer)?;
+    Ok(found.take_problems())
+}
+
+/// Prints those changes of a pair that are wanted, with paths from the top.
+fn print(
+    app: &mut App,
+    repository: &Repository,
+    pair: &Pair,
+    mut changes: Vec<Change>,
+    options: &Options,
+    printer: &mut Printer<'_>,
+) -> Outcome {
+    changes.iter_mut().for_each(|change| pair.put_prefix(change));
+    changes.retain(|change| options.wants(change));
+    for some in changes.chunks(CHANGES_BROUGHT) {
+        if printer.reads_contents() {
+            bring_changes(app, &repository.store, some, TEXT_BYTES_MAX)?;
+        }
+        for change in some {
+            printer.change(app, pair, change)?;
+            app.check_interrupt()?;
+        }
+    }
+    Ok(())
 }
 
 fn changed_file(path: &BString, old: &Item, new: &Item) -> Option<Change> {
@@ -202,39 +249,6 @@ fn changed_file(path: &BString, old: &Item, new: &Item) -> Option<Change> {
         new: Some(new.clone()),
         fields,
     })
-}
-
-/// All changes of a pair, with paths from the top, and what could not be looked at.
-fn changes(
-    app: &App,
-    repository: &Repository,
-    pair: &Pair,
-    owners: &Owners,
-    options: &Options,
-) -> Result<(Vec<Change>, Vec<Error>)> {
-    let compared = compare::Options {
-        fields: Fields::RESTORABLE.without(options.ignored),
-        ..compare::Options::default()
-    };
-    pair.bring(app, repository)?;
-    let (old, new) = (pair.old.side(repository, owners), pair.new.side(repository, owners));
-    let mut found = compare::compare(old, new, compared)?;
-    let mut changes = Vec::new();
-    for change in &mut found {
-        changes.push(change?);
-        app.check_interrupt()?;
-    }
-    let failed = found.take_problems();
-    if options.moves {
-        let algo = repository.format.hash;
-        // A file that cannot be read is told as added.
-        let mut fullhash = |change: &Change| -> Result<Option<ObjectId>> { Ok(pair.new.hash(algo, &change.path)) };
-        changes = find_moves(changes, &mut fullhash)?;
-    }
-    for change in &mut changes {
-        pair.put_prefix(change);
-    }
-    Ok((changes, failed))
 }
 
 #[cfg(test)]
