@@ -12,7 +12,7 @@ use bstr::BString;
 use hashbrown::HashSet;
 
 use crate::error::{Error, Result};
-use crate::limits::{DIRECTORY_DEPTH_MAX, NODE_DEPTH_MAX};
+use crate::limits::{DELTA_READS_MAX, DIRECTORY_DEPTH_MAX, NODE_DEPTH_MAX};
 use crate::object::{ContentRef, Indirect, Node, ObjectId, ObjectKind, ObjectSource as _, Snapshot, TreeNode};
 use crate::store::{Packer, Store};
 
@@ -238,7 +238,9 @@ impl<'s, 'w> Closure<'s, 'w> {
             return Ok(());
         }
         let mut pending = vec![*id];
-        while let Some(id) = pending.pop() {
+        // Who reads it takes no more, and says so where it would have to.
+        for _ in 0..DELTA_READS_MAX {
+            let Some(id) = pending.pop() else { break };
             let Some(at) = self.store.locate(&id)? else { continue };
             for base in self.store.bases_at(at)? {
                 if self.is_stored(&base.id)? {

@@ -1,5 +1,6 @@
 //! Objects whose bases are missing, or made from each other: found in the tables, before anything is decompressed.
 
+use crate::limits::DELTA_LINKS_MAX;
 use crate::object::{ContentRef, Entry, Metadata, Node, ObjectId, TreeBuilder};
 use crate::progress::Progress;
 use crate::store::Store;
@@ -92,4 +93,25 @@ fn verify_finds_missing_bases_and_cycles_in_the_tables_alone() {
     let found = reasons(&store, &[(levels[0][0], 64), (levels[11][7], 64)]);
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.iter().all(|(_, why)| why.contains("made from")), "{found:?}");
+}
+
+#[test]
+fn a_chain_of_frames_may_be_longer_than_one_of_objects() {
+    let store = open(&disk());
+    let root = put(&store, &text(0..300), &[]);
+    // What is stored is no difference from anything: whoever decompressed it would say so.
+    let stored = delta(b"", &[7; 64]);
+    let mut last = root;
+    for level in 0..3 * DELTA_LINKS_MAX {
+        let (near, far) = (id(&[level, 0]), id(&[level, 1]));
+        let bases = [[row(root, 64)], [row(last, 64)]];
+        let objects = [
+            (near, 64, &bases[0][..], &stored[..]),
+            (far, 64, &bases[1][..], &stored[..]),
+        ];
+        forge(&store, &objects, |part| part);
+        last = near;
+        let found = reasons(&store, &[(far, 64)]);
+        assert_eq!(found, [], "level {level}");
+    }
 }

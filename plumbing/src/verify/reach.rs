@@ -4,6 +4,8 @@
 //! walked again for each path that leads to it, so that all of them are named. Snapshots of ghosts come last: what
 //! others need has been looked for by then, and what only they name may be missing.
 
+mod bases;
+
 use std::collections::BTreeSet;
 
 use bstr::BString;
@@ -13,10 +15,10 @@ use parking_lot::Mutex;
 use super::data::{Walked, Work};
 use super::{Bad, Hurt, Target};
 use crate::error::{Error, Result};
-use crate::limits::{DELTA_LINKS_MAX, DIRECTORY_DEPTH_MAX};
+use crate::limits::DIRECTORY_DEPTH_MAX;
 use crate::object::{ContentRef, Entry, Indirect, Node, ObjectId, ObjectKind, ObjectSource, Snapshot, TreeNode};
 use crate::progress::Progress;
-use crate::store::data::format::{Codec, Row};
+use crate::store::data::format::Codec;
 use crate::store::{Location, Store};
 
 /// What a walk found.
@@ -102,7 +104,7 @@ pub fn check(scope: &Scope<'_>, targets: &[&Target], bad: &Bad, note_frames: boo
         scope,
         bad,
         intact: HashSet::new(),
-        leaning: HashMap::new(),
+        standing: HashMap::new(),
         bases: HashMap::new(),
         links: 0,
         frames: note_frames.then(BTreeSet::new),
@@ -157,8 +159,8 @@ struct Walk<'a> {
     bad: &'a Bad,
     /// Trees and indirect blocks below which nothing is hurt.
     intact: HashSet<ObjectId>,
-    /// Of frames whose objects are made from others, whether all of these are there.
-    leaning: HashMap<(u32, u64), bool>,
+    /// Of frames whose objects are made from others, whether all of these are there, all the way down.
+    standing: HashMap<(u32, u64), bool>,
     /// What is wrong with bases, if something is; of sound ones only those beside such.
     bases: HashMap<ObjectId, Option<String>>,
     /// Bases that lead to the one that is looked at.
@@ -253,49 +255,6 @@ impl Walk<'_> {
             Err(error) if error.is_damage() => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    /// What is wrong with the objects that the one at `at` is made from. All of a frame are looked at once; one by one
-    /// only where something is wrong.
-    fn fault_of_bases(&mut self, at: Location) -> Result<Option<String>> {
-        let place = (at.file, at.frame);
-        if self.leaning.get(&place) == Some(&true) {
-            return Ok(None);
-        }
-        let (_, head) = self.scope.store.head(at)?;
-        if !self.leaning.contains_key(&place) {
-            // What leads back here is looked at one by one, and not for long.
-            self.leaning.insert(place, false);
-            let mut all = true;
-            for base in &head.bases {
-                all &= self.fault_of_base(base)?.is_none();
-            }
-            self.leaning.insert(place, all);
-        }
-        for base in head.bases_of(at.slot) {
-            let fault = self.fault_of_base(base)?;
-            self.bases.insert(base.id, fault.clone());
-            if let Some(fault) = fault {
-                return Ok(Some(format!("it is made from object {}: {fault}", base.id)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// What is wrong with an object that others are made from. A chain is followed as far as who reads it does.
-    fn fault_of_base(&mut self, base: &Row) -> Result<Option<String>> {
-        if let Some(known) = self.bases.get(&base.id) {
-            return Ok(known.clone());
-        }
-        if self.links == DELTA_LINKS_MAX {
-            return Ok(Some(format!(
-                "a chain of more than {DELTA_LINKS_MAX} bases, or a cycle"
-            )));
-        }
-        self.links += 1;
-        let fault = self.fault(&base.id, base.kind);
-        self.links -= 1;
-        fault
     }
 
     /// The tree of a target, unless it is one that may lack bytes: those are put aside.
