@@ -67,9 +67,9 @@ impl Store {
         Ok(all_there)
     }
 
-    /// Data files that may have room, the longest first, with the offset up to which segments vouch for them. Where there are
-    /// no locks a file is of who made it.
-    pub(super) fn files_with_room(&self) -> Result<Vec<(PathBuf, u64)>> {
+    /// Data files that may be written to and have, or have no, room, the longest first, with the offset up to which segments
+    /// vouch for them. Where there are no locks a file is of who made it.
+    pub(super) fn files_to_write(&self, with_room: bool) -> Result<Vec<(PathBuf, u64)>> {
         if self.disk.is_plain() {
             return Ok(Vec::new());
         }
@@ -78,7 +78,7 @@ impl Store {
         for (number, known) in (0..).zip(&state.files) {
             let length = known.file.file.len().map_err(Error::io("stat", &known.file.path))?;
             let is_usable = !known.is_attached && !known.is_condemned && !state.distrust.has_file(number);
-            if length < self.options.file_bytes_max && is_usable {
+            if (length < self.options.file_bytes_max) == with_room && is_usable {
                 found.push((length, known.file.path.clone(), known.covered));
             }
         }

@@ -250,6 +250,11 @@ impl<'s> Writer<'s> {
             Layout::Repository { data, .. } => self.acquire_data_file(data)?,
             Layout::Bundle(_) | Layout::Spool => self.store.acquire_single()?,
         };
+        self.begin(appending, appender)
+    }
+
+    /// Appends to this file from now on.
+    fn begin(&self, appending: &mut Appending, appender: Appender) -> Result<()> {
         appending.ordinal = self.store.register(&appender.file)?;
         appending.continues = self.store.is_single() && self.store.has_noted(appending.ordinal, appender.group());
         appending.group_start = appender.end();
@@ -260,29 +265,8 @@ impl<'s> Writer<'s> {
 
     fn acquire_data_file(&self, folder: &Path) -> Result<Appender> {
         let store = self.store;
-        for (path, vouched) in store.files_with_room()? {
-            let ordinal = store.ordinal_of(&path);
-            store.release(&path);
-            let mut adopt = |head: &Head| {
-                for (slot, row) in (0..).zip(&head.rows) {
-                    if let Some(file) = ordinal {
-                        store.recent.set(
-                            row.id,
-                            Location {
-                                file,
-                                frame: head.offset,
-                                slot,
-                            },
-                        );
-                    }
-                }
-            };
-            let limit = store.options.file_bytes_max;
-            let found = Appender::acquire(&*store.disk, &path, &store.repository, vouched, limit, &mut adopt)?;
-            let Some(appender) = found else { continue };
-            // gc holds this lock until it has published what it condemns: now it is known whether this file is.
-            store.advance()?;
-            if !ordinal.is_some_and(|number| store.is_condemned(number)) {
+        for (path, vouched) in store.files_to_write(true)? {
+            if let Some(appender) = self.acquire_at(&path, vouched, store.options.file_bytes_max)? {
                 return Ok(appender);
             }
         }
@@ -290,6 +274,34 @@ impl<'s> Writer<'s> {
             keep_reserve(&*store.disk, ghost_dir);
         }
         Appender::create(&*store.disk, folder, store.repository)
+    }
+
+    /// Locks a data file that is shorter than `file_bytes_max`, unless another process writes to it.
+    fn acquire_at(&self, path: &Path, vouched: u64, file_bytes_max: u64) -> Result<Option<Appender>> {
+        let store = self.store;
+        let ordinal = store.ordinal_of(path);
+        store.release(path);
+        let mut adopt = |head: &Head| {
+            for (slot, row) in (0..).zip(&head.rows) {
+                if let Some(file) = ordinal {
+                    store.recent.set(
+                        row.id,
+                        Location {
+                            file,
+                            frame: head.offset,
+                            slot,
+                        },
+                    );
+                }
+            }
+        };
+        let repository = &store.repository;
+        let found = Appender::acquire(&*store.disk, path, repository, vouched, file_bytes_max, &mut adopt)?;
+        let Some(appender) = found else { return Ok(None) };
+        // gc holds this lock until it has published what it condemns: now it is known whether this file is.
+        store.advance()?;
+        let is_condemned = ordinal.is_some_and(|number| store.is_condemned(number));
+        Ok((!is_condemned).then_some(appender))
     }
 
     /// Appends a frame without objects to a bundle.
@@ -363,7 +375,18 @@ impl<'s> Writer<'s> {
         if self.store.data_files().is_empty() || self.store.disk.is_plain() {
             return Ok(());
         }
-        self.acquire(&mut self.appending.lock())?;
+        {
+            let mut appending = self.appending.lock();
+            // A file that was just full when its writer ended has room for nothing but its commit record.
+            for (path, vouched) in self.store.files_to_write(false)? {
+                if let Some(appender) = self.acquire_at(&path, vouched, u64::MAX)? {
+                    self.begin(&mut appending, appender)?;
+                    self.close_group(&mut appending)?;
+                    self.finish_file(&mut appending)?;
+                }
+            }
+            self.acquire(&mut appending)?;
+        }
         self.commit()
     }
 

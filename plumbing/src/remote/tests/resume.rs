@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::world::*;
 use crate::disk::Disk;
+use crate::disk::memory::MemoryDisk;
 use crate::disk::real::RealDisk;
 use crate::error::Error;
+use crate::object::ObjectKind;
 use crate::remote::message::{self, PushHead, PushReply};
 use crate::remote::policy::Policy;
 use crate::remote::quarantine::{Abandoned, FOLDER, Quarantine, empty_abandoned};
 use crate::repository::{InitOptions, OpenOptions, Repository, init};
+use crate::store::data::format::{FILE_HEADER_BYTES, FrameKind};
 
 /// Files of several frames: each block is a frame of its own where it is longer than the target.
 fn files() -> Vec<(String, Vec<u8>)> {
@@ -67,6 +70,53 @@ fn what_a_break_left_goes_when_nobody_works_on_it() {
     let pushed = with_server(&local, &exports, |client| push(client, &local, &[MAIN]).unwrap());
     assert_eq!((pushed.count.skipped, remote.get(MAIN)), (0, Some(tip)));
     remote.verify();
+}
+
+/// A kill between the frame that fills a file and its commit record leaves frames that nobody closed over, in a file that has no
+/// room for more.
+#[test]
+fn a_file_that_was_just_full_need_not_come_again() {
+    let memory = MemoryDisk::with_seed(8);
+    let remote = Side::new_on(memory.clone());
+    let repository = remote.open_with("data.file-max=1MiB");
+    let open = || Quarantine::open(&repository, &[3; 16]).unwrap().unwrap();
+    let (path, end, digests) = {
+        let held = open();
+        let writer = held.store().writer().unwrap();
+        let mut packer = writer.packer();
+        for seed in 0..3 {
+            packer.put(ObjectKind::Block, &noise(seed, 700 << 10)).unwrap();
+        }
+        packer.flush().unwrap();
+        drop(packer);
+        writer.commit().unwrap();
+        let full = held
+            .store()
+            .data_files()
+            .into_iter()
+            .max_by_key(|(_, committed)| *committed);
+        let (file, committed) = full.unwrap();
+        let mut end = FILE_HEADER_BYTES;
+        while let Some(head) = file
+            .head(end)
+            .unwrap()
+            .filter(|head| head.header.kind == FrameKind::Objects)
+        {
+            end = head.end();
+        }
+        assert!(1 << 20 < end && end < committed, "{end} of {committed}");
+        (file.path.clone(), end, held.digests().unwrap())
+    };
+    for (path, bytes) in memory.files() {
+        if path.starts_with(remote.open().ghost_dir.join(FOLDER)) && path.extension().is_some_and(|name| name == "gi") {
+            memory.remove(&path).unwrap();
+        }
+        drop(bytes);
+    }
+    let bytes = memory.files().into_iter().find(|(found, _)| *found == path).unwrap().1;
+    assert!(memory.place(&path, Arc::new(bytes[..end as usize].to_vec())));
+    assert_eq!(open().digests().unwrap(), digests);
+    assert_eq!(open().objects().unwrap(), 3);
 }
 
 /// Real locks: one thread takes a quarantine again and again, the other removes it.

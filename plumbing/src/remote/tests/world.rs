@@ -64,8 +64,13 @@ impl Side {
 
     /// Opens it with settings that forbid differences.
     pub fn open_without_deltas(&self) -> Repository {
+        self.open_with("delta.enabled=false")
+    }
+
+    /// Opens it with a setting.
+    pub fn open_with(&self, setting: &str) -> Repository {
         let options = OpenOptions {
-            overrides: vec![Layer::command_line("delta.enabled=false")],
+            overrides: vec![Layer::command_line(setting)],
             ..OpenOptions::default()
         };
         Repository::open(self.disk.clone(), Path::new("/r/.ghost"), &options).unwrap()
