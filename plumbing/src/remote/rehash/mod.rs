@@ -7,8 +7,9 @@
 //!    parents that their own became, and the field [`REHASHED_FROM`], which names the old one. All else stays as it was.
 //! 2. What a snapshot shares with its first parent was made anew with that one, and is not read again.
 //! 3. Snapshots of the target that say to be made from one of these are taken for it if they are like it in all but ids.
-//!    That is no proof, since whoever may push can say so. So of a snapshot that follows such a one, every content that it
-//!    shares with it is compared with the hash by which the source knows it.
+//!    That is no proof, since whoever may push can say so. So the one that is asked for is made anew beside it, and must
+//!    come to the same id; and of a snapshot that follows such a one, every content that it shares with it is compared with
+//!    the hash by which the source knows it.
 //! 4. A snapshot that was forgotten has no tree any more: its children get its parents.
 //!
 //! The same snapshot becomes the same each time, so a copy that broke is done by doing it again: what is stored already is
@@ -21,6 +22,7 @@ use hashbrown::{HashMap, HashSet};
 use self::tree::{Base, Trees};
 use crate::error::{Error, Result};
 use crate::limits::SNAPSHOT_BYTES_MAX;
+use crate::object::content::PutObject;
 use crate::object::{ObjectId, ObjectKind, ObjectSource as _, Snapshot};
 use crate::progress::Progress;
 use crate::refs::revision::read_snapshot;
@@ -108,7 +110,7 @@ impl<'a> Rehasher<'a> {
         for id in children_first(&self.snapshots).into_iter().rev() {
             self.progress.check()?;
             if !self.became.contains_key(&id) {
-                let became = self.remake(id, writer)?;
+                let became = self.remake(id, id == tip, writer)?;
                 self.became.insert(id, became);
             }
         }
@@ -122,7 +124,8 @@ impl<'a> Rehasher<'a> {
         }
     }
 
-    fn remake(&mut self, id: ObjectId, writer: &Writer<'_>) -> Result<Became> {
+    /// Makes a snapshot anew of which all parents are; one that was asked for itself also where the target says to have it.
+    fn remake(&mut self, id: ObjectId, is_tip: bool, writer: &Writer<'_>) -> Result<Became> {
         let old = self.snapshots[&id].clone();
         let mut parents: Vec<ObjectId> = Vec::new();
         for parent in old.parents.iter().filter_map(|parent| self.became.get(parent)) {
@@ -137,31 +140,31 @@ impl<'a> Rehasher<'a> {
             });
         }
         check_stored(&id, &old)?;
-        if let Some((known, tree)) = self.claimed(&id, &parents)? {
+        let claimed = self.claimed(&id, &parents)?;
+        let claimed_base = claimed.map(|(_, tree)| Base {
+            old: old.tree,
+            new: tree,
+            is_claimed: true,
+        });
+        if let Some((known, _)) = claimed.filter(|_| !is_tip) {
             self.known += 1;
-            let base = Base {
-                old: old.tree,
-                new: tree,
-                is_claimed: true,
-            };
             return Ok(Became {
                 ids: vec![known],
-                base: Some(base),
+                base: claimed_base,
             });
         }
         let before = old.parents.first().and_then(|parent| self.became.get(parent));
-        let base = before.and_then(|became| became.base);
-        match base {
-            Some(base) => bring_differing(self.source, base.old, old.tree, self.progress)?,
-            None => bring_trees(self.source, &[old.tree], Below::Lists, self.progress)?,
-        }
+        let base = claimed_base.or(before.and_then(|became| became.base));
         let mut packer = writer.packer();
         let mut put = |kind, bytes: Vec<u8>| Ok(packer.put(kind, &bytes)?.0);
-        let tree = self.trees().copy(old.tree, base, &mut put)?;
+        let tree = self.remake_tree(old.tree, base, &mut put)?;
         let new = put(ObjectKind::Snapshot, encode(&id, anew(&id, &old, tree, parents))?)?;
         // The next one reads of this one what it shares with it.
         packer.flush()?;
-        self.made += 1;
+        match claimed {
+            Some((known, _)) if known == new => self.known += 1,
+            _ => self.made += 1,
+        }
         let base = Base {
             old: old.tree,
             new: tree,
@@ -171,6 +174,23 @@ impl<'a> Rehasher<'a> {
             ids: vec![new],
             base: Some(base),
         })
+    }
+
+    fn remake_tree(&self, old: ObjectId, base: Option<Base>, put: &mut PutObject<'_>) -> Result<ObjectId> {
+        match base {
+            // All of it is read.
+            None | Some(Base { is_claimed: true, .. }) => {
+                bring_trees(self.source, &[old], Below::Lists, self.progress)?;
+            }
+            Some(base) => bring_differing(self.source, base.old, old, self.progress)?,
+        }
+        match self.trees().copy(old, base, put) {
+            // What is only said to be the same need not even be there.
+            Err(error) if error.is_damage() && base.is_some_and(|base| base.is_claimed) => {
+                self.trees().copy(old, None, put)
+            }
+            copied => copied,
+        }
     }
 
     fn trees(&self) -> Trees<'a> {

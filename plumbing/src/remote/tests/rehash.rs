@@ -102,6 +102,20 @@ fn who_says_that_it_is_a_copy_is_not_believed() {
         id
     };
     to.set(MAIN, Some(false_copy));
+    // Asked for itself it is read, and made right.
+    let honest = {
+        let (source, target) = (from.open(), to.open());
+        let progress = Progress::default();
+        let stores = (&source.store, &target.store);
+        let mut rehasher = Rehasher::new(stores, &[false_copy], HashSet::new(), &progress).unwrap();
+        let writer = target.store.writer().unwrap();
+        let honest = rehasher.copy(first, &writer).unwrap();
+        assert_eq!((rehasher.made, rehasher.known), (1, 0));
+        writer.commit().unwrap();
+        honest
+    };
+    assert_ne!(honest, false_copy);
+    assert_eq!(file(&to, &honest, ["f", "a"]).0, b"true");
     let second = from.commit(MAIN, &[("f/a", b"true"), ("f/b", b"same"), ("g/c", b"new")]);
     let (new, made) = copy(&from, &to, second, &[]).unwrap();
     assert_eq!(made, 1, "it is like the first in all that its snapshot says");
