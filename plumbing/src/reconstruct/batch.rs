@@ -7,7 +7,8 @@
 //!
 //! Where the store gets blocks from elsewhere, a batch asks for all of its blocks when it is its turn ([`Batch::bring`]), and
 //! each piece is written when its block comes, out of the frame that was checked on its way. So nothing is decompressed
-//! twice, or kept until it is written. What was here before is written like any other batch.
+//! twice, or kept until it is written. What was here before is written like any other batch. The question for the next one is
+//! on its way meanwhile ([`Batch::expect`]).
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -113,6 +114,12 @@ impl<'j> Batch<'j> {
     pub fn take(&mut self) -> Self {
         let next = Self::of_bytes((2 * self.bytes_max).min(BATCH_BYTES_MAX));
         std::mem::replace(self, next)
+    }
+
+    /// Says that its blocks will be asked for when the batch before is written.
+    pub fn expect(&self, context: &Context<'_>) -> Result<()> {
+        let ids: Vec<ObjectId> = self.unlocated.iter().map(|(id, _)| *id).collect();
+        context.store.expect(&ids)
     }
 
     /// Brings the blocks that are not here, all with one question, and has what waits for each written by `write`, which

@@ -6,7 +6,8 @@
 //!    the stream.
 //! 4. Then it shows it ([`Takes::show`]), beside the others: whoever can use the objects now need not read them again.
 //!
-//! A delta frame is begun when the last frame in front of it that holds one of its bases is kept.
+//! Delta frames that come right behind the frame that holds all of their bases are taken with it, by the same worker: what
+//! they are made from is at hand. Any other is begun when the last frame in front of it that holds one of its bases is kept.
 //!
 //! Invariants:
 //!
@@ -17,7 +18,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::path::Path;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::pack::read::{PackReader, Raw};
@@ -25,13 +26,18 @@ use super::wire::Tally;
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::progress::Progress;
+use crate::store::data::delta::{Bases, Decoder};
+use crate::store::data::format::{Codec, Row};
 use crate::store::data::read::Head;
-use crate::store::{Frame, Store};
+use crate::store::{Frame, Near, Store};
 
 /// Bytes of frames, stored and decompressed, that are on their way at a time, unless one alone is longer.
 const AHEAD_BYTES: usize = 48 << 20;
 /// Frames that are on their way at a time.
 const AHEAD_FRAMES: usize = 64;
+
+/// Bytes of a frame and those behind it that one worker takes, unless it alone is longer.
+const UNIT_BYTES: usize = 16 << 20;
 
 /// Tells how far it is.
 pub type Watch<'w> = dyn FnMut(&Tally) + 'w;
@@ -72,12 +78,18 @@ pub(super) fn take_frames<R: Read>(
     intake.state.into_inner().failed.map_or(ended, Err)
 }
 
-/// A frame on its way.
+/// A frame on its way, and delta frames behind it that are made from nothing else.
 struct Job {
     number: u64,
-    raw: Raw,
-    /// It is begun when so many frames are kept.
+    frames: Vec<Raw>,
+    /// It is begun when so many jobs are done.
     after: u64,
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        self.frames.iter().map(Raw::bytes).sum()
+    }
 }
 
 #[derive(Default)]
@@ -86,7 +98,7 @@ struct State {
     /// Of the frames on their way, with those that are being checked.
     bytes: usize,
     frames: usize,
-    /// Frames that were kept.
+    /// Jobs of which all frames were kept.
     done: u64,
     has_ended: bool,
     failed: Option<Error>,
@@ -100,12 +112,12 @@ struct Intake<'i> {
     changed: Condvar,
 }
 
-/// The ids of the frames on their way.
+/// The ids of the jobs on their way.
 #[derive(Default)]
 struct Ahead(VecDeque<(u64, HashSet<ObjectId>)>);
 
 impl Ahead {
-    /// Notes a frame; gives the number of frames that must be kept before its bases are there.
+    /// Notes the first frame of a job; gives the number of jobs that must be done before its bases are there.
     fn note(&mut self, number: u64, head: &Head, done: u64) -> u64 {
         while self.0.front().is_some_and(|(number, _)| *number < done) {
             self.0.pop_front();
@@ -116,32 +128,100 @@ impl Ahead {
         self.0.push_back((number, head.rows.iter().map(|row| row.id).collect()));
         after
     }
+
+    /// Notes a further frame of the last job, if all of its bases are there.
+    fn joins(&mut self, head: &Head) -> bool {
+        let Some((_, ids)) = self.0.back_mut() else {
+            return false;
+        };
+        let joins = head.header.codec == Codec::Delta && head.bases.iter().all(|base| ids.contains(&base.id));
+        if joins {
+            ids.extend(head.rows.iter().map(|row| row.id));
+        }
+        joins
+    }
+}
+
+/// The frames of a job that were checked, as a source of bases.
+struct AtHand<'a> {
+    frames: &'a [Frame],
+    /// Frame and number of each object.
+    places: &'a HashMap<ObjectId, (usize, u16)>,
+    near: Near<'a>,
+}
+
+impl Bases for AtHand<'_> {
+    fn append(&self, base: &Row, out: &mut Vec<u8>, decoder: &mut Decoder) -> Result<()> {
+        let place = self.places.get(&base.id);
+        let object = place.and_then(|&(number, slot)| self.frames.get(number)?.object(slot));
+        match object {
+            Some((_, _, bytes)) => out.extend_from_slice(bytes),
+            None => self.near.append(base, out, decoder)?,
+        }
+        Ok(())
+    }
+
+    fn tell_hurt(&self, bases: &[Row], told: &mut String) {
+        let is_elsewhere = |base: &&Row| !self.places.contains_key(&base.id);
+        let elsewhere: Vec<Row> = bases.iter().filter(is_elsewhere).copied().collect();
+        self.near.tell_hurt(&elsewhere, told);
+    }
 }
 
 impl Intake<'_> {
     fn read<R: Read>(&self, reader: &mut PackReader<R>, progress: &Progress, watch: &mut Watch<'_>) -> Result<()> {
+        let mut open = None;
+        let ended = self.read_all(reader, &mut open, progress, watch);
+        // What came is kept, whatever ended it.
+        if let Some(job) = open {
+            self.hand_on(job);
+        }
+        ended
+    }
+
+    /// Reads frames, and hands on each job when the frame behind it is there; the last one is left.
+    fn read_all<R: Read>(
+        &self,
+        reader: &mut PackReader<R>,
+        open: &mut Option<Job>,
+        progress: &Progress,
+        watch: &mut Watch<'_>,
+    ) -> Result<()> {
         let mut ahead = Ahead::default();
         let mut tally = Tally::default();
-        for number in 0.. {
+        let mut number = 0;
+        loop {
             let before = reader.bytes();
-            let Some(raw) = reader.next_raw()? else { break };
+            let Some(raw) = reader.next_raw()? else { return Ok(()) };
             progress.check()?;
             tally.objects += raw.head.rows.len() as u64;
-            let after = ahead.note(number, &raw.head, self.state.lock().done);
-            if !self.hand_on(Job { number, raw, after }) {
-                break;
+            match open {
+                Some(job) if job.bytes() + raw.bytes() <= UNIT_BYTES && ahead.joins(&raw.head) => job.frames.push(raw),
+                _ => {
+                    let after = ahead.note(number, &raw.head, self.state.lock().done);
+                    let next = Job {
+                        number,
+                        frames: vec![raw],
+                        after,
+                    };
+                    number += 1;
+                    if let Some(job) = open.replace(next)
+                        && !self.hand_on(job)
+                    {
+                        return Ok(());
+                    }
+                }
             }
             let bytes = reader.bytes() - before;
             tally.bytes += bytes;
             progress.add(0, bytes);
             watch(&tally);
         }
-        Ok(())
     }
 
     /// Hands a frame on when there is room for it; not where one before it failed.
     fn hand_on(&self, job: Job) -> bool {
-        let bytes = job.raw.bytes();
+        let bytes = job.bytes();
         let mut state = self.state.lock();
         let is_full = |state: &State| state.frames >= AHEAD_FRAMES || state.bytes + bytes > AHEAD_BYTES;
         while state.failed.is_none() && state.frames > 0 && is_full(&state) {
@@ -163,16 +243,21 @@ impl Intake<'_> {
     }
 
     fn work(&self) {
-        let mut frame = Frame::default();
+        let mut frames = Vec::new();
         while let Some(job) = self.next() {
+            let count = job.frames.len();
+            if frames.len() < count {
+                frames.resize_with(count, Frame::default);
+            }
             let checked = self.until(job.after).map(|state| {
                 drop(state);
-                job.raw.check(self.name, &mut frame, &self.store.near())
+                self.check(&job, &mut frames)
             });
             let kept = checked.and_then(|checked| {
                 // From here on it is this one's turn, until it says that it is done.
                 drop(self.until(job.number)?);
-                Some(checked.and_then(|()| self.takes.keep(&job.raw, &frame)))
+                let mut checked_frames = job.frames.iter().zip(&frames);
+                Some(checked.and_then(|()| checked_frames.try_for_each(|(raw, frame)| self.takes.keep(raw, frame))))
             });
             let is_kept = matches!(kept, Some(Ok(())));
             {
@@ -185,13 +270,35 @@ impl Intake<'_> {
                 self.changed.notify_all();
             }
             if is_kept {
-                self.takes.show(&frame);
+                frames.iter().take(count).for_each(|frame| self.takes.show(frame));
             }
+            // Those of most jobs are one: more are not worth their memory.
+            frames.truncate(1);
             let mut state = self.state.lock();
-            state.bytes -= job.raw.bytes();
+            state.bytes -= job.bytes();
             state.frames -= 1;
             self.changed.notify_all();
         }
+    }
+
+    /// Checks the frames of a job, those behind the first with what it holds at hand.
+    fn check(&self, job: &Job, frames: &mut [Frame]) -> Result<()> {
+        let mut places = HashMap::new();
+        for (number, raw) in job.frames.iter().enumerate() {
+            let (before, rest) = frames.split_at_mut(number);
+            let Some(frame) = rest.first_mut() else { return Ok(()) };
+            let at_hand = AtHand {
+                frames: before,
+                places: &places,
+                near: self.store.near(),
+            };
+            raw.check(self.name, frame, &at_hand)?;
+            if number + 1 < job.frames.len() {
+                let rows = (0..).zip(&raw.head.rows);
+                places.extend(rows.map(|(slot, row)| (row.id, (number, slot))));
+            }
+        }
+        Ok(())
     }
 
     fn next(&self) -> Option<Job> {

@@ -49,6 +49,9 @@ pub const REPOSITORY: &str = "repository";
 pub const HISTORY: &str = "history";
 /// Capability of a server's greeting: asked for objects, it may be allowed to send frames whole that hold others, too.
 pub const WHOLE: &str = "whole-frames";
+
+/// Capability of a server's greeting: the same, and it may be allowed to send differences with what they are made from.
+pub const LEANING: &str = "leaning-frames";
 /// Capability of a client's greeting: who it is, 16 bytes; what it sends is kept under this name until it is adopted.
 pub const KEY: &str = "key";
 
@@ -220,6 +223,8 @@ pub struct GetRequest {
     pub without_blocks: bool,
     /// Frames may come as they are stored if at least half of each, in objects and in bytes, was asked for.
     pub whole_frames: bool,
+    /// The same of frames that describe if one object in 16 was; and differences may come, each behind what it is made from.
+    pub leaning_frames: bool,
     /// With so many snapshots at most that are behind those of the ids, the nearest first.
     pub history: u64,
     /// The ids.
@@ -230,6 +235,7 @@ const CLOSURE: u64 = 1;
 const NO_BLOCKS: u64 = 2;
 const HAS_HISTORY: u64 = 4;
 const WHOLE_FRAMES: u64 = 8;
+const LEANING_FRAMES: u64 = 16;
 
 impl GetRequest {
     /// The bytes.
@@ -242,6 +248,7 @@ impl GetRequest {
                 (self.without_blocks, NO_BLOCKS),
                 (self.history > 0, HAS_HISTORY),
                 (self.whole_frames, WHOLE_FRAMES),
+                (self.leaning_frames, LEANING_FRAMES),
             ],
         );
         put_ids(&mut out, &self.ids);
@@ -254,7 +261,8 @@ impl GetRequest {
     /// Reads the bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new("request for objects", bytes);
-        let flags = reader.varint_max("flags", CLOSURE | NO_BLOCKS | HAS_HISTORY | WHOLE_FRAMES)?;
+        let known = CLOSURE | NO_BLOCKS | HAS_HISTORY | WHOLE_FRAMES | LEANING_FRAMES;
+        let flags = reader.varint_max("flags", known)?;
         let ids = take_ids(&mut reader)?;
         let history = match flags & HAS_HISTORY {
             0 => 0,
@@ -265,6 +273,7 @@ impl GetRequest {
             closure: flags & CLOSURE != 0,
             without_blocks: flags & NO_BLOCKS != 0,
             whole_frames: flags & WHOLE_FRAMES != 0,
+            leaning_frames: flags & LEANING_FRAMES != 0,
             history,
             ids,
         })

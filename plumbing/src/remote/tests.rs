@@ -2,6 +2,7 @@
 
 mod deltas;
 mod hostile;
+mod leaning;
 mod objects;
 mod quarantine;
 mod rehash;

@@ -29,6 +29,9 @@ pub trait Supply: Send + Sync + Debug {
     /// data files in which others lie that were asked for along with them. Fails where nobody could be asked.
     fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>, show: &Show<'_>) -> Result<()>;
 
+    /// Says that these will be asked for next, so that the question may be on its way. What comes of that shows later.
+    fn expect(&self, _absent: &[ObjectId]) {}
+
     /// The same for a snapshot, perhaps with some of those behind it: who reads one may read the next.
     fn bring_history(&self, store: &Store, id: ObjectId) -> Result<()>;
 }
@@ -100,6 +103,24 @@ impl Store {
             true => Ok(()),
             false => supply.bring(self, &absent, &beside, show),
         }
+    }
+
+    /// Says what will be brought next, all of it with one question, while something else is still under way.
+    pub fn expect(&self, ids: &[ObjectId]) -> Result<()> {
+        let Some(supply) = self.supplied.supply.get() else {
+            return Ok(());
+        };
+        let mut seen = HashSet::with_capacity(ids.len());
+        let mut absent = Vec::new();
+        for id in ids.iter().filter(|id| seen.insert(**id)) {
+            if self.locate(id)?.is_none() {
+                absent.push(*id);
+            }
+        }
+        if !absent.is_empty() {
+            supply.expect(&absent);
+        }
+        Ok(())
     }
 
     /// Where an object lies that is needed: on a miss, after a look at what other processes have added and then at

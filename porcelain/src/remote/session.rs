@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use ghost_plumbing::progress::Progress;
 use ghost_plumbing::remote::client::Client;
-use ghost_plumbing::remote::message::{HISTORY, KEY, REPOSITORY, WHOLE};
+use ghost_plumbing::remote::message::{HISTORY, KEY, LEANING, REPOSITORY, WHOLE};
 use ghost_plumbing::remote::pack::read::PackLimits;
 use ghost_plumbing::remote::policy::Policy;
 use ghost_plumbing::remote::server::serve;
@@ -49,6 +49,7 @@ pub fn greeting() -> Greeting {
     Greeting::new(concat!("ghost ", env!("CARGO_PKG_VERSION")), WINDOW_BYTES)
         .with(HISTORY, [])
         .with(WHOLE, [])
+        .with(LEANING, [])
 }
 
 /// What a pack may be; it is checked on all processors.

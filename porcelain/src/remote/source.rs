@@ -23,6 +23,7 @@ use ghost_plumbing::refs::{self, Forgotten, HistoryEntry, Revision, RevisionCont
 use ghost_plumbing::remote::client::Client;
 use ghost_plumbing::remote::message::Listing;
 use ghost_plumbing::remote::objects::Brought;
+use ghost_plumbing::remote::objects::ahead::Ahead;
 use ghost_plumbing::remote::objects::cache::{Cache, Keeping, Place};
 use ghost_plumbing::remote::objects::supply::{Peer, Peers};
 use ghost_plumbing::remote::objects::walk::{Below, bring_contents, bring_trees};
@@ -53,6 +54,8 @@ pub struct Sources {
 #[derive(Debug)]
 pub struct Far {
     url: std::ffi::OsString,
+    /// In front of the session, which ends when nothing is asked any more.
+    ahead: Ahead,
     session: Session,
     progress: Arc<Progress>,
     /// Its refs.
@@ -65,7 +68,15 @@ impl Peer for Far {
     }
 
     fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId], show: &Show<'_>) -> Result<Brought> {
-        self.session.client(&self.progress)?.bring_shown(writer, ids, show)
+        let client = self.session.client(&self.progress)?;
+        client.bring_ahead(&self.ahead, writer, ids, show)
+    }
+
+    fn expect(&self, ids: &[ObjectId]) {
+        // What is wrong with the connection shows when the answer is needed.
+        if let Ok(client) = self.session.client(&self.progress) {
+            client.ask_ahead(&self.ahead, ids);
+        }
     }
 
     fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought> {
@@ -142,6 +153,7 @@ impl App {
             url: named.url.clone(),
             session,
             progress,
+            ahead: Ahead::default(),
             listing,
         });
         opened.push(far.clone());

@@ -12,6 +12,7 @@ use crate::object::ObjectId;
 use crate::progress::Progress;
 use crate::remote::intake::{Takes, take_frames};
 use crate::remote::message::{MISSING_NAMED_MAX, decode_ids};
+use crate::remote::pack::plan::Extent;
 use crate::remote::pack::read::{PackReader, Raw};
 use crate::remote::wire::format::protocol;
 use crate::store::data::format::FrameKind;
@@ -51,9 +52,7 @@ impl<'a> Answer<'a> {
 
     /// Objects at most.
     pub fn most(&self) -> u64 {
-        let most = self.taking.lock().awaited.most();
-        // Of whole frames half was asked for.
-        if self.question.whole { 2 * most } else { most }
+        self.taking.lock().awaited.most(self.question.extent)
     }
 
     /// Takes all frames in.
@@ -84,14 +83,16 @@ impl Takes for Answer<'_> {
             return Err(protocol(PACK, "frames of objects", found));
         }
         let mut taking = self.taking.lock();
-        let refused = match self.question.whole {
-            true => taking.awaited.take_whole(rows),
-            false => taking.awaited.take_exactly(rows, frame),
+        let extent = self.question.extent;
+        let refused = match extent {
+            Extent::Exact => taking.awaited.take_exactly(rows, frame),
+            Extent::Whole => taking.awaited.take_whole(rows),
+            Extent::Leaning => taking.awaited.take_leaning(&raw.head),
         };
         if let Some(id) = refused {
             return Err(protocol(PACK, "what was asked for, once", id));
         }
-        if self.question.whole {
+        if extent != Extent::Exact {
             return self.writer.append_anyway(&raw.sealed, rows);
         }
         if !self.writer.append_sealed(&raw.sealed, rows)? {

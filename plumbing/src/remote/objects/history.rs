@@ -14,8 +14,11 @@ use crate::error::Result;
 use crate::object::{ObjectId, ObjectKind, Snapshot};
 use crate::remote::client::Client;
 use crate::remote::message::HISTORY;
-use crate::remote::pack::plan::Share;
-use crate::store::data::format::Row;
+use crate::remote::pack::leaning::WEIGHT_MAX;
+use crate::remote::pack::plan::{Extent, METADATA_SHARE, Share};
+use crate::store::data::format::{Codec, Row};
+use crate::store::data::read::Head;
+use crate::store::single::is_metadata;
 use crate::store::{Frame, Writer};
 
 /// Most snapshots behind one that are asked for at once: some hundred KiB.
@@ -45,7 +48,7 @@ impl Client<'_> {
         let question = Question {
             ids: &[id],
             history: most,
-            whole: false,
+            extent: Extent::Exact,
         };
         self.take(self.ask(question)?, question, (writer, &|_| ()), &mut brought)?;
         Ok(brought)
@@ -61,6 +64,8 @@ pub(super) struct Awaited {
     history: u64,
     /// What came of snapshots, with the parents of each.
     parents: HashMap<ObjectId, Vec<ObjectId>>,
+    /// Objects of delta frames that came and were not asked for.
+    bases: u64,
 }
 
 impl Awaited {
@@ -70,12 +75,19 @@ impl Awaited {
             asked: if history > 0 { ids.to_vec() } else { Vec::new() },
             history,
             parents: HashMap::new(),
+            bases: 0,
         }
     }
 
-    /// Objects at most that were asked for.
-    pub fn most(&self) -> u64 {
-        self.ids.len() as u64 + self.history
+    /// Objects at most that may come.
+    pub fn most(&self, extent: Extent) -> u64 {
+        let most = self.ids.len() as u64 + self.history;
+        match extent {
+            Extent::Exact => most,
+            // Of whole frames half was asked for.
+            Extent::Whole => 2 * most,
+            Extent::Leaning => most * (METADATA_SHARE as u64 + u64::from(WEIGHT_MAX)),
+        }
     }
 
     /// Takes a frame of which everything was asked for and did not come before; else gives what may not come now.
@@ -104,6 +116,32 @@ impl Awaited {
             }
         }
         other.filter(|_| !asked.is_half_of(all))
+    }
+
+    /// Takes a frame by the rules of [`Extent::Leaning`]; else gives something that was not asked for.
+    pub fn take_leaning(&mut self, head: &Head) -> Option<ObjectId> {
+        let is_delta = head.header.codec == Codec::Delta;
+        if !is_delta && !is_metadata(head) {
+            return self.take_whole(&head.rows);
+        }
+        let (mut asked, mut other) = (0, None);
+        for row in &head.rows {
+            match self.ids.get_mut(&row.id) {
+                Some(came) => {
+                    *came = true;
+                    asked += 1;
+                }
+                None => other = Some(row.id),
+            }
+        }
+        let is_enough = match is_delta {
+            true => {
+                self.bases += (head.rows.len() - asked) as u64;
+                self.bases <= self.ids.len() as u64 * u64::from(WEIGHT_MAX)
+            }
+            false => METADATA_SHARE * asked >= head.rows.len(),
+        };
+        other.filter(|_| !is_enough)
     }
 
     fn take(&mut self, row: &Row, bytes: &[u8]) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! - here: asking for many at once
 //! - [`answer`]: taking what comes
+//! - [`ahead`]: asking for what is needed next
 //! - [`history`]: snapshots with those behind them, in one answer
 //! - [`walk`]: trees, level by level
 //! - [`fill`]: what one block or tree lacks, in either direction
@@ -11,10 +12,11 @@
 //!    is read.
 //! 2. An answer is a pack. Its frames are checked on several threads, and each object in them is hashed before it is
 //!    looked at. One that was not asked for, or came before, ends the transfer: so an answer is never longer than the
-//!    question. Who has use for more allows whole frames, if at least half of each was asked for: so they need not be
-//!    packed anew on the other side, and the answer is twice as long at most.
+//!    question. Who has use for more allows whole frames, if enough of each was asked for, and differences with what they
+//!    are made from ([`Extent`]): so nothing need be packed anew on the other side, and the answer has still a limit.
 //! 3. The reply names what the other side does not have. What neither came nor was named is an error.
 
+pub mod ahead;
 mod answer;
 pub mod cache;
 pub mod fill;
@@ -27,7 +29,8 @@ use std::collections::VecDeque;
 
 use self::answer::{Answer, PACK};
 use super::client::Client;
-use super::message::{self, GetRequest, WHOLE};
+use super::message::{self, GetRequest, LEANING, WHOLE};
+use super::pack::plan::Extent;
 use super::pack::read::{PackLimits, PackReader};
 use super::wire::Channel;
 use crate::error::Result;
@@ -49,8 +52,8 @@ struct Question<'q> {
     ids: &'q [ObjectId],
     /// With so many snapshots behind them.
     history: u64,
-    /// Frames may come whole.
-    whole: bool,
+    /// What may come beside.
+    extent: Extent,
 }
 
 /// What came of what was asked for.
@@ -68,18 +71,31 @@ impl Client<'_> {
     /// Brings these objects, each named once, and nothing else into a store. They are flushed; to make them durable is
     /// the caller's affair. What the other side does not have is no error here, and told.
     pub fn bring_objects(&self, writer: &Writer<'_>, ids: &[ObjectId]) -> Result<Brought> {
-        self.bring_by(writer, ids, false, &|_| ())
+        self.bring_by(writer, ids, Extent::Exact, &|_| ())
     }
 
     /// The same into a store that may keep others, too: those that lie beside them. Each frame is shown when it came.
     pub fn bring_shown(&self, writer: &Writer<'_>, ids: &[ObjectId], show: &Show<'_>) -> Result<Brought> {
-        let whole = self.connection.peer()?.capability(WHOLE).is_some();
-        self.bring_by(writer, ids, whole, show)
+        self.bring_by(writer, ids, self.widest()?, show)
     }
 
-    fn bring_by(&self, writer: &Writer<'_>, ids: &[ObjectId], whole: bool, show: &Show<'_>) -> Result<Brought> {
+    /// As much as the other side can add to an answer.
+    fn widest(&self) -> Result<Extent> {
+        let peer = self.connection.peer()?;
+        Ok(match (peer.capability(LEANING), peer.capability(WHOLE)) {
+            (Some(_), _) => Extent::Leaning,
+            (None, Some(_)) => Extent::Whole,
+            (None, None) => Extent::Exact,
+        })
+    }
+
+    fn bring_by(&self, writer: &Writer<'_>, ids: &[ObjectId], extent: Extent, show: &Show<'_>) -> Result<Brought> {
         let mut brought = Brought::default();
-        let mut questions = ids.chunks(REQUEST_IDS).map(|ids| Question { ids, history: 0, whole });
+        let mut questions = ids.chunks(REQUEST_IDS).map(|ids| Question {
+            ids,
+            history: 0,
+            extent,
+        });
         let mut under_way: VecDeque<(Channel, Question<'_>)> = VecDeque::new();
         loop {
             while under_way.len() < REQUESTS_MAX
@@ -98,7 +114,8 @@ impl Client<'_> {
         let request = GetRequest {
             ids: question.ids.to_vec(),
             history: question.history,
-            whole_frames: question.whole,
+            whole_frames: question.extent != Extent::Exact,
+            leaning_frames: question.extent == Extent::Leaning,
             ..GetRequest::default()
         };
         let channel = self.connection.open(message::GET, &[])?;
@@ -121,7 +138,8 @@ impl Client<'_> {
             bytes: (count + 1) * (BLOCK_BYTES_MAX as u64 + BESIDE_OBJECT_BYTES),
             ..self.limits
         };
-        let mut reader = PackReader::begin(&channel, PACK.as_ref(), limits)?;
+        let takes_deltas = question.extent == Extent::Leaning;
+        let mut reader = PackReader::begin(&channel, PACK.as_ref(), limits)?.with_deltas(takes_deltas);
         answer.take_in(&mut reader, limits.threads, self.progress)?;
         brought.objects += reader.count().objects;
         brought.bytes += reader.bytes();

@@ -25,6 +25,8 @@ pub trait Peer: Send + Sync + Debug {
     fn name(&self) -> String;
     /// Brings what it has of these ([`super::super::client::Client::bring_shown`]).
     fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId], show: &Show<'_>) -> Result<Brought>;
+    /// Is told what will be asked for next ([`super::ahead`]).
+    fn expect(&self, _ids: &[ObjectId]) {}
     /// Brings a snapshot with some of those behind it ([`super::super::client::Client::bring_history`]).
     fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought>;
 }
@@ -107,6 +109,13 @@ impl Supply for Peers {
     fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>, show: &Show<'_>) -> Result<()> {
         let mut ask = |peer: &dyn Peer, writer: &Writer<'_>, ids: &[ObjectId]| peer.bring(writer, ids, show);
         self.bring_by(store, absent, beside, &mut ask)
+    }
+
+    fn expect(&self, absent: &[ObjectId]) {
+        let first = self.peers.lock().first().cloned();
+        if let Some(peer) = first {
+            peer.expect(absent);
+        }
     }
 
     fn bring_history(&self, store: &Store, id: ObjectId) -> Result<()> {

@@ -4,14 +4,15 @@
 //! `send-pack` writes to a file can be listed, restored and verified like any bundle, and frames travel as they are
 //! stored, those of differences to somebody who has what they are made from.
 //!
-//! - [`plan`]: which frames hold the objects that are wanted, and which of these go as they are; `order` and `repack`
-//!   do that
+//! - [`plan`]: which frames hold the objects that are wanted, and which of these go as they are; `order`, `leaning` and
+//!   `repack` do that
 //! - [`mod@write`]: header, frames, commit record to a stream
 //! - [`read`]: the same from a stream, every byte checked, every object hashed
 //!
 //! Invariants: a reader hands on a frame only when its digest and the hash of each of its objects were right; it ends
 //! well only at a commit record that closes over all frames; it takes memory for one frame at a time.
 
+pub(super) mod leaning;
 mod order;
 pub mod plan;
 pub mod read;

@@ -5,7 +5,9 @@
 //!    stays together. So does one of which at least half is wanted, if whoever asks allows it ([`Extent::Whole`]). Of
 //!    others, the wanted objects are packed anew, alike with alike.
 //! 3. A delta frame goes as it is where the other side takes such frames and has, or gets in this pack, every base of its
-//!    objects ([`Deltas`]); else its objects are decoded and packed anew.
+//!    objects ([`Deltas`]). Of who asks for single objects and takes differences ([`Extent::Leaning`]), objects of such frames
+//!    go right behind the frame that holds what they are made from ([`super::leaning`]). All others are decoded and packed
+//!    anew, with the frame at hand in which the chain of their bases ends: each is decompressed once.
 //! 4. Frames that stand for themselves go first, in the order of the files, so that reading is sequential; what describes
 //!    before data, but where single objects were asked for. Then what was packed anew. Delta frames follow, each behind those that hold its bases
 //!    ([`super::order`]): who receives can decode every frame when it comes.
@@ -15,8 +17,9 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
+use super::leaning::{Behind, Placing};
 use super::order::in_order;
 use super::repack::Repacker;
 use super::{PackCount, PackWriter};
@@ -27,7 +30,8 @@ use crate::remote::wire::Tally;
 use crate::store::data::format::{Codec, FrameKind, Row};
 use crate::store::data::read::Head;
 use crate::store::data::write::Sealed;
-use crate::store::{Frame, Location, Store};
+use crate::store::single::is_metadata;
+use crate::store::{Frame, Location, Near, Store};
 
 /// An object that is wanted.
 pub type Wanted = (ObjectKind, ObjectId);
@@ -50,7 +54,14 @@ pub enum Extent {
     Exact,
     /// As much again in the same frame.
     Whole,
+    /// The same, of what describes [`METADATA_SHARE`] times as much; and objects come as differences, with what they are
+    /// made from.
+    Leaning,
 }
+
+/// Of a frame that describes one object in so many is wanted at least, where more may come: who goes down a tree finds the
+/// next levels in it.
+pub const METADATA_SHARE: usize = 16;
 
 /// Some objects of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +85,7 @@ impl Share {
 
 /// How a unit travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     /// As it is stored, and stands for itself.
     Whole,
     /// Packed anew.
@@ -85,12 +96,48 @@ enum Form {
 
 /// Wanted objects of one frame.
 #[derive(Debug)]
-struct Unit {
-    at: Location,
+pub(super) struct Unit {
+    pub at: Location,
     slots: Vec<u16>,
-    form: Form,
+    pub form: Form,
     /// About what it will take in the pack.
     bytes: u64,
+    /// Differences from what is in the frame, to be decoded and packed anew.
+    decoded: Vec<Location>,
+    /// Differences that travel as they are, behind the frame.
+    pub behind: Behind,
+}
+
+impl Unit {
+    fn new(at: Location, slots: Vec<u16>, form: Form, bytes: u64) -> Self {
+        Self {
+            at,
+            slots,
+            form,
+            bytes,
+            decoded: Vec::new(),
+            behind: Behind::default(),
+        }
+    }
+}
+
+/// Wanted objects of a delta frame.
+struct Differences {
+    at: Location,
+    head: Head,
+    slots: Vec<u16>,
+}
+
+impl Differences {
+    /// About what so many of its objects take.
+    fn bytes(&self, objects: usize) -> u64 {
+        self.head.header.frame_bytes() * objects as u64 / self.head.rows.len().max(1) as u64
+    }
+
+    fn places(&self) -> impl Iterator<Item = Location> {
+        let Location { file, frame, .. } = self.at;
+        self.slots.iter().map(move |&slot| Location { file, frame, slot })
+    }
 }
 
 /// What is to be sent.
@@ -115,12 +162,12 @@ impl Plan {
                 None => plan.missing.push((kind, id)),
             }
         }
-        let leaning = plan.add_units(store, frames, Extent::Exact)?;
-        plan.settle_deltas(leaning, wanted, deltas)?;
+        let differences = plan.add_units(store, frames, Extent::Exact)?;
+        plan.settle_deltas(store, differences, wanted, deltas)?;
         Ok(plan)
     }
 
-    /// Looks up objects by their ids, each of which is named once. Differences are decoded.
+    /// Looks up objects by their ids, each of which is named once.
     pub fn of_ids(store: &Store, ids: &[ObjectId], extent: Extent, progress: &Progress) -> Result<Self> {
         let mut plan = Self::default();
         let mut frames = Frames::default();
@@ -132,73 +179,109 @@ impl Plan {
                 None => plan.missing.push((ObjectKind::Block, id)),
             }
         }
-        let leaning = plan.add_units(store, frames, extent)?;
-        plan.settle_deltas(leaning, &[], Deltas::Decoded)?;
+        let differences = plan.add_units(store, frames, extent)?;
+        let mut places: Vec<Location> = differences.iter().flat_map(Differences::places).collect();
+        differences
+            .iter()
+            .for_each(|of_frame| plan.total.bytes_total += of_frame.bytes(of_frame.slots.len()));
+        if extent == Extent::Leaning {
+            places = Placing::new(store, &plan.units).place_all(&places, &mut plan.units)?;
+        }
+        plan.decode(store, places)?;
         Ok(plan)
     }
 
-    /// Adds what is wanted of each frame; gives the delta frames of which all is.
-    fn add_units(&mut self, store: &Store, frames: Frames, extent: Extent) -> Result<Vec<(usize, Head)>> {
-        let mut leaning = Vec::new();
+    /// Adds what is wanted of each frame; gives what is wanted of delta frames.
+    fn add_units(&mut self, store: &Store, frames: Frames, extent: Extent) -> Result<Vec<Differences>> {
+        let mut differences = Vec::new();
         for ((_, file, frame), mut slots) in frames.0 {
             slots.sort_unstable();
             slots.dedup();
             let at = Location { file, frame, slot: 0 };
             let (_, head) = store.head(at)?;
-            let is_delta = head.header.codec == Codec::Delta;
-            let form = match slots.len() == head.rows.len() {
-                true if is_delta => Form::Delta,
-                true => Form::Whole,
-                false if extent == Extent::Whole && !is_delta && is_mostly_wanted(&head, &slots) => Form::Whole,
-                false => Form::Anew,
-            };
-            let (share, all) = (slots.len() as u64, (head.rows.len() as u64).max(1));
-            let bytes = match form {
-                Form::Whole | Form::Delta => head.header.frame_bytes(),
-                Form::Anew => head.header.frame_bytes() * share / all,
-            };
-            self.total.objects_total += share;
-            self.total.bytes_total += bytes;
-            if form == Form::Delta {
-                leaning.push((self.units.len(), head));
+            self.total.objects_total += slots.len() as u64;
+            if head.header.codec == Codec::Delta {
+                differences.push(Differences { at, head, slots });
+                continue;
             }
-            self.units.push(Unit { at, slots, form, bytes });
+            let (share, all) = (slots.len() as u64, (head.rows.len() as u64).max(1));
+            let (form, bytes) = match may_go_whole(&head, &slots, extent) {
+                true => (Form::Whole, head.header.frame_bytes()),
+                false => (Form::Anew, head.header.frame_bytes() * share / all),
+            };
+            self.total.bytes_total += bytes;
+            self.units.push(Unit::new(at, slots, form, bytes));
         }
-        Ok(leaning)
+        Ok(differences)
     }
 
-    /// Decides which delta frames travel as they are, and puts the units in order.
-    fn settle_deltas(&mut self, leaning: Vec<(usize, Head)>, wanted: &[Wanted], deltas: Deltas<'_>) -> Result<()> {
-        let order = match deltas {
-            _ if leaning.is_empty() => Vec::new(),
+    /// Decides which delta frames travel as they are, and adds them behind all others in their order.
+    fn settle_deltas(
+        &mut self,
+        store: &Store,
+        differences: Vec<Differences>,
+        wanted: &[Wanted],
+        deltas: Deltas<'_>,
+    ) -> Result<()> {
+        let is_whole = |of_frame: &&Differences| of_frame.slots.len() == of_frame.head.rows.len();
+        let whole: Vec<&Differences> = differences.iter().filter(is_whole).collect();
+        let kept: Vec<&Differences> = match deltas {
             Deltas::Decoded => Vec::new(),
+            Deltas::AsTheyAre(_) if whole.is_empty() => Vec::new(),
             Deltas::AsTheyAre(held) => {
                 let travels: HashSet<ObjectId> = wanted.iter().map(|(_, id)| *id).collect();
-                let bases = leaning.iter().flat_map(|(_, head)| &head.bases).map(|base| base.id);
+                let bases = whole
+                    .iter()
+                    .flat_map(|of_frame| &of_frame.head.bases)
+                    .map(|base| base.id);
                 let mut lacking: HashSet<ObjectId> = bases.filter(|id| !travels.contains(id)).collect();
                 if !lacking.is_empty() {
                     held(&mut lacking)?;
                 }
                 let stays = |head: &Head| head.bases.iter().all(|base| !lacking.contains(&base.id));
-                let kept: Vec<&(usize, Head)> = leaning.iter().filter(|(_, head)| stays(head)).collect();
-                let heads: Vec<&Head> = kept.iter().map(|(_, head)| head).collect();
-                in_order(&heads).into_iter().map(|at| kept[at].0).collect()
+                let stay: Vec<&Differences> = whole.into_iter().filter(|whole| stays(&whole.head)).collect();
+                let heads: Vec<&Head> = stay.iter().map(|of_frame| &of_frame.head).collect();
+                in_order(&heads).into_iter().map(|at| stay[at]).collect()
             }
         };
-        let is_kept: HashSet<usize> = order.iter().copied().collect();
-        let (mut first, mut last): (Vec<Unit>, BTreeMap<usize, Unit>) = Default::default();
-        for (number, mut unit) in self.units.drain(..).enumerate() {
-            if is_kept.contains(&number) {
-                last.insert(number, unit);
-                continue;
-            }
-            if unit.form == Form::Delta {
-                unit.form = Form::Anew;
-            }
-            first.push(unit);
+        let is_kept: HashSet<Location> = kept.iter().map(|of_frame| of_frame.at).collect();
+        let decoded = differences.iter().filter(|of_frame| !is_kept.contains(&of_frame.at));
+        let mut places = Vec::new();
+        for of_frame in decoded {
+            self.total.bytes_total += of_frame.bytes(of_frame.slots.len());
+            places.extend(of_frame.places());
         }
-        self.units = first;
-        self.units.extend(order.iter().filter_map(|number| last.remove(number)));
+        self.decode(store, places)?;
+        for of_frame in kept {
+            let bytes = of_frame.head.header.frame_bytes();
+            self.total.bytes_total += bytes;
+            let unit = Unit::new(of_frame.at, of_frame.slots.clone(), Form::Delta, bytes);
+            self.units.push(unit);
+        }
+        Ok(())
+    }
+
+    /// Adds differences that are packed anew to the frames in which the chains of their bases end.
+    fn decode(&mut self, store: &Store, differences: Vec<Location>) -> Result<()> {
+        let mut by_root: BTreeMap<(u32, u64), (Location, Vec<Location>)> = BTreeMap::new();
+        for at in differences {
+            let root = store.root_of(at)?;
+            let of_root = by_root.entry((root.file, root.frame));
+            of_root.or_insert_with(|| (root, Vec::new())).1.push(at);
+        }
+        let anew = (0..).zip(&self.units).filter(|(_, unit)| unit.form == Form::Anew);
+        let numbers: HashMap<(u32, u64), usize> = anew
+            .map(|(number, unit)| ((unit.at.file, unit.at.frame), number))
+            .collect();
+        for (key, (root, decoded)) in by_root {
+            match numbers.get(&key).and_then(|&number| self.units.get_mut(number)) {
+                Some(unit) => unit.decoded = decoded,
+                None => self.units.push(Unit {
+                    decoded,
+                    ..Unit::new(root, Vec::new(), Form::Anew, 0)
+                }),
+            }
+        }
         Ok(())
     }
 
@@ -236,8 +319,9 @@ impl Plan {
                     true => out.count.skipped += 1,
                     false => out.frame(FrameKind::Objects, &Sealed::of_file(&file, &head)?)?,
                 }
+                unit.behind.send(store, out)?;
             }
-            tally.objects += unit.slots.len() as u64;
+            tally.objects += (unit.slots.len() + unit.decoded.len() + unit.behind.wanted) as u64;
             tally.bytes += unit.bytes;
             progress.add(0, out.bytes() - before);
             tell(&tally)?;
@@ -270,24 +354,41 @@ impl Frames {
     }
 }
 
-fn is_mostly_wanted(head: &Head, slots: &[u16]) -> bool {
+/// Whether a frame of which these objects are wanted may go as it is stored.
+fn may_go_whole(head: &Head, slots: &[u16], extent: Extent) -> bool {
+    if slots.len() == head.rows.len() {
+        return true;
+    }
+    if extent == Extent::Leaning && is_metadata(head) {
+        return METADATA_SHARE * slots.len() >= head.rows.len();
+    }
     let (mut wanted, mut all) = (Share::default(), Share::default());
     head.rows.iter().for_each(|row| all.add(row.bytes));
     let rows = slots.iter().filter_map(|&slot| head.rows.get(usize::from(slot)));
     rows.for_each(|row| wanted.add(row.bytes));
-    wanted.is_half_of(all)
+    extent != Extent::Exact && wanted.is_half_of(all)
 }
 
 type Add<'a> = dyn FnMut(Row, &[u8]) -> Result<()> + 'a;
 
-/// Hands the wanted objects of a frame on, their hashes compared.
+/// Hands the wanted objects of a frame on, and those that are made from what is in it, their hashes compared.
 fn repack(store: &Store, head: &Head, unit: &Unit, frame: &mut Frame, add: &mut Add<'_>) -> Result<()> {
-    store.read_frame(unit.at, frame)?;
+    let near = match store.read_frame(unit.at, frame) {
+        Ok(()) => Near::new(store, unit.at, frame),
+        // There may be another copy of what they are made from.
+        Err(error) if error.is_damage() && unit.slots.is_empty() => store.near(),
+        Err(error) => return Err(error),
+    };
+    let no_such = |slot: u16| Error::invalid("location", slot, "its frame has no such object");
     for &slot in &unit.slots {
-        let Some(row) = head.rows.get(usize::from(slot)) else {
-            return Err(Error::invalid("location", slot, "its frame has no such object"));
-        };
+        let row = head.rows.get(usize::from(slot)).ok_or_else(|| no_such(slot))?;
         add(*row, frame.verified(slot, &row.id)?)?;
+    }
+    let mut bytes = Vec::new();
+    for &at in &unit.decoded {
+        let row = store.row_at(at)?.ok_or_else(|| no_such(at.slot))?;
+        near.read(at, &row.id, &mut bytes)?;
+        add(row, &bytes)?;
     }
     Ok(())
 }

@@ -43,9 +43,10 @@ impl Session<'_> {
             false => {
                 let mut ids = request.ids;
                 ids.extend(behind(store, &ids, request.history, self.progress)?);
-                let extent = match request.whole_frames {
-                    true => Extent::Whole,
-                    false => Extent::Exact,
+                let extent = match (request.leaning_frames, request.whole_frames) {
+                    (true, _) => Extent::Leaning,
+                    (false, true) => Extent::Whole,
+                    (false, false) => Extent::Exact,
                 };
                 prepare_objects(store, &ids, extent, self.progress)?
             }

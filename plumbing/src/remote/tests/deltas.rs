@@ -12,7 +12,7 @@ use crate::store::data::format::{Codec, FILE_HEADER_BYTES, FrameKind};
 use crate::store::{Class, Store};
 
 /// Lines that no other seed has, of about 40 bytes each.
-fn text(seed: u64, lines: usize) -> Vec<u8> {
+pub(super) fn text(seed: u64, lines: usize) -> Vec<u8> {
     let words = noise(seed, lines * 16);
     let line = |(n, words): (usize, &[u8])| format!("{n} {:032x}\n", u128::from_le_bytes(words.try_into().unwrap()));
     words
@@ -23,7 +23,7 @@ fn text(seed: u64, lines: usize) -> Vec<u8> {
         .into_bytes()
 }
 
-fn edited(bytes: &[u8], at: usize) -> Vec<u8> {
+pub(super) fn edited(bytes: &[u8], at: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes.splice(at..at + 3, *b"an edit");
     bytes
@@ -34,7 +34,7 @@ fn id(bytes: &[u8]) -> ObjectId {
 }
 
 /// Stores blocks as differences from others, in one frame.
-fn like(side: &Side, pairs: &[(&[u8], &[u8])]) {
+pub(super) fn like(side: &Side, pairs: &[(&[u8], &[u8])]) {
     let repository = side.open();
     let writer = repository.store.writer().unwrap();
     let mut packer = writer.packer();
@@ -64,7 +64,7 @@ fn stored(side: &Side) -> (usize, u64) {
     (deltas, bytes)
 }
 
-fn is_delta(store: &Store, bytes: &[u8]) -> bool {
+pub(super) fn is_delta(store: &Store, bytes: &[u8]) -> bool {
     let at = store.locate(&id(bytes)).unwrap().unwrap();
     !store.bases_at(at).unwrap().is_empty()
 }

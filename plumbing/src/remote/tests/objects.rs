@@ -32,8 +32,11 @@ use crate::time::Timestamp;
 pub(super) struct Asked {
     pub(super) connection: Option<Connection>,
     server: Option<JoinHandle<()>>,
-    questions: AtomicU64,
+    pub(super) questions: AtomicU64,
 }
+
+/// What a server of today says that it can.
+const CAPABILITIES: [&str; 3] = [message::HISTORY, message::WHOLE, message::LEANING];
 
 impl Asked {
     /// Of a sound server.
@@ -42,9 +45,24 @@ impl Asked {
         Self::running(move |connection| drop(serve(&connection, &exports, &Progress::default())))
     }
 
+    /// The same of one that is older than differences in answers.
+    pub(super) fn serving_as_before(side: &Side) -> Self {
+        let exports = exports(side, Policy::default());
+        let serve = move |connection| drop(serve(&connection, &exports, &Progress::default()));
+        Self::running_as(&[message::HISTORY, message::WHOLE], serve)
+    }
+
     /// Of one that answers each request for objects so.
     pub(super) fn answering(answer: impl Fn(GetRequest, Channel) + Send + 'static) -> Self {
-        Self::running(move |connection| {
+        Self::answering_as(&CAPABILITIES, answer)
+    }
+
+    /// The same of one that says to have these capabilities.
+    pub(super) fn answering_as(
+        capabilities: &'static [&'static str],
+        answer: impl Fn(GetRequest, Channel) + Send + 'static,
+    ) -> Self {
+        Self::running_as(capabilities, move |connection| {
             while let Ok(Some(request)) = connection.accept() {
                 let asked = request.channel.receive_all(message::MESSAGE_MAX).unwrap();
                 answer(GetRequest::decode(&asked).unwrap(), request.channel);
@@ -53,12 +71,17 @@ impl Asked {
     }
 
     pub(super) fn running(run: impl FnOnce(Connection) + Send + 'static) -> Self {
+        Self::running_as(&CAPABILITIES, run)
+    }
+
+    fn running_as(capabilities: &'static [&'static str], run: impl FnOnce(Connection) + Send + 'static) -> Self {
         let (client_in, server_out) = pipe().unwrap();
         let (server_in, client_out) = pipe().unwrap();
         let hello = |name: &str| {
-            Greeting::new(name, 1 << 20)
-                .with(message::HISTORY, [])
-                .with(message::WHOLE, [])
+            let greeting = Greeting::new(name, 1 << 20);
+            capabilities
+                .iter()
+                .fold(greeting, |greeting, name| greeting.with(name, []))
         };
         let server = std::thread::spawn(move || {
             let limits = Limits::default();
@@ -149,7 +172,7 @@ fn read(store: &Store, bytes: &[u8]) -> Result<Vec<u8>> {
 fn what_is_not_here_comes_when_it_is_read() {
     let far = Side::new(2);
     let tip = far.commit(MAIN, &[("a", b"one"), ("f/b", b"two"), ("f/c", b"three, the longest")]);
-    let asked = Arc::new(Asked::serving(&far));
+    let asked = Arc::new(Asked::serving_as_before(&far));
     let (side, repository) = reader(&asked, spool(1 << 20));
     let store = &repository.store;
     let tree = read_snapshot(store, &tip).unwrap().tree;
@@ -236,7 +259,7 @@ fn a_comparison_brings_only_what_differs() {
     let far = Side::new(2);
     let old = far.commit(MAIN, &[("a/x", b"1"), ("b/x", b"2"), ("c/x", b"3")]);
     let new = far.commit(MAIN, &[("a/x", b"1"), ("b/x", b"9"), ("c/x", b"3")]);
-    let asked = Arc::new(Asked::serving(&far));
+    let asked = Arc::new(Asked::serving_as_before(&far));
     let (_side, repository) = reader(&asked, spool(1 << 20));
     let store = &repository.store;
     let [old, new] = [old, new].map(|id| read_snapshot(store, &id).unwrap().tree);

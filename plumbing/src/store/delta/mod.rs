@@ -6,6 +6,7 @@
 //! - [`settle`]: compressing, and what does not pay
 //! - [`sweep`]: checking many
 //! - [`elsewhere`]: bases that are in another store
+//! - [`regroup`]: frames of single differences, as they are stored
 //! - [`sketch`], [`likeness`]: what a block is like that replaces nothing
 //!
 //! To read an object of a delta frame:
@@ -23,6 +24,7 @@ mod elsewhere;
 mod likeness;
 pub(super) mod pending;
 pub(super) mod plan;
+mod regroup;
 pub(super) mod settle;
 mod sketch;
 mod sweep;

@@ -17,6 +17,7 @@ use hashbrown::HashMap;
 
 use super::plan::Plan;
 use crate::object::{ObjectId, ObjectKind};
+use crate::store::data::format::Row;
 use crate::store::{Class, Location};
 
 /// Bytes that wait: those of about a hundred times as much that did not change, in a tree of sources.
@@ -68,6 +69,17 @@ pub struct Waiting {
     pub raw: Vec<u8>,
     /// How it is to be compressed.
     pub plan: Plan,
+}
+
+impl Waiting {
+    /// Its row in a table.
+    pub fn row(&self) -> Row {
+        Row {
+            id: self.id,
+            kind: self.kind,
+            bytes: self.raw.len() as u32,
+        }
+    }
 }
 
 impl Pending {

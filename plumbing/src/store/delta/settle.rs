@@ -107,7 +107,8 @@ impl Packer<'_> {
                 continue;
             }
             let group = &mut self.deltas[usize::from(object.kind == ObjectKind::Block)];
-            group.push(object, &stored);
+            let needed: Vec<Row> = object.plan.bases.iter().map(|(_, row)| *row).collect();
+            group.push(object.row(), &needed, (object.plan.depth, object.plan.weight), &stored);
             if group.is_full() {
                 self.seal_delta(usize::from(object.kind == ObjectKind::Block))?;
             }
@@ -121,31 +122,22 @@ impl Packer<'_> {
     }
 
     fn seal_delta(&mut self, number: usize) -> Result<()> {
-        let mut group = std::mem::take(&mut self.deltas[number]);
-        if group.ids.is_empty() {
+        let group = std::mem::take(&mut self.deltas[number]);
+        if group.is_empty() {
             return Ok(());
         }
         self.store().begin_deltas()?;
         self.counters()
             .settled(group.ids.len(), group.raw_bytes, group.stored.len());
-        let mut table = group.rows;
-        table.append(&mut group.parts);
-        group.bases.iter().for_each(|row| row.encode(&mut table));
-        let (bases, objects) = (group.bases.len() as u16, group.ids.len() as u32);
-        let sealed = Sealed::delta(bases, group.raw_bytes as u32, objects, table, group.stored);
-        self.append(&sealed, &group.ids)
+        let (sealed, ids) = group.seal();
+        self.append(&sealed, &ids)
     }
 }
 
 impl Group {
-    fn push(&mut self, object: &Waiting, stored: &[u8]) {
-        let row = Row {
-            id: object.id,
-            kind: object.kind,
-            bytes: object.raw.len() as u32,
-        };
+    /// Adds an object as it is stored; `reach` is the depth and the weight of its row.
+    pub(super) fn push(&mut self, row: Row, needed: &[Row], reach: (u8, u16), stored: &[u8]) {
         row.encode(&mut self.rows);
-        let needed: Vec<Row> = object.plan.bases.iter().map(|(_, row)| *row).collect();
         // Neighbours often have bases in common.
         let shared = (0..=needed.len()).rev().find(|&n| self.bases.ends_with(&needed[..n]));
         let shared = shared.unwrap_or(0);
@@ -153,18 +145,32 @@ impl Group {
             stored_bytes: stored.len() as u32,
             first: (self.bases.len() - shared) as u16,
             count: needed.len() as u8,
-            depth: object.plan.depth,
-            weight: object.plan.weight,
+            depth: reach.0,
+            weight: reach.1,
         };
         part.encode(&mut self.parts);
         self.bases.extend_from_slice(&needed[shared..]);
         self.stored.extend_from_slice(stored);
-        self.raw_bytes += object.raw.len();
-        self.ids.push(object.id);
+        self.raw_bytes += row.bytes as usize;
+        self.ids.push(row.id);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// The frame, and the ids of its objects.
+    pub(super) fn seal(self) -> (Sealed, Vec<ObjectId>) {
+        let mut table = self.rows;
+        table.extend_from_slice(&self.parts);
+        self.bases.iter().for_each(|row| row.encode(&mut table));
+        let (bases, objects) = (self.bases.len() as u16, self.ids.len() as u32);
+        let sealed = Sealed::delta(bases, self.raw_bytes as u32, objects, table, self.stored);
+        (sealed, self.ids)
     }
 
     /// Whether one more object might not fit.
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.ids.len() == FRAME_OBJECTS_MAX
             || self.bases.len() > FRAME_OBJECTS_MAX - DELTA_BASES_MAX
             || self.raw_bytes >= FRAME_BYTES

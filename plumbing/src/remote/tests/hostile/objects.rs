@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::packs::{leaf, sealed, top};
+use super::deltas::{self, A, B, C, block_of};
+use super::packs::{Object, file, leaf, pack_of, sealed, top};
 use crate::error::Error;
 use crate::object::{HashAlgo, ObjectId, ObjectKind};
 use crate::remote::message::{self, GetRequest};
@@ -239,8 +240,8 @@ fn whole_frames_of_hostile_servers_are_refused() {
         ),
     ] {
         let (stream, reply) = (pack(&frames), none.clone());
-        let asked = Asked::answering(move |request, channel| {
-            assert!(request.whole_frames);
+        let asked = Asked::answering_as(&[message::WHOLE], move |request, channel| {
+            assert!(request.whole_frames && !request.leaning_frames);
             let _ = channel.send(&stream).and_then(|()| channel.end());
             let _ = channel.reply(reply.clone());
         });
@@ -256,6 +257,61 @@ fn whole_frames_of_hostile_servers_are_refused() {
         }
         writer.commit().unwrap();
         side.verify();
+    }
+}
+
+/// What a hostile server answers to who asks for A and B and takes differences.
+#[test]
+fn leaning_frames_of_hostile_servers_are_refused() {
+    let of_a = || deltas::frame(&[deltas::made(B, &[A])], deltas::honest);
+    let many: Vec<Vec<u8>> = (0..40u32).map(|n| [A, &n.to_le_bytes()].concat()).collect();
+    let made_many: Vec<deltas::Made> = many.iter().map(|bytes| deltas::made(bytes, &[A])).collect();
+    let mut wrong = deltas::made(B, &[A]);
+    wrong.row.id = id(b"something else");
+    let wrong = deltas::frame(&[wrong, deltas::made(B, &[A])], deltas::honest);
+    let two_that_lean_on_each_other = [
+        deltas::frame(&[deltas::made(A, &[B])], deltas::honest),
+        deltas::frame(&[deltas::made(B, &[A])], deltas::honest),
+    ];
+    let many_trees: Vec<Object> = (0..40u8).map(|n| leaf(&[(&[b'a', n], file(b"x"))])).collect();
+    for (name, frames, expected) in [
+        ("behind its base", vec![block_of(A), of_a()], None),
+        ("in front of it", vec![of_a(), block_of(A)], Some("no such base")),
+        ("without it", vec![of_a()], Some("no such base")),
+        (
+            "behind another's",
+            vec![block_of(A), deltas::frame(&[deltas::made(B, &[C])], deltas::honest)],
+            Some("no such base"),
+        ),
+        ("a ring", Vec::from(two_that_lean_on_each_other), Some("no such base")),
+        ("another hash", vec![block_of(A), wrong], Some("another hash")),
+        (
+            "more than so many are made from",
+            vec![block_of(A), deltas::frame(&made_many, deltas::honest)],
+            Some("asked for"),
+        ),
+        ("one in 40 that describe", vec![sealed(&many_trees)], Some("asked for")),
+        (
+            "contents beside it, and more",
+            vec![block_of(A), block_of(C)],
+            Some("asked for"),
+        ),
+    ] {
+        let (stream, reply) = (pack_of(&frames), message::encode_ids(&[]));
+        let asked = Asked::answering(move |request, channel| {
+            assert!(request.leaning_frames);
+            let _ = channel.send(&stream).and_then(|()| channel.end());
+            let _ = channel.reply(reply.clone());
+        });
+        let side = Side::new(3);
+        let repository = side.open();
+        let writer = repository.store.writer().unwrap();
+        let done = asked.with(|client| client.bring_shown(&writer, &[id(A), id(B)], &|_| ()));
+        match (done, expected) {
+            (Ok(_), None) => assert_eq!(repository.store.get(&id(B)).unwrap().as_deref(), Some(B)),
+            (Err(error), Some(expected)) => assert!(error.to_string().contains(expected), "{name}: {error}"),
+            (done, _) => panic!("{name}: {done:?}"),
+        }
     }
 }
 
@@ -306,7 +362,7 @@ fn hostile_questions_end_in_an_error_and_the_server_goes_on() {
     let many = [&[0][..], &[0xff, 0xff, 0xff, 0x7f]].concat();
     for (name, question) in [
         ("no bytes", &[][..]),
-        ("unknown flags", &[16, 0]),
+        ("unknown flags", &[32, 0]),
         ("more ids than the limit", &many),
         ("fewer ids than announced", &[0, 2, 1]),
         ("no id", &[0, 1, 99]),
