@@ -21,12 +21,13 @@ For git and ghost a step is the snapshot or commit here and the push; the push a
 update-push). Bytes on the wire are those of the relay, so with what ssh and a push of nothing send; they are compared with the
 bytes that the data files here grew by.
 
-Runs of the tools are interleaved. Writes NAME.json (every measurement, commands, versions, machine) and NAME.txt. What a run with
+Runs of the tools are interleaved; peers may run less often (--peer-runs). With --fs tmpfs no disk decides, and no sync costs
+anything; that needs root, for the mount, and room for three copies of the tree. Writes NAME.json (every measurement, commands, versions, machine) and NAME.txt. What a run with
 latency costs beside one without is told where --beside names the NAME.json of that one.
 
 usage for all of it:
-  remote.py DIR --ghost GHOST --name remote && remote.py DIR --ghost GHOST --latency 40 --tools ghost --name remote-40ms \\
-    --beside runs/remote.json
+  remote.py DIR --ghost GHOST --fs tmpfs --peer-runs 1 --name remote && \\
+    remote.py DIR --ghost GHOST --fs tmpfs --latency 40 --tools ghost --name remote-40ms --beside runs/remote.json
 """
 import argparse, datetime, json, os, platform, select, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
 
@@ -114,6 +115,8 @@ def arguments():
     ap.add_argument("--ghost", default="ghost", help="the binary to measure")
     ap.add_argument("--tools", default=",".join(TOOLS))
     ap.add_argument("--runs", type=int, default=3)
+    ap.add_argument("--peer-runs", type=int, help="of the others (default: as many)")
+    ap.add_argument("--fs", choices=["tmpfs"], help="mount one on the folder of --work; else it is taken as it is")
     ap.add_argument("--latency", type=float, default=0, help="milliseconds that are added in each direction")
     ap.add_argument("--beside", help="results of a run without latency, to compare with")
     ap.add_argument("--name", help="of the result files (default: remote and the date)")
@@ -167,7 +170,8 @@ def commands(tool, ghost, w, port):
         find = "id=$(bupstash list --format=jsonl1 name=t | tail -1 | sed -E 's/.*\"id\":\"([0-9a-f]+)\".*/\\1/')"
         return dict(init=f"bupstash new-key -o {w}/key && bupstash init", first=[("push", put)], nothing=[("push", put)],
                     update=[("push", put)], restore=[("clone", f"mkdir -p {out} && bupstash restore -q --into {out} {find}")],
-                    env=dict(BUPSTASH_KEY=f"{w}/key", BUPSTASH_REPOSITORY=f"ssh://127.0.0.1{there}", BUPSTASH_SEND_LOG=f"{w}/log",
+                    # No BUPSTASH_REPOSITORY: it would be used in place of the command, with a plain ssh of its own.
+                    env=dict(BUPSTASH_KEY=f"{w}/key", BUPSTASH_SEND_LOG=f"{w}/log",
                              BUPSTASH_QUERY_CACHE=f"{w}/query", BUPSTASH_REPOSITORY_COMMAND=f"$SSH 127.0.0.1 {shutil.which('bupstash')} serve {there}"))
     if tool == "restic":
         put = f"cd {src} && restic backup -q ."
@@ -259,7 +263,8 @@ def table(a, results):
         sums = [sum(m[key] for m in runs[i:i + per]) for i in range(0, len(runs), per)]
         return statistics.median(sums)
 
-    lines = [f"remote, {a.latency:g} ms added in each direction, {a.runs} runs, medians", ""]
+    peers = f" ({a.peer_runs} of the others)" if a.peer_runs != a.runs else ""
+    lines = [f"remote on {results['fs']}, {a.latency:g} ms added in each direction, {a.runs} runs{peers}, medians", ""]
     columns = [("first", None), ("first", "push"), ("nothing", None), ("update", None), ("update", "push"), ("fetch", None), ("restore", None)]
     lines.append(f"{'':10}" + "".join(f"{s + ('-' + p if p else ''):>14}" for s, p in columns) + f"{'MiB up first':>14}{'update':>10}")
     for tool in results["tools"]:
@@ -302,31 +307,53 @@ def table(a, results):
 
 def main():
     a = arguments()
+    a.peer_runs = a.runs if a.peer_runs is None else a.peer_runs
     os.makedirs(a.work, exist_ok=True)
+    if a.fs:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=75%", "ghost-remote-bench", a.work], check=True)
     folder = tempfile.mkdtemp(prefix="ghost-sshd-")
     sshd = Sshd(folder, os.path.dirname(a.ghost) + ":" + os.environ["PATH"])
     relay = Relay(("127.0.0.1", sshd.port), a.latency / 1000)
     relay.start()
     have = [t for t in a.tools.split(",") if t == "ghost" or shutil.which(t)]
+    fs = subprocess.run(["stat", "-f", "-c", "%T", a.work], capture_output=True, text=True).stdout.strip()
     results = dict(tools=have, missing=[t for t in a.tools.split(",") if t not in have], latency_ms=a.latency, measurements=[],
-                   machine=platform.platform(), cpus=os.cpu_count(), date=datetime.datetime.now().isoformat(timespec="seconds"),
+                   machine=platform.platform(), cpus=os.cpu_count(), fs=fs, date=datetime.datetime.now().isoformat(timespec="seconds"),
                    command=sys.argv, commands={}, versions=versions(a, have))
     try:
         for run in range(a.runs):
             for tool in have[run % len(have):] + have[:run % len(have)]:
+                if tool != "ghost" and run >= a.peer_runs:
+                    continue
                 try:
                     one_run(a, tool, sshd, relay, results)
                 except (RuntimeError, OSError) as error:
                     print(f"{tool}: {error}", file=sys.stderr)
                     results.setdefault("failed", []).append([tool, run, str(error)])
-            with open(os.path.join(a.out, a.name + ".json"), "w") as f:
-                json.dump(results, f, indent=1)
-            with open(os.path.join(a.out, a.name + ".txt"), "w") as f:
-                f.write(table(a, results))
+                write(a, results, folder)
         print(table(a, results))
     finally:
         sshd.process.send_signal(signal.SIGTERM)
         shutil.rmtree(folder, ignore_errors=True)
+        if a.fs:
+            subprocess.run(["umount", "-l", a.work], check=False)
+
+
+def write(a, results, folder):
+    """Writes both files, without a word of where things lie on this machine."""
+    names = [(a.ghost, "GHOST"), (a.work, "WORK"), (folder, "SSHD"), (os.path.abspath(a.dir), "DIR"), (a.dir, "DIR"),
+             (os.path.abspath(a.out), "OUT"), (HERE, "t/perf")]
+    names += [(os.path.dirname(shutil.which(tool)) + "/", "") for tool in results["tools"] if shutil.which(tool)]
+
+    def scrubbed(text):
+        for path, name in names:
+            text = text.replace(path, name)
+        return text
+
+    with open(os.path.join(a.out, a.name + ".json"), "w") as f:
+        f.write(scrubbed(json.dumps(results, indent=1)))
+    with open(os.path.join(a.out, a.name + ".txt"), "w") as f:
+        f.write(scrubbed(table(a, results)))
 
 
 if __name__ == "__main__":
