@@ -24,7 +24,8 @@ use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::store::Location;
 
-/// Memory of one batch in bytes; two are alive at a time.
+/// Memory of one batch in bytes; two are alive at a time. Where blocks come from elsewhere it may be twice as much: what lies
+/// together and is asked for with two questions is packed anew for each.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Memory of the first batch. Each may be twice as long as the one before, so that the workers have something to do
 /// soon, and later are seldom stopped by the end of a batch.
@@ -165,7 +166,11 @@ impl<'j> Batch<'j> {
     /// Whether it should be written before more is planned.
     pub fn is_full(&self, context: &Context<'_>) -> bool {
         let lists = self.pieces.len() * size_of::<Piece<'_>>() + self.last.len() * size_of::<Last<'_>>();
-        self.weight + lists >= self.bytes_max || self.open_files >= context.open_files_max
+        let bytes_max = match context.store.has_supply() {
+            true => 2 * self.bytes_max,
+            false => self.bytes_max,
+        };
+        self.weight + lists >= bytes_max || self.open_files >= context.open_files_max
     }
 
     /// Adds a file whose content is one block.

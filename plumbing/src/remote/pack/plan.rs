@@ -33,6 +33,9 @@ use crate::store::data::write::Sealed;
 use crate::store::single::is_metadata;
 use crate::store::{Frame, Location, Near, Store};
 
+/// The zstd level for what is read at once: half the time of the usual one, for a tenth more bytes.
+const FAST_LEVEL: i32 = 1;
+
 /// An object that is wanted.
 pub type Wanted = (ObjectKind, ObjectId);
 
@@ -148,6 +151,8 @@ pub struct Plan {
     pub total: Tally,
     /// Wanted objects that are not here.
     pub missing: Vec<Wanted>,
+    /// What is packed anew is read at once and not kept: it is compressed in less time.
+    is_for_now: bool,
 }
 
 impl Plan {
@@ -179,6 +184,7 @@ impl Plan {
                 None => plan.missing.push((ObjectKind::Block, id)),
             }
         }
+        plan.is_for_now = extent == Extent::Leaning;
         let differences = plan.add_units(store, frames, extent)?;
         let mut places: Vec<Location> = differences.iter().flat_map(Differences::places).collect();
         differences
@@ -299,7 +305,8 @@ impl Plan {
         progress: &Progress,
         tell: &mut dyn FnMut(&Tally) -> Result<()>,
     ) -> Result<()> {
-        let mut repacker = Repacker::new(store.options().zstd_level);
+        let level = store.options().zstd_level;
+        let mut repacker = Repacker::new(if self.is_for_now { level.min(FAST_LEVEL) } else { level });
         let mut tally = self.total;
         let mut frame = Frame::default();
         for unit in &self.units {

@@ -9,6 +9,7 @@ use super::world::*;
 use crate::object::{ObjectId, ObjectKind, ObjectSource as _};
 use crate::progress::Progress;
 use crate::refs::revision::read_snapshot;
+use crate::remote::objects::ahead::Ahead;
 use crate::remote::objects::walk::{Below, bring_trees};
 use crate::store::Store;
 
@@ -154,5 +155,34 @@ fn a_tree_comes_in_few_answers() {
             "the snapshot, and what is below"
         );
         assert!(repository.store.locate(&id(b"1")).unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_question_asked_ahead_is_taken_up_once() {
+    let far = Side::new(2);
+    far.commit(MAIN, &[("a", b"one"), ("b", b"two"), ("c", b"three")]);
+    let asked = Asked::serving(&far);
+    let target = Side::new(3);
+    let store = target.open().store;
+    let writer = store.writer().unwrap();
+    let [one, two, three, nowhere] = [&b"one"[..], b"two", b"three", b"nowhere"].map(id);
+    // In front of the connection: it ends when nothing is asked any more.
+    let ahead = Ahead::default();
+    asked.with(|client| {
+        client.ask_ahead(&ahead, &[one, two, nowhere]);
+        client.ask_ahead(&ahead, &[three]);
+        let questions = || client.connection.traffic().round_trips;
+        let before = questions();
+        let brought = client.bring_ahead(&ahead, &writer, &[two, nowhere], &|_| ()).unwrap();
+        assert_eq!(brought.missing, [nowhere]);
+        assert_eq!(questions(), before + 1);
+        // It is gone now: this one is asked anew.
+        let brought = client.bring_ahead(&ahead, &writer, &[nowhere], &|_| ()).unwrap();
+        assert_eq!((brought.missing, brought.objects), (vec![nowhere], 0));
+    });
+    writer.commit().unwrap();
+    for bytes in [&b"one"[..], b"two"] {
+        assert!(store.contains(&id(bytes)).unwrap());
     }
 }
