@@ -203,6 +203,18 @@ pub fn trailing_length(trailer: &[u8]) -> usize {
     u32_at(trailer, 0) as usize
 }
 
+/// Whether the bytes of a record, whose head is valid, are what was written but for the length in its trailer: the check is
+/// right with the other one.
+pub fn differs_in_trailing_length(bytes: &[u8]) -> bool {
+    let Some(split) = bytes.len().checked_sub(32).filter(|split| *split >= HEAD_BYTES + 4) else {
+        return false;
+    };
+    let mut written = bytes[..split].to_vec();
+    // Below the limit of a record, 16 MiB.
+    written[split - 4..].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
+    check_of(&written) == part::<32>(bytes, split)
+}
+
 impl Record {
     /// The bytes in a log with this header.
     pub fn encode(&self, header: &Header) -> Result<Vec<u8>> {

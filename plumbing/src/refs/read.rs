@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::limits::{CHECKPOINT_BYTES_MAX, REF_RECORD_BYTES_MAX};
 use crate::object::ObjectId;
 use crate::refs::format::{
-    Check, Checkpoint, HEAD_BYTES, HEADER_BYTES, Head, Header, MARKER_BYTES, Record, TRAILER_BYTES, hex,
-    trailing_length,
+    Check, Checkpoint, HEAD_BYTES, HEADER_BYTES, Head, Header, MARKER_BYTES, Record, TRAILER_BYTES,
+    differs_in_trailing_length, hex, trailing_length,
 };
 use crate::refs::{CHECKPOINT_PREFIX, Place, Tail};
 
@@ -145,7 +145,7 @@ impl LogReader {
             }),
             Err(found) => {
                 let trailer = &bytes[bytes.len() - TRAILER_BYTES..];
-                let looks_complete = trailing_length(trailer) == head.bytes;
+                let looks_complete = trailing_length(trailer) == head.bytes || differs_in_trailing_length(bytes);
                 bad(found, looks_complete)
             }
         }
