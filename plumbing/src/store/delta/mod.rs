@@ -51,6 +51,9 @@ use crate::object::ObjectId;
 /// Frames that are known to have no bases; about 40 bytes each.
 const PLAIN_MAX: usize = 64 << 10;
 
+/// Stands before the id of what something is made from, in what is told of damage.
+const FROM_OBJECT: &str = " from object ";
+
 /// What is done before the first delta frame is written.
 type BeforeFirst = Arc<dyn Fn() -> Result<()> + Send + Sync>;
 
@@ -156,7 +159,12 @@ impl Bases for Near<'_> {
             let elsewhere = self.store.elsewhere_for(&base.id);
             let read = elsewhere.and_then(|other| other.unwrap_or(self.store).get(&base.id));
             if let Err(error) = read {
-                told.push_str(&format!("; it is made from object {}: {error}", base.id));
+                // However many are between: where the damage is stands at the end.
+                let why = error.to_string();
+                told.push_str(&match why.rsplit_once(FROM_OBJECT) {
+                    Some((_, last)) => format!("; it is made{FROM_OBJECT}{}, and that{FROM_OBJECT}{last}", base.id),
+                    None => format!("; it is made{FROM_OBJECT}{}: {why}", base.id),
+                });
             }
         }
     }
