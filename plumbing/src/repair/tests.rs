@@ -84,13 +84,18 @@ fn world() -> World {
     packer.flush().unwrap();
     drop(packer);
     writer.commit().unwrap();
+    set_main(&repository, id, "first");
+    World { disk, id }
+}
+
+/// Makes the line `main`, with this snapshot.
+fn set_main(repository: &Repository, id: ObjectId, message: &str) {
     let change = RefChange {
         name: "refs/snapshots/main".to_owned(),
         expected: Expected::Absent,
         new: Some(id),
     };
-    repository.refs.transaction(&[change], &who(), "first").unwrap();
-    World { disk, id }
+    repository.refs.transaction(&[change], &who(), message).unwrap();
 }
 
 fn push(builder: &mut TreeBuilder, packer: &mut crate::store::Packer<'_>, name: &str, node: Node) {

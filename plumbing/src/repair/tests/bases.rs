@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::disk::LockKind;
-use crate::store::Class;
 use crate::store::data::read::DataFile;
+use crate::store::delta::tests as deltas;
 
 const BYTES: usize = 40_000;
 /// What the second file has of its own.
@@ -24,15 +24,7 @@ fn put(repository: &Repository, bytes: &[u8], bases: &[ObjectId]) -> ObjectId {
         handle
     };
     let busy: Vec<_> = store.data_files().into_iter().map(lock).collect();
-    let writer = store.writer().unwrap();
-    let mut packer = writer.packer();
-    let id = ObjectId::hash(HashAlgo::Sha256, bytes);
-    packer
-        .put_against(Class::Small, ObjectKind::Block, id, bytes, bases)
-        .unwrap();
-    packer.flush().unwrap();
-    drop(packer);
-    writer.commit().unwrap();
+    let id = deltas::put(store, bytes, bases);
     drop(busy);
     id
 }
@@ -73,12 +65,7 @@ fn two() -> (World, [ObjectId; 2]) {
     packer.flush().unwrap();
     drop(packer);
     writer.commit().unwrap();
-    let change = RefChange {
-        name: "refs/snapshots/main".to_owned(),
-        expected: Expected::Absent,
-        new: Some(id),
-    };
-    repository.refs.transaction(&[change], &who(), "two").unwrap();
+    set_main(&repository, id, "two");
     (World { disk, id }, ids)
 }
 
