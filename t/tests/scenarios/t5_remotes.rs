@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{World, noise, oracle, set_mode, trees};
+use crate::harness::{World, noise, oracle, program, trees};
 
 /// A repository `a` of the folder `a`, with two snapshots.
 fn world() -> World {
@@ -347,8 +347,7 @@ fn hooks_of_either_side_may_refuse() {
     let world = world();
     world.ghost(["init", "b"]).ok();
     let hook = |path: &str, script: &str| {
-        let path = world.write(path, format!("#!/bin/sh\n{script}\n"));
-        set_mode(&path, 0o700);
+        program(&world.path(path), format!("#!/bin/sh\n{script}\n"));
     };
     hook("b/.ghost/hooks/pre-receive", "cat >&2; echo 'not \x1b[1mtoday'; exit 3");
     let refused = world.ghost(["push", "../b"]).at("a").code(1);

@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{World, noise, set_mode};
+use crate::harness::{World, noise, program, set_mode};
 
 /// Puts a hook into the repository.
 fn hook(world: &World, name: &str, script: &str) {
-    let path = world.write(format!(".ghost/hooks/{name}"), format!("#!/bin/sh\n{script}\n"));
-    set_mode(&path, 0o755);
+    program(
+        &world.path(format!(".ghost/hooks/{name}")),
+        format!("#!/bin/sh\n{script}\n"),
+    );
 }
 
 fn world() -> World {
@@ -229,8 +231,7 @@ fn the_examples_do_what_they_say() {
         .join("contrib/hooks");
     let install = |example: &str, name: &str| {
         let path = world.path(".ghost/hooks").join(name);
-        fs::copy(examples.join(example), &path).unwrap();
-        set_mode(&path, 0o755);
+        program(&path, fs::read(examples.join(example)).unwrap());
     };
     install("pre-snapshot.sqlite", "pre-snapshot");
     let database = world.path("tree/it's.sqlite");

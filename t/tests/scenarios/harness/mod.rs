@@ -221,8 +221,7 @@ impl Run<'_> {
         // The built binary may lie where nobody else may look.
         let copy = self.world.root().join("ghost");
         if !copy.exists() {
-            fs::copy(&*GHOST, &copy).unwrap();
-            set_mode(&copy, 0o755);
+            program(&copy, fs::read(&*GHOST).unwrap());
         }
         let mut command = Command::new(copy);
         command.args(self.command.get_args());
@@ -376,6 +375,21 @@ impl std::fmt::Display for Done {
         writeln!(f, "--- stdout\n{}", self.out())?;
         writeln!(f, "--- stderr\n{}", self.stderr())
     }
+}
+
+/// Writes a file that can be run.
+///
+/// A child does it: a file that is open for writing in this process is so in whatever another thread forks meanwhile, and
+/// what is open for writing anywhere is not run (ETXTBSY).
+pub fn program(path: &Path, content: impl AsRef<[u8]>) {
+    let mut child = Command::new("install")
+        .args(["-D", "-m", "755", "/dev/stdin"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(content.as_ref()).unwrap();
+    assert!(child.wait().unwrap().success(), "{} was not written", path.display());
 }
 
 /// Changes the mode of a file.
