@@ -26,8 +26,9 @@ pub type Show<'s> = dyn Fn(&Frame) + Sync + 's;
 /// Where objects come from that are not here.
 pub trait Supply: Send + Sync + Debug {
     /// Brings what it can of these and attaches it to `store`; what nobody has is left out. `beside` are the numbers of
-    /// data files in which others lie that were asked for along with them. Fails where nobody could be asked.
-    fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>, show: &Show<'_>) -> Result<()>;
+    /// data files in which others lie that were asked for along with them. What nobody is shown is read later. Fails where
+    /// nobody could be asked.
+    fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>, show: Option<&Show<'_>>) -> Result<()>;
 
     /// Says that these will be asked for next, so that the question may be on its way. What comes of that shows later.
     fn expect(&self, _absent: &[ObjectId]) {}
@@ -83,11 +84,15 @@ impl Store {
     /// Brings those of these objects that are not here, with one question. Without a supply, and where they are here or
     /// nowhere, nothing happens.
     pub fn bring(&self, ids: &[ObjectId]) -> Result<()> {
-        self.bring_shown(ids, &|_| ())
+        self.bring_by(ids, None)
     }
 
     /// The same; what comes is shown when it comes. What is here already is not shown.
     pub fn bring_shown(&self, ids: &[ObjectId], show: &Show<'_>) -> Result<()> {
+        self.bring_by(ids, Some(show))
+    }
+
+    fn bring_by(&self, ids: &[ObjectId], show: Option<&Show<'_>>) -> Result<()> {
         let Some(supply) = self.supplied.supply.get() else {
             return Ok(());
         };

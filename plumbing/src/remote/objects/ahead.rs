@@ -32,18 +32,20 @@ struct Asked {
 }
 
 impl Ahead {
-    /// Takes the question out that is about all of these.
-    fn take(&self, ids: &[ObjectId]) -> Option<Asked> {
-        let first = ids.first()?;
-        let mut asked = self.0.lock();
-        let holds_all = |asked: &Asked| {
-            let known: HashSet<&ObjectId> = asked.ids.iter().collect();
-            ids.iter().all(|id| known.contains(id))
-        };
-        let at = asked
-            .iter()
-            .position(|asked| asked.ids.contains(first) && holds_all(asked))?;
-        asked.remove(at)
+    /// Takes the question out that is about most of these, and gives the others, too. What was here when it was asked, and
+    /// went meanwhile, is not in it.
+    fn take(&self, ids: &[ObjectId]) -> Option<(Asked, Vec<ObjectId>)> {
+        let mut all = self.0.lock();
+        for at in 0..all.len() {
+            let others: Vec<ObjectId> = {
+                let known: HashSet<&ObjectId> = all[at].ids.iter().collect();
+                ids.iter().filter(|id| !known.contains(id)).copied().collect()
+            };
+            if 2 * others.len() < ids.len() {
+                return all.remove(at).map(|asked| (asked, others));
+            }
+        }
+        None
     }
 }
 
@@ -80,7 +82,7 @@ impl Client<'_> {
         ids: &[ObjectId],
         show: &Show<'_>,
     ) -> Result<Brought> {
-        let Some(asked) = ahead.take(ids) else {
+        let Some((asked, others)) = ahead.take(ids) else {
             return self.bring_shown(writer, ids, show);
         };
         let mut brought = Brought::default();
@@ -93,6 +95,12 @@ impl Client<'_> {
         if !brought.missing.is_empty() {
             let wanted: HashSet<&ObjectId> = ids.iter().collect();
             brought.missing.retain(|id| wanted.contains(id));
+        }
+        if !others.is_empty() {
+            let rest = self.bring_shown(writer, &others, show)?;
+            brought.missing.extend(rest.missing);
+            brought.objects += rest.objects;
+            brought.bytes += rest.bytes;
         }
         Ok(brought)
     }

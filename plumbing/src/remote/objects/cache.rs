@@ -1,12 +1,13 @@
 //! Where objects of others are kept while, and after, they are read (object-format.md, "Cache of a lazy repository").
 //!
-//! A cache is a few files, each a bundle without roots, the newest last; what comes goes to the newest. They are
-//! attached to the store that reads ([`Store::attach`]), and it checks what it reads of them as it checks all.
+//! A cache is a few files, each a bundle without roots, the newest last; what comes goes to the newest of its [`Use`]. They
+//! are attached to the store that reads ([`Store::attach`]), and it checks what it reads of them as it checks all.
 //!
 //! 1. A file takes no more when it has an eighth of the room, many answers, or an eighth of its time behind it.
 //! 2. Where there is more than the room, the oldest files go, but for those that the last questions were about: who
-//!    plans and writes at the same time, one question behind, finds both. A file that goes is given up by the store that
-//!    reads it, too ([`Store::retire`]), and its room is free at once.
+//!    plans and writes at the same time, one question behind, finds both. What was brought to be read later goes last, and
+//!    has half of the room: the directories of a tree are brought first, and read until its last file is written. A file
+//!    that goes is given up by the store that reads it, too ([`Store::retire`]), and its room is free at once.
 //! 3. What is older than its time goes when the cache is opened.
 //!
 //! Nothing here is the only copy of anything: only what another repository gave is put here, and every file may be
@@ -61,6 +62,15 @@ pub struct Keeping {
     pub now: Timestamp,
 }
 
+/// What is done with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// It was used as it came: what is kept of it is kept in case it is needed again.
+    AsItComes,
+    /// It is read later.
+    Later,
+}
+
 /// One file.
 #[derive(Debug)]
 struct Kept {
@@ -70,6 +80,8 @@ struct Kept {
     disk: Arc<LendingDisk>,
     /// Its number in the store that reads.
     number: Option<u32>,
+    /// What for its answers came; that of files of earlier runs is over.
+    purpose: Use,
     /// When it was begun, in seconds since 1970.
     begun: i64,
     bytes: u64,
@@ -137,7 +149,7 @@ impl Cache {
     pub fn take<T>(
         &mut self,
         store: &Store,
-        beside: &HashSet<u32>,
+        (beside, purpose): (&HashSet<u32>, Use),
         fetch: impl FnOnce(&Writer<'_>) -> Result<T>,
     ) -> Result<T> {
         self.question += 1;
@@ -147,7 +159,7 @@ impl Cache {
                 kept.used = question;
             }
         }
-        let at = self.newest()?;
+        let at = self.newest(purpose)?;
         let kept = &mut self.files[at];
         kept.used = question;
         kept.answers += 1;
@@ -188,12 +200,16 @@ impl Cache {
     }
 
     /// The file that takes what comes next.
-    fn newest(&mut self) -> Result<usize> {
+    fn newest(&mut self, purpose: Use) -> Result<usize> {
         let takes = |kept: &Kept| !self.is_full(kept) && kept.path.as_ref().is_none_or(|path| self.is_free(path));
-        if !self.files.last().is_some_and(takes) {
-            self.begin()?;
+        let last = self.files.iter().rposition(|kept| kept.purpose == purpose);
+        match last.filter(|&at| takes(&self.files[at])) {
+            Some(at) => Ok(at),
+            None => {
+                self.begin(purpose)?;
+                Ok(self.files.len() - 1)
+            }
         }
-        Ok(self.files.len() - 1)
     }
 
     /// Whether nobody else adds to a file.
@@ -202,7 +218,7 @@ impl Cache {
         opened.is_ok_and(|file| matches!(file.try_lock(LockKind::Exclusive), Ok(true)) && file.unlock().is_ok())
     }
 
-    fn begin(&mut self) -> Result<()> {
+    fn begin(&mut self, purpose: Use) -> Result<()> {
         let disk = Arc::new(LendingDisk::new(self.disk.clone()));
         let begun = self.keeping.now.seconds;
         let (path, store) = match &self.keeping.place {
@@ -222,6 +238,7 @@ impl Cache {
             store,
             disk,
             number: None,
+            purpose,
             begun,
             bytes: 0,
             answers: 0,
@@ -249,6 +266,7 @@ impl Cache {
             store,
             disk,
             number: None,
+            purpose: Use::AsItComes,
             begun,
             bytes,
             answers: 0,
@@ -258,20 +276,36 @@ impl Cache {
         Ok(())
     }
 
+    /// Which files stay: those in use, and of what is read later the newest in half of the room, in any case; the others
+    /// as far as there is room beside them, first those that were used as they came, the newest first.
+    fn which_stay(&self, is_reading: bool) -> Vec<bool> {
+        let (bytes_max, mut stays) = (self.keeping.bytes_max, vec![false; self.files.len()]);
+        let mut bytes = 0;
+        for (file, stays) in self.files.iter().zip(&mut stays) {
+            *stays = is_reading && file.used + QUESTIONS_BACK > self.question;
+            bytes += if *stays { file.bytes } else { 0 };
+        }
+        let half = bytes + bytes_max / 2;
+        for (purpose, most) in [(Use::Later, half), (Use::AsItComes, bytes_max), (Use::Later, bytes_max)] {
+            let files = self.files.iter().zip(&mut stays).rev();
+            for (file, stays) in files.filter(|(file, stays)| file.purpose == purpose && !**stays) {
+                // What is older than one that goes, goes.
+                if bytes + file.bytes > most {
+                    break;
+                }
+                bytes += file.bytes;
+                *stays = true;
+            }
+        }
+        stays
+    }
+
     /// Removes the oldest files while there is too much, and lets the store that reads them know.
     fn make_room(&mut self, store: Option<&Store>) -> Result<()> {
-        let mut bytes = self.bytes();
-        let mut gone = Vec::new();
-        let (bytes_max, question) = (self.keeping.bytes_max, self.question);
-        let mut kept = Vec::with_capacity(self.files.len());
-        for file in self.files.drain(..) {
-            let is_in_use = store.is_some() && file.used + QUESTIONS_BACK > question;
-            if bytes <= bytes_max || is_in_use {
-                kept.push(file);
-            } else {
-                bytes -= file.bytes;
-                gone.push(file);
-            }
+        let stays = self.which_stay(store.is_some());
+        let (mut kept, mut gone) = (Vec::with_capacity(self.files.len()), Vec::new());
+        for (file, stays) in self.files.drain(..).zip(stays) {
+            if stays { &mut kept } else { &mut gone }.push(file);
         }
         self.files = kept;
         if let Some(store) = store {

@@ -13,7 +13,7 @@ use hashbrown::HashSet;
 use parking_lot::Mutex;
 
 use super::Brought;
-use super::cache::Cache;
+use super::cache::{Cache, Use};
 use super::history::step;
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
@@ -72,7 +72,13 @@ impl Peers {
 type Ask<'a> = dyn FnMut(&dyn Peer, &Writer<'_>, &[ObjectId]) -> Result<Brought> + 'a;
 
 impl Peers {
-    fn bring_by(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>, ask: &mut Ask<'_>) -> Result<()> {
+    fn bring_by(
+        &self,
+        store: &Store,
+        absent: &[ObjectId],
+        (beside, purpose): (&HashSet<u32>, Use),
+        ask: &mut Ask<'_>,
+    ) -> Result<()> {
         let mut cache = self.cache.lock();
         // While this one waited, another thread may have brought them.
         let mut still = Vec::with_capacity(absent.len());
@@ -88,7 +94,7 @@ impl Peers {
             if absent.is_empty() {
                 break;
             }
-            match cache.take(store, beside, |writer| ask(&*peer, writer, &absent)) {
+            match cache.take(store, (beside, purpose), |writer| ask(&*peer, writer, &absent)) {
                 Ok(brought) => absent = brought.missing,
                 Err(error @ (Error::Interrupted | Error::Io { .. })) => return Err(error),
                 Err(error) => failed = Some((peer.name(), error)),
@@ -106,9 +112,13 @@ impl Peers {
 }
 
 impl Supply for Peers {
-    fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>, show: &Show<'_>) -> Result<()> {
+    fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>, show: Option<&Show<'_>>) -> Result<()> {
+        let (purpose, show): (_, &Show<'_>) = match show {
+            Some(show) => (Use::AsItComes, show),
+            None => (Use::Later, &|_| ()),
+        };
         let mut ask = |peer: &dyn Peer, writer: &Writer<'_>, ids: &[ObjectId]| peer.bring(writer, ids, show);
-        self.bring_by(store, absent, beside, &mut ask)
+        self.bring_by(store, absent, (beside, purpose), &mut ask)
     }
 
     fn expect(&self, absent: &[ObjectId]) {
@@ -124,6 +134,6 @@ impl Supply for Peers {
             [id] => peer.bring_history(writer, *id, most),
             ids => peer.bring(writer, ids, &|_| ()),
         };
-        self.bring_by(store, &[id], &HashSet::new(), &mut ask)
+        self.bring_by(store, &[id], (&HashSet::new(), Use::Later), &mut ask)
     }
 }
