@@ -1,5 +1,6 @@
 //! Two repositories in memory that talk over pipes.
 
+mod cache;
 mod deltas;
 mod hostile;
 mod leaning;

@@ -162,11 +162,13 @@ fn a_tree_comes_in_few_answers() {
 fn a_question_asked_ahead_is_taken_up_once() {
     let far = Side::new(2);
     far.commit(MAIN, &[("a", b"one"), ("b", b"two"), ("c", b"three")]);
+    far.commit(MAIN, &[("d", &noise(4, 4000))]);
     let asked = Asked::serving(&far);
     let target = Side::new(3);
     let store = target.open().store;
     let writer = store.writer().unwrap();
     let [one, two, three, nowhere] = [&b"one"[..], b"two", b"three", b"nowhere"].map(id);
+    let four = id(&noise(4, 4000));
     // In front of the connection: it ends when nothing is asked any more.
     let ahead = Ahead::default();
     asked.with(|client| {
@@ -180,6 +182,17 @@ fn a_question_asked_ahead_is_taken_up_once() {
         // It is gone now: this one is asked anew.
         let brought = client.bring_ahead(&ahead, &writer, &[nowhere], &|_| ()).unwrap();
         assert_eq!((brought.missing, brought.objects), (vec![nowhere], 0));
+        // What is needed and was not asked for ahead comes, too, if it is less than half.
+        client.ask_ahead(&ahead, &[one, two]);
+        let before = questions();
+        let wanted = [one, two, four];
+        let brought = client.bring_ahead(&ahead, &writer, &wanted, &|_| ()).unwrap();
+        assert_eq!(
+            (brought.missing, brought.objects),
+            (vec![], 4),
+            "three lies beside two of them"
+        );
+        assert_eq!(questions(), before + 2, "one answer, and one for the rest");
     });
     writer.commit().unwrap();
     for bytes in [&b"one"[..], b"two"] {

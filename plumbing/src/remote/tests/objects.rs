@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use super::world::*;
 use crate::content;
@@ -135,7 +134,7 @@ pub(super) fn id(bytes: &[u8]) -> ObjectId {
     ObjectId::hash(HashAlgo::Sha256, bytes)
 }
 
-fn keeping(place: Place, bytes_max: u64) -> Keeping {
+pub(super) fn keeping(place: Place, bytes_max: u64) -> Keeping {
     Keeping {
         place,
         bytes_max,
@@ -144,7 +143,7 @@ fn keeping(place: Place, bytes_max: u64) -> Keeping {
     }
 }
 
-fn cache_on(disk: &Arc<dyn Disk>, keeping: Keeping) -> Cache {
+pub(super) fn cache_on(disk: &Arc<dyn Disk>, keeping: Keeping) -> Cache {
     Cache::open(disk.clone(), HashAlgo::Sha256, Options::default(), keeping).unwrap()
 }
 
@@ -164,7 +163,7 @@ pub(super) fn reader(asked: &Arc<Asked>, cache: Cache) -> (Side, crate::reposito
     (side, repository)
 }
 
-fn read(store: &Store, bytes: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn read(store: &Store, bytes: &[u8]) -> Result<Vec<u8>> {
     store.object(ObjectKind::Block, &id(bytes))
 }
 
@@ -315,74 +314,6 @@ fn the_next_one_is_asked_for_what_one_does_not_have() {
         matches!(&error, Error::Away { remote, .. } if remote == "origin"),
         "one of them could not be asked: it may have it: {error}"
     );
-}
-
-#[test]
-fn a_cache_stays_within_its_room() {
-    let far = Side::new(2);
-    let bytes: Vec<Vec<u8>> = (0..40).map(|number| noise(number, 1 << 20)).collect();
-    let names: Vec<String> = (0..40).map(|number| format!("f{number:02}")).collect();
-    let files: Vec<(&str, &[u8])> = names
-        .iter()
-        .zip(&bytes)
-        .map(|(name, bytes)| (name.as_str(), &bytes[..]))
-        .collect();
-    far.commit(MAIN, &files);
-    let asked = Arc::new(Asked::serving(&far));
-    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::with_seed(3));
-    let folder = Path::new("/cache");
-    let room = 8 << 20;
-    let cache = cache_on(&disk, keeping(Place::Folder(folder.into()), room));
-    let (_side, repository) = reader(&asked, cache);
-    for bytes in &bytes {
-        assert!(read(&repository.store, bytes).unwrap() == *bytes);
-    }
-    assert_eq!(asked.questions.load(Relaxed), 40);
-    let on_disk = || -> u64 {
-        let names = disk.list(folder).unwrap();
-        let open = |name| disk.open(&folder.join(name), crate::disk::OpenMode::Read).unwrap();
-        names.into_iter().map(|name| open(name).len().unwrap()).sum()
-    };
-    assert!(on_disk() <= room + (3 << 20), "{} bytes", on_disk());
-    // What went comes again; what stayed needs nobody.
-    assert!(read(&repository.store, &bytes[39]).unwrap() == bytes[39]);
-    assert_eq!(asked.questions.load(Relaxed), 40);
-    assert!(read(&repository.store, &bytes[0]).unwrap() == bytes[0]);
-    assert_eq!(asked.questions.load(Relaxed), 41);
-    // Another run finds what this one left, within the room.
-    let cache = cache_on(&disk, keeping(Place::Folder(folder.into()), room));
-    assert!(on_disk() <= room);
-    let (_side, later) = reader(&asked, cache);
-    assert!(read(&later.store, &bytes[39]).unwrap() == bytes[39]);
-    assert_eq!(asked.questions.load(Relaxed), 41);
-    // And a later one finds that all of it is too old.
-    let old = Keeping {
-        time: Some(Duration::from_secs(60)),
-        now: Timestamp::new(1_700_000_061, 0),
-        ..keeping(Place::Folder(folder.into()), room)
-    };
-    assert_eq!(cache_on(&disk, old).bytes(), 0);
-    assert_eq!(on_disk(), 0);
-}
-
-#[test]
-fn what_is_damaged_in_a_cache_comes_again() {
-    let far = Side::new(2);
-    far.commit(MAIN, &[("a", b"one"), ("b", b"two")]);
-    let asked = Arc::new(Asked::serving(&far));
-    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::with_seed(3));
-    let folder = Path::new("/cache");
-    let (_side, first) = reader(&asked, cache_on(&disk, keeping(Place::Folder(folder.into()), 1 << 20)));
-    assert_eq!(read(&first.store, b"one").unwrap(), b"one");
-    let name = disk.list(folder).unwrap().remove(0);
-    let file = disk.open(&folder.join(name), crate::disk::OpenMode::Write).unwrap();
-    let mut all = vec![0; file.len().unwrap() as usize];
-    file.read_at(&mut all, 0).unwrap();
-    let at = all.windows(3).position(|bytes| bytes == b"one").unwrap();
-    file.write_all_at(b"eno", at as u64).unwrap();
-    let (_side, second) = reader(&asked, cache_on(&disk, keeping(Place::Folder(folder.into()), 1 << 20)));
-    assert_eq!(read(&second.store, b"one").unwrap(), b"one");
-    assert_eq!(asked.questions.load(Relaxed), 2);
 }
 
 #[test]
