@@ -6,9 +6,9 @@
 //! the chain of its bases ends.
 //!
 //! Where the store gets blocks from elsewhere, a batch asks for all of its blocks when it is its turn ([`Batch::bring`]), and
-//! each piece is written when its block comes, out of the frame that was checked on its way. So nothing is decompressed
-//! twice, or kept until it is written. What was here before is written like any other batch. The question for the next one is
-//! on its way meanwhile ([`Batch::expect`]).
+//! each piece is written when its block comes, out of the frame that was checked on its way; so is a piece of the next batch,
+//! whose question is on its way meanwhile ([`Batch::expect`]), where its block lies in the same frame. So nothing is
+//! decompressed twice, or kept until it is written. What was here before is written like any other batch.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -91,6 +91,41 @@ pub(super) struct Batch<'j> {
     open_files: usize,
     /// Pieces that were not looked for, where the store gets blocks from elsewhere: they are asked for together.
     unlocated: Vec<(ObjectId, Piece<'j>)>,
+    /// The blocks of those that wait.
+    expected: Vec<ObjectId>,
+}
+
+/// Pieces that wait for their blocks: those of the batch that is written, and of the next one.
+#[derive(Default)]
+pub(super) struct Waiting<'j>(Mutex<ByBlock<'j>>);
+
+/// What waits for each block, with its place in the order of the tree.
+#[derive(Default)]
+struct ByBlock<'j> {
+    pieces: HashMap<ObjectId, Vec<(u64, Piece<'j>)>>,
+    count: u64,
+}
+
+impl<'j> Waiting<'j> {
+    fn add(&self, pieces: Vec<(ObjectId, Piece<'j>)>) {
+        let mut waiting = self.0.lock();
+        for (id, piece) in pieces {
+            waiting.count += 1;
+            let number = waiting.count;
+            waiting.pieces.entry(id).or_default().push((number, piece));
+        }
+    }
+
+    /// Those of these blocks that something waits for.
+    fn awaited(&self, ids: Vec<ObjectId>) -> Vec<ObjectId> {
+        let waiting = self.0.lock();
+        ids.into_iter().filter(|id| waiting.pieces.contains_key(id)).collect()
+    }
+
+    /// Takes out what waits for a block.
+    fn take(&self, id: &ObjectId) -> Vec<(u64, Piece<'j>)> {
+        self.0.lock().pieces.remove(id).unwrap_or_default()
+    }
 }
 
 impl Default for Batch<'_> {
@@ -108,6 +143,7 @@ impl<'j> Batch<'j> {
             weight: 0,
             open_files: 0,
             unlocated: Vec::new(),
+            expected: Vec::new(),
         }
     }
 
@@ -117,38 +153,41 @@ impl<'j> Batch<'j> {
         std::mem::replace(self, next)
     }
 
-    /// Says that its blocks will be asked for when the batch before is written.
-    pub fn expect(&self, context: &Context<'_>) -> Result<()> {
-        let ids: Vec<ObjectId> = self.unlocated.iter().map(|(id, _)| *id).collect();
-        context.store.expect(&ids)
-    }
-
-    /// Brings the blocks that are not here, all with one question, and has what waits for each written by `write`, which
-    /// is called by several threads. A file whose blocks nobody has fails by itself. Fails where nobody can be asked.
-    pub fn bring(&mut self, context: &Context<'_>, write: &(dyn Fn(&Piece<'j>, &[u8]) + Sync)) -> Result<()> {
+    /// Says that its blocks will be asked for when the batch before is written; what comes until then is written at once.
+    pub fn expect(&mut self, context: &Context<'_>, waiting: &Waiting<'j>) -> Result<()> {
         let unlocated = std::mem::take(&mut self.unlocated);
         if unlocated.is_empty() {
             return Ok(());
         }
-        let ids: Vec<ObjectId> = unlocated.iter().map(|(id, _)| *id).collect();
-        let mut waiting: HashMap<ObjectId, Vec<(usize, Piece<'j>)>> = HashMap::with_capacity(ids.len());
-        for (number, (id, piece)) in unlocated.into_iter().enumerate() {
-            waiting.entry(id).or_default().push((number, piece));
-        }
-        let waiting = Mutex::new(waiting);
+        self.expected = unlocated.iter().map(|(id, _)| *id).collect();
+        waiting.add(unlocated);
+        context.store.expect(&self.expected)
+    }
+
+    /// Brings the blocks that are not here, all with one question, and has what waits for each written by `write`, which
+    /// is called by several threads. A file whose blocks nobody has fails by itself. Fails where nobody can be asked.
+    pub fn bring(
+        &mut self,
+        context: &Context<'_>,
+        waiting: &Waiting<'j>,
+        write: &(dyn Fn(&Piece<'j>, &[u8]) + Sync),
+    ) -> Result<()> {
+        let ids = waiting.awaited(std::mem::take(&mut self.expected));
         context.store.bring_shown(&ids, &|frame| {
             for (_, id, bytes) in frame.objects() {
-                let pieces = waiting.lock().remove(&id).unwrap_or_default();
+                let pieces = waiting.take(&id);
                 if !context.progress.should_stop() {
                     pieces.iter().for_each(|(_, piece)| write(piece, bytes));
                 }
             }
         })?;
-        let mut here: Vec<(usize, Piece<'j>)> = waiting.into_inner().into_values().flatten().collect();
+        let here = ids
+            .iter()
+            .flat_map(|id| waiting.take(id).into_iter().map(|(number, piece)| (number, *id, piece)));
+        let mut here: Vec<(u64, ObjectId, Piece<'j>)> = here.collect();
         // What is told of them is told in the order of the tree.
-        here.sort_unstable_by_key(|(number, _)| *number);
-        for (number, piece) in here {
-            let Some(&id) = ids.get(number) else { continue };
+        here.sort_unstable_by_key(|(number, ..)| *number);
+        for (_, id, piece) in here {
             match context.store.locate(&id) {
                 Ok(Some(at)) => self.push_located(context, at, piece),
                 Ok(None) => piece.job.fail(Error::Missing { id, needed_as: "block" }),

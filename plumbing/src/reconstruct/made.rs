@@ -11,6 +11,7 @@ use bstr::BString;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use super::batch::Waiting;
 use super::sources::Queue;
 use super::target::{Dir, Identity};
 use crate::object::{ObjectId, ObjectKind};
@@ -40,6 +41,8 @@ pub(super) enum Key {
 pub(super) struct Made<'j> {
     /// What waits for content from elsewhere.
     pub queue: Arc<Queue<'j>>,
+    /// What waits for blocks that others have.
+    pub waiting: Waiting<'j>,
     links: Mutex<HashMap<[u8; 16], Place<'j>>>,
     contents: Mutex<HashMap<(ObjectKind, ObjectId), Place<'j>>>,
 }

@@ -383,8 +383,8 @@ impl<'j, 'm> Planner<'j, 'm> {
 
     /// Hands the batch to those who write; waits while they are busy with the one before.
     fn hand_on(&mut self) -> Result<()> {
-        let batch = self.batch.take();
-        batch.expect(self.context)?;
+        let mut batch = self.batch.take();
+        batch.expect(self.context, &self.made.waiting)?;
         // Who does not receive any more has been stopped.
         self.send.send(batch).map_err(|_| Error::Interrupted)
     }

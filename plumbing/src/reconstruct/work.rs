@@ -19,7 +19,7 @@ pub(super) fn write<'j>(
     mut batch: Batch<'j>,
     frames: &mut [Frame],
 ) -> Result<()> {
-    batch.bring(context, &|piece, block| {
+    batch.bring(context, &made.waiting, &|piece, block| {
         if !piece.job.has_failed() {
             match write_block(piece, block) {
                 Ok(()) => piece.job.piece_done(made),

@@ -225,6 +225,8 @@ pub struct GetRequest {
     pub whole_frames: bool,
     /// The same of frames that describe if one object in 16 was; and differences may come, each behind what it is made from.
     pub leaning_frames: bool,
+    /// With those, so many bytes that were not asked for, decompressed, may come in frames of which one object in 16 was.
+    pub beside: u64,
     /// With so many snapshots at most that are behind those of the ids, the nearest first.
     pub history: u64,
     /// The ids.
@@ -255,6 +257,9 @@ impl GetRequest {
         if self.history > 0 {
             put_varint(&mut out, self.history);
         }
+        if self.leaning_frames {
+            put_varint(&mut out, self.beside);
+        }
         out
     }
 
@@ -268,12 +273,17 @@ impl GetRequest {
             0 => 0,
             _ => reader.varint_max("snapshots behind", HISTORY_MAX)?,
         };
+        let beside = match flags & LEANING_FRAMES {
+            0 => 0,
+            _ => reader.varint_max("bytes beside", u64::MAX)?,
+        };
         reader.end()?;
         Ok(Self {
             closure: flags & CLOSURE != 0,
             without_blocks: flags & NO_BLOCKS != 0,
             whole_frames: flags & WHOLE_FRAMES != 0,
             leaning_frames: flags & LEANING_FRAMES != 0,
+            beside,
             history,
             ids,
         })

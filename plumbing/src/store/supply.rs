@@ -30,8 +30,9 @@ pub trait Supply: Send + Sync + Debug {
     /// nobody could be asked.
     fn bring(&self, store: &Store, absent: &[ObjectId], beside: &HashSet<u32>, show: Option<&Show<'_>>) -> Result<()>;
 
-    /// Says that these will be asked for next, so that the question may be on its way. What comes of that shows later.
-    fn expect(&self, _absent: &[ObjectId]) {}
+    /// Says that these will be asked for next, so that the question may be on its way, and what is needed along with them and
+    /// is here. What comes of that shows later.
+    fn expect(&self, _absent: &[ObjectId], _here: &[ObjectId]) {}
 
     /// The same for a snapshot, perhaps with some of those behind it: who reads one may read the next.
     fn bring_history(&self, store: &Store, id: ObjectId) -> Result<()>;
@@ -116,15 +117,14 @@ impl Store {
             return Ok(());
         };
         let mut seen = HashSet::with_capacity(ids.len());
-        let mut absent = Vec::new();
+        let (mut absent, mut here) = (Vec::new(), Vec::new());
         for id in ids.iter().filter(|id| seen.insert(**id)) {
-            if self.locate(id)?.is_none() {
-                absent.push(*id);
+            match self.locate(id)? {
+                None => absent.push(*id),
+                Some(_) => here.push(*id),
             }
         }
-        if !absent.is_empty() {
-            supply.expect(&absent);
-        }
+        supply.expect(&absent, &here);
         Ok(())
     }
 

@@ -72,10 +72,10 @@ impl Peer for Far {
         client.bring_ahead(&self.ahead, writer, ids, show)
     }
 
-    fn expect(&self, ids: &[ObjectId]) {
+    fn expect(&self, ids: &[ObjectId], here: &[ObjectId]) {
         // What is wrong with the connection shows when the answer is needed.
         if let Ok(client) = self.session.client(&self.progress) {
-            client.ask_ahead(&self.ahead, ids);
+            client.ask_ahead(&self.ahead, ids, here);
         }
     }
 

@@ -6,7 +6,7 @@ use hashbrown::HashSet;
 use parking_lot::Mutex;
 
 use super::Question;
-use super::history::Awaited;
+use super::history::{Awaited, Beside};
 use crate::error::Result;
 use crate::object::ObjectId;
 use crate::progress::Progress;
@@ -61,17 +61,22 @@ impl<'a> Answer<'a> {
         take_frames(reader, takes, (PACK.as_ref(), threads), progress, &mut |_| ())
     }
 
-    /// Compares what came with the question and the reply; gives what is missing, in the order of the question.
-    pub fn finish(self, reply: &[u8]) -> Result<Vec<ObjectId>> {
-        let Taking { awaited, mut packer } = self.taking.into_inner();
+    /// Compares what came with the question and the reply; gives what is missing, in the order of the question, and what
+    /// came beside.
+    pub fn finish(self, reply: &[u8]) -> Result<(Vec<ObjectId>, Beside)> {
+        let Taking {
+            mut awaited,
+            mut packer,
+        } = self.taking.into_inner();
         packer.flush()?;
+        let beside = std::mem::take(&mut awaited.beside);
         if let Some(id) = awaited.unconnected() {
             return Err(protocol(PACK, "snapshots behind those that were asked for", id));
         }
         let mut missing = awaited.into_missing();
         check_named(reply, &missing)?;
         let ids = self.question.ids.iter();
-        Ok(ids.filter(|id| missing.remove(*id)).copied().collect())
+        Ok((ids.filter(|id| missing.remove(*id)).copied().collect(), beside))
     }
 }
 
@@ -86,8 +91,8 @@ impl Takes for Answer<'_> {
         let extent = self.question.extent;
         let refused = match extent {
             Extent::Exact => taking.awaited.take_exactly(rows, frame),
-            Extent::Whole => taking.awaited.take_whole(rows),
-            Extent::Leaning => taking.awaited.take_leaning(&raw.head),
+            Extent::Whole => taking.awaited.take_whole(rows, 0),
+            Extent::Leaning { beside } => taking.awaited.take_leaning(&raw.head, beside),
         };
         if let Some(id) = refused {
             return Err(protocol(PACK, "what was asked for, once", id));

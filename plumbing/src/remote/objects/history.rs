@@ -15,7 +15,7 @@ use crate::object::{ObjectId, ObjectKind, Snapshot};
 use crate::remote::client::Client;
 use crate::remote::message::HISTORY;
 use crate::remote::pack::leaning::WEIGHT_MAX;
-use crate::remote::pack::plan::{Extent, METADATA_SHARE, Share};
+use crate::remote::pack::plan::{Extent, SHARE_MIN, Share};
 use crate::store::data::format::{Codec, Row};
 use crate::store::data::read::Head;
 use crate::store::single::is_metadata;
@@ -55,6 +55,15 @@ impl Client<'_> {
     }
 }
 
+impl Beside {
+    /// Counts what came with another answer, too.
+    pub fn add(&mut self, other: Self) {
+        self.objects.extend(other.objects);
+        self.asked_bytes += other.asked_bytes;
+        self.spent_bytes += other.spent_bytes;
+    }
+}
+
 /// What an answer may hold.
 pub(super) struct Awaited {
     /// What was asked for, and whether it came.
@@ -66,6 +75,19 @@ pub(super) struct Awaited {
     parents: HashMap<ObjectId, Vec<ObjectId>>,
     /// Objects of delta frames that came and were not asked for.
     bases: u64,
+    /// What came beside in frames of others.
+    pub beside: Beside,
+}
+
+/// What came without being asked for, in frames that describe nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// It, with its lengths in bytes.
+    pub objects: Vec<(ObjectId, u32)>,
+    /// Bytes that were asked for and came.
+    pub asked_bytes: u64,
+    /// Bytes of it in frames of which less than half was asked for.
+    spent_bytes: u64,
 }
 
 impl Awaited {
@@ -76,6 +98,7 @@ impl Awaited {
             history,
             parents: HashMap::new(),
             bases: 0,
+            beside: Beside::default(),
         }
     }
 
@@ -86,7 +109,7 @@ impl Awaited {
             Extent::Exact => most,
             // Of whole frames half was asked for.
             Extent::Whole => 2 * most,
-            Extent::Leaning => most * (METADATA_SHARE as u64 + u64::from(WEIGHT_MAX)),
+            Extent::Leaning { .. } => most * (SHARE_MIN as u64 + u64::from(WEIGHT_MAX)),
         }
     }
 
@@ -102,8 +125,8 @@ impl Awaited {
     }
 
     /// Takes a frame of which at least half was asked for, whether it came before or not: an object may lie in several
-    /// frames. Else gives something that was not asked for.
-    pub fn take_whole(&mut self, rows: &[Row]) -> Option<ObjectId> {
+    /// frames; and one of which less was, where so many bytes may come `beside`. Else gives something that was not asked for.
+    pub fn take_whole(&mut self, rows: &[Row], beside: u64) -> Option<ObjectId> {
         let (mut asked, mut all, mut other) = (Share::default(), Share::default(), None);
         for row in rows {
             all.add(row.bytes);
@@ -112,17 +135,25 @@ impl Awaited {
                     *came = true;
                     asked.add(row.bytes);
                 }
-                None => other = Some(row.id),
+                None => {
+                    self.beside.objects.push((row.id, row.bytes));
+                    other = Some(row.id);
+                }
             }
         }
-        other.filter(|_| !asked.is_half_of(all))
+        self.beside.asked_bytes += asked.bytes();
+        if asked.is_half_of(all) {
+            return None;
+        }
+        self.beside.spent_bytes += asked.beside(all);
+        other.filter(|_| !asked.is_enough_of(all) || self.beside.spent_bytes > beside)
     }
 
     /// Takes a frame by the rules of [`Extent::Leaning`]; else gives something that was not asked for.
-    pub fn take_leaning(&mut self, head: &Head) -> Option<ObjectId> {
+    pub fn take_leaning(&mut self, head: &Head, beside: u64) -> Option<ObjectId> {
         let is_delta = head.header.codec == Codec::Delta;
         if !is_delta && !is_metadata(head) {
-            return self.take_whole(&head.rows);
+            return self.take_whole(&head.rows, beside);
         }
         let (mut asked, mut other) = (0, None);
         for row in &head.rows {
@@ -139,7 +170,7 @@ impl Awaited {
                 self.bases += (head.rows.len() - asked) as u64;
                 self.bases <= self.ids.len() as u64 * u64::from(WEIGHT_MAX)
             }
-            false => METADATA_SHARE * asked >= head.rows.len(),
+            false => SHARE_MIN * asked >= head.rows.len(),
         };
         other.filter(|_| !is_enough)
     }
@@ -183,10 +214,35 @@ impl Awaited {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::HashAlgo;
 
     #[test]
     fn who_goes_on_reading_is_brought_more() {
         assert_eq!((0..6).map(step).collect::<Vec<_>>(), [0, 8, 64, 512, 4096, 4096]);
         assert_eq!(step(u32::MAX), 4096);
+    }
+
+    #[test]
+    fn no_more_comes_beside_than_is_allowed() {
+        let row = |number: u8| Row {
+            kind: ObjectKind::Block,
+            bytes: 100,
+            id: ObjectId::hash(HashAlgo::Sha256, &[number]),
+        };
+        let rows = |numbers: std::ops::Range<u8>| numbers.map(row).collect::<Vec<Row>>();
+        let ids: Vec<ObjectId> = rows(0..4).iter().map(|row| row.id).collect();
+        let taken = |frames: &[Vec<Row>], beside| {
+            let mut awaited = Awaited::new(&ids, 0);
+            let refused = frames.iter().any(|frame| awaited.take_whole(frame, beside).is_some());
+            (!refused).then_some((awaited.beside.asked_bytes, awaited.beside.objects.len()))
+        };
+        // Half of it was asked for; less; less of two; one of 17.
+        assert_eq!(taken(&[rows(0..8)], 0), Some((400, 4)));
+        assert_eq!(taken(&[rows(0..9)], 499), None);
+        assert_eq!(taken(&[rows(0..9)], 500), Some((400, 5)));
+        assert_eq!(taken(&[rows(3..9), rows(2..8)], 899), None);
+        assert_eq!(taken(&[rows(3..9), rows(2..8)], 900), Some((300, 9)));
+        assert_eq!(taken(&[rows(3..19)], 1500), Some((100, 15)));
+        assert_eq!(taken(&[rows(3..20)], 1 << 20), None);
     }
 }

@@ -28,6 +28,7 @@ pub mod walk;
 use std::collections::VecDeque;
 
 use self::answer::{Answer, PACK};
+use self::history::Beside;
 use super::client::Client;
 use super::message::{self, GetRequest, LEANING, WHOLE};
 use super::pack::plan::Extent;
@@ -65,6 +66,8 @@ pub struct Brought {
     pub objects: u64,
     /// Bytes of the packs that they came in.
     pub bytes: u64,
+    /// What came of contents without being asked for.
+    pub beside: Beside,
 }
 
 impl Client<'_> {
@@ -83,7 +86,7 @@ impl Client<'_> {
     fn widest(&self) -> Result<Extent> {
         let peer = self.connection.peer()?;
         Ok(match (peer.capability(LEANING), peer.capability(WHOLE)) {
-            (Some(_), _) => Extent::Leaning,
+            (Some(_), _) => Extent::Leaning { beside: 0 },
             (None, Some(_)) => Extent::Whole,
             (None, None) => Extent::Exact,
         })
@@ -115,7 +118,11 @@ impl Client<'_> {
             ids: question.ids.to_vec(),
             history: question.history,
             whole_frames: question.extent != Extent::Exact,
-            leaning_frames: question.extent == Extent::Leaning,
+            leaning_frames: question.extent.is_leaning(),
+            beside: match question.extent {
+                Extent::Leaning { beside } => beside,
+                _ => 0,
+            },
             ..GetRequest::default()
         };
         let channel = self.connection.open(message::GET, &[])?;
@@ -138,14 +145,16 @@ impl Client<'_> {
             bytes: (count + 1) * (BLOCK_BYTES_MAX as u64 + BESIDE_OBJECT_BYTES),
             ..self.limits
         };
-        let takes_deltas = question.extent == Extent::Leaning;
+        let takes_deltas = question.extent.is_leaning();
         let mut reader = PackReader::begin(&channel, PACK.as_ref(), limits)?.with_deltas(takes_deltas);
         answer.take_in(&mut reader, limits.threads, self.progress)?;
         brought.objects += reader.count().objects;
         brought.bytes += reader.bytes();
         drop(reader);
         let reply = channel.finish(&mut |_| ())?;
-        brought.missing.extend(answer.finish(&reply.payload)?);
+        let (missing, beside) = answer.finish(&reply.payload)?;
+        brought.missing.extend(missing);
+        brought.beside.add(beside);
         Ok(())
     }
 }

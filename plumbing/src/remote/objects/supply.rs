@@ -25,8 +25,8 @@ pub trait Peer: Send + Sync + Debug {
     fn name(&self) -> String;
     /// Brings what it has of these ([`super::super::client::Client::bring_shown`]).
     fn bring(&self, writer: &Writer<'_>, ids: &[ObjectId], show: &Show<'_>) -> Result<Brought>;
-    /// Is told what will be asked for next ([`super::ahead`]).
-    fn expect(&self, _ids: &[ObjectId]) {}
+    /// Is told what will be asked for next, and what else is needed then and here already ([`super::ahead`]).
+    fn expect(&self, _ids: &[ObjectId], _here: &[ObjectId]) {}
     /// Brings a snapshot with some of those behind it ([`super::super::client::Client::bring_history`]).
     fn bring_history(&self, writer: &Writer<'_>, id: ObjectId, most: u64) -> Result<Brought>;
 }
@@ -121,10 +121,10 @@ impl Supply for Peers {
         self.bring_by(store, absent, (beside, purpose), &mut ask)
     }
 
-    fn expect(&self, absent: &[ObjectId]) {
+    fn expect(&self, absent: &[ObjectId], here: &[ObjectId]) {
         let first = self.peers.lock().first().cloned();
         if let Some(peer) = first {
-            peer.expect(absent);
+            peer.expect(absent, here);
         }
     }
 

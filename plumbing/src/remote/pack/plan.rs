@@ -2,8 +2,9 @@
 //!
 //! 1. Each wanted object is looked up; those of one frame make a unit.
 //! 2. A frame of which all is wanted goes as it is stored: nothing is decompressed, and what was compressed together
-//!    stays together. So does one of which at least half is wanted, if whoever asks allows it ([`Extent::Whole`]). Of
-//!    others, the wanted objects are packed anew, alike with alike.
+//!    stays together. So does one of which at least half is wanted, if whoever asks allows it ([`Extent::Whole`]), and one
+//!    of which less is, as far as he allows that: he will ask for the rest ([`Extent::Leaning`]). Of others, the wanted
+//!    objects are packed anew, alike with alike.
 //! 3. A delta frame goes as it is where the other side takes such frames and has, or gets in this pack, every base of its
 //!    objects ([`Deltas`]). Of who asks for single objects and takes differences ([`Extent::Leaning`]), objects of such frames
 //!    go right behind the frame that holds what they are made from ([`super::leaning`]). All others are decoded and packed
@@ -57,14 +58,24 @@ pub enum Extent {
     Exact,
     /// As much again in the same frame.
     Whole,
-    /// The same, of what describes [`METADATA_SHARE`] times as much; and objects come as differences, with what they are
-    /// made from.
-    Leaning,
+    /// The same, of what describes [`SHARE_MIN`] times as much; and objects come as differences, with what they are made
+    /// from.
+    Leaning {
+        /// So many bytes, decompressed, in frames of which less than half was asked for.
+        beside: u64,
+    },
 }
 
-/// Of a frame that describes one object in so many is wanted at least, where more may come: who goes down a tree finds the
-/// next levels in it.
-pub const METADATA_SHARE: usize = 16;
+impl Extent {
+    /// Whether differences may come.
+    pub fn is_leaning(self) -> bool {
+        matches!(self, Self::Leaning { .. })
+    }
+}
+
+/// Of a frame one object in so many is wanted at least, where more than as much again may come: who goes down a tree finds the
+/// next levels in one that describes.
+pub const SHARE_MIN: usize = 16;
 
 /// Some objects of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +89,21 @@ impl Share {
     pub fn add(&mut self, bytes: u32) {
         self.objects += 1;
         self.bytes += u64::from(bytes);
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes of all that are not of it.
+    pub fn beside(&self, all: Self) -> u64 {
+        all.bytes.saturating_sub(self.bytes)
+    }
+
+    /// Whether it is at least one object of [`SHARE_MIN`].
+    pub fn is_enough_of(&self, all: Self) -> bool {
+        SHARE_MIN as u64 * self.objects >= all.objects
     }
 
     /// Whether it is at least half of all, in objects and in bytes.
@@ -184,13 +210,13 @@ impl Plan {
                 None => plan.missing.push((ObjectKind::Block, id)),
             }
         }
-        plan.is_for_now = extent == Extent::Leaning;
+        plan.is_for_now = extent.is_leaning();
         let differences = plan.add_units(store, frames, extent)?;
         let mut places: Vec<Location> = differences.iter().flat_map(Differences::places).collect();
         differences
             .iter()
             .for_each(|of_frame| plan.total.bytes_total += of_frame.bytes(of_frame.slots.len()));
-        if extent == Extent::Leaning {
+        if extent.is_leaning() {
             places = Placing::new(store, &plan.units).place_all(&places, &mut plan.units)?;
         }
         plan.decode(store, places)?;
@@ -199,7 +225,7 @@ impl Plan {
 
     /// Adds what is wanted of each frame; gives what is wanted of delta frames.
     fn add_units(&mut self, store: &Store, frames: Frames, extent: Extent) -> Result<Vec<Differences>> {
-        let mut differences = Vec::new();
+        let (mut differences, mut partial) = (Vec::new(), Vec::new());
         for ((_, file, frame), mut slots) in frames.0 {
             slots.sort_unstable();
             slots.dedup();
@@ -215,10 +241,32 @@ impl Plan {
                 true => (Form::Whole, head.header.frame_bytes()),
                 false => (Form::Anew, head.header.frame_bytes() * share / all),
             };
-            self.total.bytes_total += bytes;
+            if form == Form::Anew {
+                partial.push((self.units.len(), shares(&head, &slots), head.header.frame_bytes()));
+            }
             self.units.push(Unit::new(at, slots, form, bytes));
         }
+        if let Extent::Leaning { beside } = extent {
+            self.let_go_whole(partial, beside);
+        }
+        self.total.bytes_total += self.units.iter().map(|unit| unit.bytes).sum::<u64>();
         Ok(differences)
+    }
+
+    /// Lets frames go whole of which less than half is wanted, those first of which most is, until so many bytes come
+    /// beside. Each is given by the number of its unit, what is wanted of it with all of it, and its length.
+    fn let_go_whole(&mut self, mut partial: Vec<(usize, (Share, Share), u64)>, mut beside: u64) {
+        partial.sort_by_key(|(_, (wanted, all), _)| wanted.beside(*all));
+        for (number, (wanted, all), bytes) in partial {
+            let Some(left) = beside.checked_sub(wanted.beside(all)) else {
+                return;
+            };
+            if wanted.is_enough_of(all) {
+                beside = left;
+                let unit = &mut self.units[number];
+                (unit.form, unit.bytes) = (Form::Whole, bytes);
+            }
+        }
     }
 
     /// Decides which delta frames travel as they are, and adds them behind all others in their order.
@@ -366,14 +414,20 @@ fn may_go_whole(head: &Head, slots: &[u16], extent: Extent) -> bool {
     if slots.len() == head.rows.len() {
         return true;
     }
-    if extent == Extent::Leaning && is_metadata(head) {
-        return METADATA_SHARE * slots.len() >= head.rows.len();
+    let (wanted, all) = shares(head, slots);
+    if extent.is_leaning() && is_metadata(head) {
+        return wanted.is_enough_of(all);
     }
+    extent != Extent::Exact && wanted.is_half_of(all)
+}
+
+/// These objects of a frame, and all.
+fn shares(head: &Head, slots: &[u16]) -> (Share, Share) {
     let (mut wanted, mut all) = (Share::default(), Share::default());
     head.rows.iter().for_each(|row| all.add(row.bytes));
     let rows = slots.iter().filter_map(|&slot| head.rows.get(usize::from(slot)));
     rows.for_each(|row| wanted.add(row.bytes));
-    extent != Extent::Exact && wanted.is_half_of(all)
+    (wanted, all)
 }
 
 type Add<'a> = dyn FnMut(Row, &[u8]) -> Result<()> + 'a;

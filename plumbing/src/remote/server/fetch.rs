@@ -44,7 +44,7 @@ impl Session<'_> {
                 let mut ids = request.ids;
                 ids.extend(behind(store, &ids, request.history, self.progress)?);
                 let extent = match (request.leaning_frames, request.whole_frames) {
-                    (true, _) => Extent::Leaning,
+                    (true, _) => Extent::Leaning { beside: request.beside },
                     (false, true) => Extent::Whole,
                     (false, false) => Extent::Exact,
                 };

@@ -172,8 +172,8 @@ fn a_question_asked_ahead_is_taken_up_once() {
     // In front of the connection: it ends when nothing is asked any more.
     let ahead = Ahead::default();
     asked.with(|client| {
-        client.ask_ahead(&ahead, &[one, two, nowhere]);
-        client.ask_ahead(&ahead, &[three]);
+        client.ask_ahead(&ahead, &[one, two, nowhere], &[]);
+        client.ask_ahead(&ahead, &[three], &[]);
         let questions = || client.connection.traffic().round_trips;
         let before = questions();
         let brought = client.bring_ahead(&ahead, &writer, &[two, nowhere], &|_| ()).unwrap();
@@ -183,7 +183,7 @@ fn a_question_asked_ahead_is_taken_up_once() {
         let brought = client.bring_ahead(&ahead, &writer, &[nowhere], &|_| ()).unwrap();
         assert_eq!((brought.missing, brought.objects), (vec![nowhere], 0));
         // What is needed and was not asked for ahead comes, too, if it is less than half.
-        client.ask_ahead(&ahead, &[one, two]);
+        client.ask_ahead(&ahead, &[one, two], &[]);
         let before = questions();
         let wanted = [one, two, four];
         let brought = client.bring_ahead(&ahead, &writer, &wanted, &|_| ()).unwrap();
@@ -197,5 +197,46 @@ fn a_question_asked_ahead_is_taken_up_once() {
     writer.commit().unwrap();
     for bytes in [&b"one"[..], b"two"] {
         assert!(store.contains(&id(bytes)).unwrap());
+    }
+}
+
+/// Three of ten files in a frame are asked for, and later the others.
+#[test]
+fn who_will_ask_for_the_rest_is_brought_it_before() {
+    let far = Side::new(2);
+    let contents: Vec<Vec<u8>> = (0..10).map(|number| noise(number, 1000)).collect();
+    let names: Vec<String> = (0..10).map(|number| format!("f{number}")).collect();
+    let files: Vec<(&str, &[u8])> = names
+        .iter()
+        .map(String::as_str)
+        .zip(contents.iter().map(Vec::as_slice))
+        .collect();
+    far.commit(MAIN, &files);
+    let (large, small) = (noise(100, 14_000), noise(101, 13_999));
+    far.commit(MAIN, &[("large", &large)]);
+    far.commit(MAIN, &[("small", &small)]);
+    let ids: Vec<ObjectId> = contents.iter().map(|bytes| id(bytes)).collect();
+    for (first, counts) in [(&large, [1, 10, 2, 10]), (&small, [1, 3, 10, 10])] {
+        let asked = Asked::serving(&far);
+        let target = Side::new(3);
+        let store = target.open().store;
+        let writer = store.writer().unwrap();
+        let ahead = Ahead::default();
+        asked.with(|client| {
+            let bring = |wanted: &[ObjectId], here: &[ObjectId]| {
+                client.ask_ahead(&ahead, wanted, here);
+                let brought = client.bring_ahead(&ahead, &writer, wanted, &|_| ()).unwrap();
+                assert_eq!(brought.missing, []);
+                brought.objects
+            };
+            // Half of what came may come beside, less what was not needed yet.
+            let came = [
+                bring(&[id(first)], &[]),
+                bring(&ids[..3], &[]),
+                bring(&ids[4..6], &[]),
+                bring(&ids[6..8], &ids),
+            ];
+            assert_eq!(came, counts);
+        });
     }
 }
