@@ -14,6 +14,9 @@ in a network namespace of its own. Steps:
   restore        the newest state from the other end into an empty folder; compared with the source afterwards. ghost reads it
                  straight from the URL, with no repository of its own
   local-restore  the same from the repository of this machine (ghost alone)
+  apart-restore  `restore` with a processor for each end, as two machines have: sshd and what it starts on one, all else on another,
+                 without the relay (ghost alone)
+  apart-local    `local-restore` on that other processor alone
   ssh            `ssh HOST true`: what every other step pays at least
   pipe           the data files of the first snapshot through ssh and the relay into nothing: what the way alone costs
 
@@ -243,11 +246,33 @@ def one_run(a, tool, sshd, relay, results):
     if tool == "ghost":
         record(results, tool, "local-restore", "", timed(steps["local-restore"], env), 0, 0)
         shutil.rmtree(f"{w}/local")
+        apart(a, w, env, sshd, relay, steps, results)
     out = f"{w}/out"
     diff = subprocess.run(["diff", "-rq", "--no-dereference", "-x", ".git", "-x", ".ghost", f"{w}/src", out], capture_output=True, text=True)
     if diff.stdout:
         raise RuntimeError(f"what {tool} restored differs: {diff.stdout.splitlines()[0]}")
     shutil.rmtree(w, ignore_errors=True)
+
+
+def apart(a, w, env, sshd, relay, steps, results):
+    """The restore once more, with a processor for each end."""
+    processors = sorted(os.sched_getaffinity(0))
+    if len(processors) < 2 or not shutil.which("taskset"):
+        return
+    far, near = processors[:2]
+    env = {key: value.replace(f"-p {relay.port} ", f"-p {sshd.port} ") for key, value in env.items()}
+    [(_, restore)] = steps["restore"]
+    restore = restore.replace(f":{relay.port}/", f":{sshd.port}/").replace(f"{w}/out", f"{w}/apart")
+    os.sched_setaffinity(sshd.process.pid, {far})
+    try:
+        for step, command in (("apart-local", steps["local-restore"].replace(f"{w}/local", f"{w}/apart")), ("apart-restore", restore)):
+            record(results, "ghost", step, "", timed(f"taskset -c {near} {command}", env), 0, 0)
+            diff = subprocess.run(["diff", "-rq", "--no-dereference", f"{w}/src", f"{w}/apart"], capture_output=True, text=True)
+            if diff.stdout:
+                raise RuntimeError(f"what {step} gave differs: {diff.stdout.splitlines()[0]}")
+            shutil.rmtree(f"{w}/apart")
+    finally:
+        os.sched_setaffinity(sshd.process.pid, set(processors))
 
 
 def record(results, tool, step, part, seconds, up, down):
@@ -293,6 +318,8 @@ def table(a, results):
         lines.append(f"{'wire / stored, update, with ssh':36}{up[0] / new:10.3f}")
         verdict("wire / stored, update, beside ssh", (up[0] - up[1]) / new, TARGET["wire"])
         verdict("restore / local restore", median("ghost", "restore") / median("ghost", "local-restore"), TARGET["restore"])
+        if median("ghost", "apart-local"):
+            verdict("the same, a processor for each end", median("ghost", "apart-restore") / median("ghost", "apart-local"), TARGET["restore"])
     best = [median(t, "update") for t in results["tools"] if t != "ghost" and median(t, "update") is not None]
     if best and median("ghost", "update") is not None:
         verdict("update / that of the best peer", median("ghost", "update") / min(best), 1)

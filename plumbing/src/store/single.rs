@@ -313,7 +313,11 @@ impl DataFile {
 impl Sealed {
     /// A frame of a file as it is stored, to be appended to another.
     pub(crate) fn of_file(file: &DataFile, head: &Head) -> Result<Self> {
-        let mut stored = Vec::new();
+        Self::of_file_in(file, head, Vec::new())
+    }
+
+    /// The same; its payload takes the place of what is in `stored`.
+    pub(crate) fn of_file_in(file: &DataFile, head: &Head, mut stored: Vec<u8>) -> Result<Self> {
         file.stored_checked(head, &mut stored)?;
         let table = head.encode_table();
         Ok(Self {

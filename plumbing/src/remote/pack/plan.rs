@@ -356,7 +356,7 @@ impl Plan {
         let level = store.options().zstd_level;
         let mut repacker = Repacker::new(if self.is_for_now { level.min(FAST_LEVEL) } else { level });
         let mut tally = self.total;
-        let mut frame = Frame::default();
+        let (mut frame, mut stored) = (Frame::default(), Vec::new());
         for unit in &self.units {
             progress.check()?;
             let (file, head) = store.head(unit.at)?;
@@ -370,9 +370,12 @@ impl Plan {
                     repacker.add(row, bytes, held, out)
                 })?;
             } else {
-                match held.contains(&head.header.digest) {
-                    true => out.count.skipped += 1,
-                    false => out.frame(FrameKind::Objects, &Sealed::of_file(&file, &head)?)?,
+                if held.contains(&head.header.digest) {
+                    out.count.skipped += 1;
+                } else {
+                    let sealed = Sealed::of_file_in(&file, &head, std::mem::take(&mut stored))?;
+                    out.frame(FrameKind::Objects, &sealed)?;
+                    stored = sealed.stored;
                 }
                 unit.behind.send(store, out)?;
             }

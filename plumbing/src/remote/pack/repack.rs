@@ -27,6 +27,8 @@ pub(super) struct Repacker {
     groups: [Group; 3],
     level: i32,
     zstd: CCtx<'static>,
+    /// What was made last.
+    stored: Vec<u8>,
 }
 
 /// Bytes of a group at which it becomes a frame: what describes, small and large contents.
@@ -39,6 +41,7 @@ impl Repacker {
             groups: Default::default(),
             level,
             zstd: CCtx::create(),
+            stored: Vec::new(),
         }
     }
 
@@ -73,7 +76,9 @@ impl Repacker {
         if group.objects == 0 {
             return Ok(());
         }
-        let mut stored = Vec::with_capacity(zstd_safe::compress_bound(group.raw.len()));
+        let mut stored = std::mem::take(&mut self.stored);
+        stored.clear();
+        stored.reserve(zstd_safe::compress_bound(group.raw.len()));
         compress(
             &mut self.zstd,
             self.level,
@@ -82,16 +87,19 @@ impl Repacker {
             &mut stored,
         )?;
         let raw_bytes = group.raw.len() as u32;
-        let (codec, stored) = match stored.len() < group.raw.len() - group.raw.len() / 32 {
-            true => (Codec::Zstd, stored),
-            false => (Codec::Raw, group.raw),
+        let (codec, stored, mut rest) = match stored.len() < group.raw.len() - group.raw.len() / 32 {
+            true => (Codec::Zstd, stored, group.raw),
+            false => (Codec::Raw, group.raw, stored),
         };
         let sealed = Sealed::new(codec, raw_bytes, group.objects, group.table, stored);
-        if held.contains(&sealed.digest) {
-            out.count.skipped += 1;
-            return Ok(());
+        match held.contains(&sealed.digest) {
+            true => out.count.skipped += 1,
+            false => out.frame(FrameKind::Objects, &sealed)?,
         }
-        out.frame(FrameKind::Objects, &sealed)
+        // Both buffers are used again.
+        rest.clear();
+        (self.groups[class].raw, self.stored) = (rest, sealed.stored);
+        Ok(())
     }
 
     pub(super) fn flush_all<W: Write>(&mut self, held: &HashSet<[u8; 32]>, out: &mut PackWriter<W>) -> Result<()> {
