@@ -14,7 +14,7 @@ use crate::object::{HashAlgo, ObjectId};
 use crate::refs::{Expected, Who, check_ref_name};
 use crate::time::Timestamp;
 
-use self::field::{flag, optional, put_digests, put_flags, put_ids, take_digests, take_ids};
+use self::field::{flag, number_if, optional, put_digests, put_flags, put_ids, take_digests, take_ids};
 use super::wire::Channel;
 use super::wire::channel::from_stream;
 use super::wire::format::protocol;
@@ -269,14 +269,8 @@ impl GetRequest {
         let known = CLOSURE | NO_BLOCKS | HAS_HISTORY | WHOLE_FRAMES | LEANING_FRAMES;
         let flags = reader.varint_max("flags", known)?;
         let ids = take_ids(&mut reader)?;
-        let history = match flags & HAS_HISTORY {
-            0 => 0,
-            _ => reader.varint_max("snapshots behind", HISTORY_MAX)?,
-        };
-        let beside = match flags & LEANING_FRAMES {
-            0 => 0,
-            _ => reader.varint_max("bytes beside", u64::MAX)?,
-        };
+        let history = number_if(flags & HAS_HISTORY != 0, &mut reader, ("snapshots behind", HISTORY_MAX))?;
+        let beside = number_if(flags & LEANING_FRAMES != 0, &mut reader, ("bytes beside", u64::MAX))?;
         reader.end()?;
         Ok(Self {
             closure: flags & CLOSURE != 0,

@@ -56,3 +56,11 @@ pub fn optional(reader: &mut Reader<'_>) -> Result<Option<ObjectId>> {
         false => Ok(None),
     }
 }
+
+/// Reads a number, called so and at most so much, if it is there; 0 if not.
+pub fn number_if(is_there: bool, reader: &mut Reader<'_>, (what, most): (&'static str, u64)) -> Result<u64> {
+    match is_there {
+        true => reader.varint_max(what, most),
+        false => Ok(0),
+    }
+}
