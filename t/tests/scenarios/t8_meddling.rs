@@ -2,7 +2,7 @@
 //!
 //! Each job is run with `t/reliability/meddle.c` in its way, which stops it at one call, counted over all threads. Whatever
 //! that is, the repository stays whole; a job that says that it is done is done; and the next run completes what this one
-//! did not. Here some calls are tried; with `GHOST_TEST_ALL=1` each, and kills in the recovery from each kill.
+//! did not. Here some calls are tried; with `GHOST_TEST_ALL=1` each, and kills in the recovery, for `GHOST_TEST_MINUTES`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -335,101 +335,133 @@ fn complete(world: &World, job: &Job, what: &str) {
     assert_whole(world, what);
 }
 
+/// Kills a job before a call, and the next run before a second one, if any; then the job completes.
+fn kill(world: &World, job: &Job, calls: &[usize]) {
+    bring_back(world, "saved");
+    let mut what = job.name.to_owned();
+    for number in calls {
+        what = format!("{what}, killed before call {number}");
+        let killed = meddle(world, job, &["-n", &number.to_string(), "-a", "kill"]);
+        assert!(matches!(killed.code, Some(137 | 0)), "{what}: {killed}");
+        assert_whole(world, &what);
+        (job.always)(world, &what);
+    }
+    complete(world, job, &what);
+}
+
+/// The `number`-th of `count` in an order that looks random, and is another for each `salt`.
+fn scattered(number: usize, count: usize, salt: usize) -> usize {
+    // A prime, so that each has its turn.
+    (number * 2_147_483_647 + salt * 1_000_003) % count
+}
+
 #[test]
 fn a_kill_before_any_call_leaves_a_repository_that_goes_on() {
     need_meddler!();
-    let world = prepare();
-    for (salt, job) in JOBS.iter().enumerate() {
+    let (world, begun) = (prepare(), Instant::now());
+    let mut counts = Vec::new();
+    let mut kills = [[0; 2]; JOBS.len()];
+    for (at, job) in JOBS.iter().enumerate() {
         bring_back(&world, "saved");
-        let (count, begun, mut kills) = (calls(&world, job), Instant::now(), 0);
-        for number in some(count, 1, 3 * salt) {
-            if !is_time_left(begun, JOBS.len()) {
-                break;
-            }
-            bring_back(&world, "saved");
-            let what = format!("{} killed before call {number} of {count}", job.name);
-            let killed = meddle(&world, job, &["-n", &number.to_string(), "-a", "kill"]);
-            assert!(matches!(killed.code, Some(137 | 0)), "{what}: {killed}");
-            assert_whole(&world, &what);
-            (job.always)(&world, &what);
-            keep(&world, "killed");
-            for second in some(count, 1, salt + number) {
-                if !is_time_left(begun, JOBS.len()) {
-                    break;
-                }
-                bring_back(&world, "killed");
-                let what = format!("{what}, then before call {second}");
-                let again = meddle(&world, job, &["-n", &second.to_string(), "-a", "kill"]);
-                assert!(matches!(again.code, Some(137 | 0)), "{what}: {again}");
-                assert_whole(&world, &what);
-                (job.always)(&world, &what);
-                complete(&world, job, &what);
-                kills += 1;
+        counts.push(calls(&world, job));
+        for number in some(counts[at], 1, 3 * at) {
+            if is_time_left(begun, 1) {
+                kill(&world, job, &[number]);
+                kills[at][0] += 1;
             }
         }
+    }
+    // Then pairs of calls, of all jobs in turn, as many as there is time for.
+    let pairs = |count: usize| if tries_all() { count * count } else { 1 };
+    let most = counts.iter().map(|count| pairs(*count)).max().unwrap();
+    for turn in 0..most {
+        for (at, job) in JOBS.iter().enumerate() {
+            let count = counts[at];
+            if turn < pairs(count) && is_time_left(begun, 1) {
+                let pair = scattered(turn, count * count, at);
+                kill(&world, job, &[1 + pair / count, 1 + pair % count]);
+                kills[at][1] += 1;
+            }
+        }
+    }
+    for (at, job) in JOBS.iter().enumerate() {
+        let (count, [once, twice]) = (counts[at], kills[at]);
         println!(
-            "figure: {}: {count} calls, killed before one of them, and {kills} times in the recovery",
+            "figure: {}: {count} calls, killed before {once} of them, {twice} times again in the recovery",
             job.name
         );
     }
 }
 
-/// A job that met an error either says so, or did all the same what it says.
+/// What is done to a call that fails; with `-f` to all after it, too.
+const FAILURES: [&[&str]; 6] = [
+    &["-a", "EIO"],
+    &["-a", "ENOSPC"],
+    &["-a", "EINTR"],
+    &["-a", "short"],
+    &["-a", "EIO", "-f"],
+    &["-a", "ENOSPC", "-f"],
+];
+
+/// Fails a call of a job, which either says so, or did all the same what it says. Whether it said so.
+fn fail(world: &World, job: &Job, way: usize, number: usize) -> bool {
+    bring_back(world, "saved");
+    let what = format!("{}: {:?} at call {number}", job.name, FAILURES[way]);
+    let number = number.to_string();
+    let met = meddle(world, job, &[FAILURES[way], &["-n", &number]].concat());
+    let is_told = met.code != Some(0);
+    if is_told {
+        assert!(matches!(met.code, Some(1..=4)), "{what}: {met}");
+        let told = met.stderr();
+        assert!(told.contains("error: ") || told.contains("cannot"), "{what}: {met}");
+    } else {
+        (job.is_done)(world, &what);
+    }
+    assert_whole(world, &what);
+    (job.always)(world, &what);
+    complete(world, job, &what);
+    is_told
+}
+
 #[test]
 fn a_call_that_fails_never_earns_a_false_done() {
     need_meddler!();
-    let world = prepare();
-    let ways: [&[&str]; 6] = [
-        &["-a", "EIO"],
-        &["-a", "ENOSPC"],
-        &["-a", "EINTR"],
-        &["-a", "short"],
-        &["-a", "EIO", "-f"],
-        &["-a", "ENOSPC", "-f"],
-    ];
-    for (salt, job) in JOBS.iter().enumerate() {
+    let (world, begun) = (prepare(), Instant::now());
+    let mut counts = Vec::new();
+    for job in &JOBS {
         bring_back(&world, "saved");
-        let count = calls(&world, job);
-        let (mut failed, mut done, begun) = (0, 0, Instant::now());
-        // Two ways for each job, or all of them.
-        let chosen = |way: &usize| tries_all() || (way + salt).is_multiple_of(3);
-        for way in (0..ways.len()).filter(chosen) {
-            let arguments = ways[way];
-            for number in some(count, 1, salt * 5 + way * 7) {
-                if !is_time_left(begun, JOBS.len()) {
-                    break;
-                }
-                bring_back(&world, "saved");
-                let what = format!("{}: {arguments:?} at call {number} of {count}", job.name);
-                let number = number.to_string();
-                let arguments = [arguments, ["-n", number.as_str()].as_slice()].concat();
-                let met = meddle(&world, job, &arguments);
-                if met.code == Some(0) {
-                    done += 1;
-                    (job.is_done)(&world, &what);
-                } else {
-                    failed += 1;
-                    assert!(matches!(met.code, Some(1..=4)), "{what}: {met}");
-                    let told = met.stderr();
-                    assert!(told.contains("error: ") || told.contains("cannot"), "{what}: {met}");
-                }
-                assert_whole(&world, &what);
-                (job.always)(&world, &what);
-                complete(&world, job, &what);
+        counts.push(calls(&world, job));
+    }
+    // Each call in each way, of all jobs in turn; or two of each job.
+    let tries = |count: usize| if tries_all() { count * FAILURES.len() } else { 2 };
+    let most = counts.iter().map(|count| tries(*count)).max().unwrap();
+    let mut told = [[0; 2]; JOBS.len()];
+    for turn in 0..most {
+        for (at, job) in JOBS.iter().enumerate() {
+            if turn < tries(counts[at]) && is_time_left(begun, 1) {
+                let chosen = scattered(turn, counts[at] * FAILURES.len(), at);
+                let is_told = fail(&world, job, chosen % FAILURES.len(), 1 + chosen / FAILURES.len());
+                told[at][usize::from(is_told)] += 1;
             }
         }
+    }
+    for (at, job) in JOBS.iter().enumerate() {
+        let (tries, [done, failed]) = (counts[at] * FAILURES.len(), told[at]);
+        let tried = done + failed;
         println!(
-            "figure: {}: {count} calls, {failed} failed and said so, {done} done all the same",
+            "figure: {}: {tried} of {tries} failures, {failed} said so, {done} done all the same",
             job.name
         );
     }
 }
 
-/// Kills at any moment, again and again. `GHOST_TEST_KILLS` says how many.
+/// Kills at any moment, again and again. `GHOST_TEST_KILLS` says how many, `GHOST_TEST_SEED` which.
 #[test]
 fn random_kills_lose_nothing_that_was_acknowledged() {
-    let kills: u64 = std::env::var("GHOST_TEST_KILLS").map_or(12, |count| count.parse().unwrap());
-    let mut dice = noise(kills, 8 * kills as usize).into_iter();
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let kills = number("GHOST_TEST_KILLS").unwrap_or(12);
+    let seed = number("GHOST_TEST_SEED").unwrap_or(1);
+    let mut dice = noise(seed, 8 * kills as usize).into_iter();
     let mut roll = || u64::from_le_bytes(std::array::from_fn(|_| dice.next().unwrap_or(1)));
     let (all_begun, mut tried, mut done) = (Instant::now(), 0, 0);
     // A new world now and then, so that looking at everything stays cheap.
@@ -466,7 +498,9 @@ fn random_kills_lose_nothing_that_was_acknowledged() {
         tried += kills.min(batch + 100) - batch;
         done += acknowledged.len();
     }
-    println!("figure: {tried} of {kills} snapshots killed at random moments; {done} were done before, none is lost");
+    println!(
+        "figure: seed {seed}: {tried} of {kills} snapshots killed at random moments; {done} were done before, none is lost"
+    );
 }
 
 /// A file system of 16 MiB, full in the middle of each job; when there is room again, the next run completes.
