@@ -403,3 +403,26 @@ fn is_dense(bytes: &[u8]) -> bool {
     let n = SAMPLE_BYTES as u64;
     squares < n * n / 256 * 6 / 5 + n
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_as_long_as_their_class_asks_for() {
+        let options = Options {
+            frame_bytes: 5 << 20,
+            large_frame_bytes: 16 << 20,
+            meta_frame_bytes: 1 << 19,
+            ..Options::default()
+        };
+        let classes = [Class::Small, Class::Dense, Class::Large, Class::Huge, Class::Meta];
+        let expected = [5 << 20, 4 << 20, 16 << 20, 12 << 20, 1 << 19];
+        assert_eq!(classes.map(|class| frame_bytes(class, &options)), expected);
+        let short = Options {
+            frame_bytes: 1 << 20,
+            ..options
+        };
+        assert_eq!(frame_bytes(Class::Dense, &short), 1 << 20);
+    }
+}

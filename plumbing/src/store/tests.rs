@@ -4,6 +4,7 @@ use super::*;
 use crate::disk::OpenMode;
 use crate::disk::memory::MemoryDisk;
 use crate::object::{IdPrefix, ObjectId, ObjectKind};
+use crate::progress::Progress;
 
 fn disk() -> Arc<MemoryDisk> {
     let disk = MemoryDisk::default();
@@ -249,4 +250,39 @@ fn rows_out_of_a_window_are_those_of_the_file() {
     other.write_all_at(&[0xee; 4096], second).unwrap();
     let row = file.row_through(&mut window, second, second, 0).unwrap();
     assert_ne!(row.map(|row| row.id), Some(ids[200]));
+}
+
+#[test]
+fn an_object_may_be_as_long_as_the_limit_and_no_longer() {
+    let store = open(&disk());
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    let mut bytes = vec![0; crate::limits::BLOCK_BYTES_MAX];
+    let (id, added) = packer.put(ObjectKind::Block, &bytes).unwrap();
+    assert_eq!(added, Added::New);
+    bytes.push(0);
+    let refused = packer.put(ObjectKind::Block, &bytes).unwrap_err().to_string();
+    assert!(refused.contains("the limit is 16777216"), "{refused}");
+    packer.flush().unwrap();
+    drop(packer);
+    writer.commit().unwrap();
+    bytes.pop();
+    assert_eq!(store.get(&id).unwrap().unwrap(), bytes);
+}
+
+#[test]
+fn what_was_added_and_what_was_known_is_told() {
+    let disk = disk();
+    add(&open(&disk), 0..3);
+    let (store, progress) = (open(&disk), Progress::default());
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    for i in 1..5 {
+        packer.put(ObjectKind::Block, &block(i)).unwrap();
+    }
+    packer.counters().tell(&progress);
+    let told = progress.counters();
+    let bytes = |range: std::ops::Range<u32>| range.map(|i| block(i).len() as u64).sum::<u64>();
+    assert_eq!((told.new_blocks, told.new_bytes), (2, bytes(3..5)));
+    assert_eq!((told.known_blocks, told.known_bytes), (2, bytes(1..3)));
 }

@@ -10,7 +10,7 @@ use super::super::data::delta::{Encoder, NoBases, check_parts};
 use super::super::data::format::{FILE_HEADER_BYTES, Part};
 use super::super::data::read::scan;
 use super::super::data::write::Sealed;
-use super::super::{Class, Options, Store};
+use super::super::{Class, DeltaOptions, Options, Store};
 use super::*;
 use crate::disk::memory::MemoryDisk;
 use crate::disk::{Disk, OpenMode};
@@ -184,6 +184,28 @@ fn many_bases_in_order_are_one_prefix() {
     let all = put(&store, &parts.concat(), &bases);
     assert_eq!(depth(&store, &all), (1, 5));
     assert_eq!(store.get(&all).unwrap().unwrap(), parts.concat());
+}
+
+#[test]
+fn bases_are_taken_as_far_as_the_window_goes() {
+    let parts: Vec<Vec<u8>> = (1..4).map(|n| text(n * 1000..n * 1000 + 1000)).collect();
+    let bytes = parts[0].len();
+    for (window_bytes, expected) in [(3 * bytes, 3), (3 * bytes - 1, 2), (bytes, 1), (bytes - 1, 0)] {
+        let delta = DeltaOptions {
+            window_bytes,
+            ..DeltaOptions::default()
+        };
+        let options = Options {
+            delta,
+            ..Options::default()
+        };
+        let store = Store::open(disk(), Path::new("/g"), [7; 16], HashAlgo::Sha256, options).unwrap();
+        store.allow_deltas(|| Ok(()));
+        let bases: Vec<ObjectId> = parts.iter().map(|part| put(&store, part, &[])).collect();
+        let all = put(&store, &parts.concat(), &bases);
+        let at = store.locate(&all).unwrap().unwrap();
+        assert_eq!(store.bases_at(at).unwrap().len(), expected, "{window_bytes} bytes");
+    }
 }
 
 #[test]
