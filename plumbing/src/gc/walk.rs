@@ -221,3 +221,65 @@ pub(super) fn share(head: &Head, slots: &[u16]) -> u64 {
     // Lengths are below 2^32 each.
     bytes - bytes * (raw - wanted.min(raw)) / raw.max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::{HashAlgo, ObjectId, ObjectKind};
+    use crate::store::data::format::{Codec, FRAME_HEADER_BYTES, FrameHeader, FrameKind, Row};
+
+    /// A frame of objects of these lengths.
+    fn head(lengths: &[u32]) -> Head {
+        let (kind, raw) = (ObjectKind::Block, lengths.iter().sum());
+        let row = |bytes: &u32| {
+            let id = ObjectId::hash(HashAlgo::Sha256, &bytes.to_le_bytes());
+            let bytes = *bytes;
+            Row { id, kind, bytes }
+        };
+        let header = FrameHeader {
+            kind: FrameKind::Objects,
+            codec: Codec::Raw,
+            bases: 0,
+            objects: lengths.len() as u32,
+            raw_bytes: raw,
+            stored_bytes: raw,
+            group: 0,
+            digest: [0; 32],
+        };
+        Head {
+            offset: 0,
+            header,
+            encoded: [0; FRAME_HEADER_BYTES],
+            rows: lengths.iter().map(row).collect(),
+            parts: Vec::new(),
+            bases: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn objects_share_a_frame_by_their_lengths() {
+        let of_three = head(&[1000, 3000, 0]);
+        let bytes = of_three.header.frame_bytes();
+        assert!(bytes > 4000);
+        let quarter = bytes - bytes * 3 / 4;
+        let expected = [
+            (vec![], 0),
+            (vec![0], quarter),
+            (vec![0, 2], quarter),
+            (vec![0, 1, 2], bytes),
+        ];
+        for (slots, taken) in expected {
+            assert_eq!(
+                (share(&of_three, &slots), unused(&of_three, &slots)),
+                (taken, bytes - taken)
+            );
+        }
+        let of_nothing = head(&[0]);
+        assert_eq!(
+            share(&of_nothing, &[]),
+            0,
+            "what is empty needs no frame either once nobody needs it"
+        );
+        assert_eq!(share(&of_nothing, &[0]), of_nothing.header.frame_bytes());
+    }
+}
