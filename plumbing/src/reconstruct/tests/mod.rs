@@ -18,6 +18,9 @@ use crate::object::{ContentRef, Entry, HashAlgo, IndirectBuilder, Node, ObjectKi
 use crate::store;
 use crate::time::Timestamp;
 
+/// Enough to make a tree of a few thousand levels, without optimisation.
+const BUILD_STACK_BYTES: usize = 64 << 20;
+
 /// A store to put trees in, and a folder to restore them to.
 struct Bench {
     store: Store,
@@ -87,7 +90,15 @@ impl Bench {
         let writer = self.store.writer().unwrap();
         let mut packer = writer.packer();
         let mut put = |kind, bytes: Vec<u8>| Ok(packer.put(kind, &bytes)?.0);
-        let id = build(items, &mut put);
+        // It is made by recursion, which may go deeper than the stack of a test.
+        let id = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(BUILD_STACK_BYTES);
+            thread
+                .spawn_scoped(scope, || build(items, &mut put))
+                .unwrap()
+                .join()
+                .unwrap()
+        });
         packer.flush().unwrap();
         drop(packer);
         writer.commit().unwrap();
