@@ -224,6 +224,7 @@ impl<'j, 'm> Planner<'j, 'm> {
                 return Ok(None);
             }
             if !options.test {
+                self.made.queue.hold(above, name)?;
                 rustix::fs::unlinkat(&*above.handle()?, name.as_slice(), AtFlags::empty())
                     .map_err(above.error("remove", name))?;
             }
@@ -293,7 +294,9 @@ impl<'j, 'm> Planner<'j, 'm> {
         if listing.has_repository || !(listing.names.is_empty() || self.context.options.delete) {
             return Err(existing::refuse_directory(dir, name));
         }
-        remove(dir, name);
+        if listing.names.is_empty() || !self.made.queue.set_aside(dir, name)? {
+            remove(dir, name);
+        }
         if !self.context.options.test && dir.look(name)?.is_some() {
             return Err(existing::refuse_directory(dir, name));
         }

@@ -53,6 +53,26 @@ fn remove_all(dir: &Arc<Dir<'_>>, name: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Whether a directory has a repository in it, at any depth.
+pub(super) fn has_repository(dir: &Arc<Dir<'_>>, name: &[u8]) -> Result<bool> {
+    let mut pending = vec![(dir.clone(), Box::from(name))];
+    while let Some((above, name)) = pending.pop() {
+        dir.context().progress.check()?;
+        let below = Arc::new(Dir::open(&above, &name)?);
+        let listing = below.list()?;
+        if listing.has_repository {
+            return Ok(true);
+        }
+        for name in listing.names {
+            let stat = below.look(&name)?;
+            if stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory) {
+                pending.push((below.clone(), name));
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// Removes what is no directory; opens what is one.
 fn remove_name<'j>(dir: &Arc<Dir<'j>>, name: &[u8]) -> Result<Option<Level<'j>>> {
     let context = dir.context();

@@ -165,11 +165,10 @@ impl<'i> Group<'i> {
         self.part.postponed.remove(&self.range.start).unwrap_or_default()
     }
 
-    /// Gives back what was handed out and not hashed.
-    pub fn postpone(&mut self, mut numbers: Vec<Number>) {
+    /// Gives back what was handed out and not hashed, with what [`take_postponed`](Self::take_postponed) gave.
+    pub fn postpone(&mut self, numbers: Vec<Number>) {
         if !numbers.is_empty() {
-            let postponed = self.part.postponed.entry(self.range.start).or_default();
-            postponed.append(&mut numbers);
+            self.part.postponed.insert(self.range.start, numbers);
         }
     }
 

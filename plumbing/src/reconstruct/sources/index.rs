@@ -15,16 +15,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use bstr::{BString, ByteSlice};
-use hashbrown::{HashMap, HashSet};
-use parking_lot::Mutex;
+use hashbrown::HashSet;
 use rustix::fs::{Mode, OFlags};
 
 use super::Elsewhere;
 use super::Why;
 use super::assemble::Kin;
 use super::group::{Findings, Group, Number};
+use super::names::Names;
 use super::open::{Opened, open_any_beneath, open_beneath};
+use super::second::SecondNames;
 use crate::error::{Error, Result};
 use crate::object::tree::Entries;
 use crate::object::{Kind, Node, ObjectId};
@@ -65,24 +65,15 @@ struct Candidate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct NameAt(u32);
 
-/// Names, one behind the other, each behind its length in two bytes.
-#[derive(Debug, Default)]
-struct Names(Vec<u8>);
-
-impl Names {
+impl NameAt {
     /// Adds a name. None where there are more than four billion bytes of names, or of this one more than Linux knows.
-    fn add(&mut self, name: &[u8]) -> Option<NameAt> {
-        let at = u32::try_from(self.0.len()).ok()?;
-        let bytes = u16::try_from(name.len()).ok()?;
-        self.0.extend_from_slice(&bytes.to_le_bytes());
-        self.0.extend_from_slice(name);
-        Some(NameAt(at))
+    fn add(names: &mut Names, name: &[u8]) -> Option<Self> {
+        let at = u32::try_from(names.end()).ok()?;
+        names.add(name).then_some(Self(at))
     }
 
-    fn get(&self, NameAt(at): NameAt) -> &[u8] {
-        let rest = &self.0[at as usize..];
-        let bytes = rest.first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
-        &rest[2..][..usize::from(bytes)]
+    fn of(self, names: &Names) -> &[u8] {
+        names.get(self.0 as usize)
     }
 }
 
@@ -96,8 +87,8 @@ pub(super) struct Index {
     /// All wanted sizes, ascending.
     sizes: Vec<u64>,
     findings: Findings,
-    /// The second names of files of the target that were replaced, by their paths in it.
-    renamed: Mutex<HashMap<BString, BString>>,
+    /// The second names of what was replaced in the target.
+    pub second: SecondNames,
 }
 
 impl Index {
@@ -110,7 +101,7 @@ impl Index {
             names: Names::default(),
             sizes: wanted_sizes(context.store, elsewhere.tree),
             findings: Findings::of(0),
-            renamed: Mutex::default(),
+            second: SecondNames::new(context.temporary.0),
         };
         let roots = std::iter::once(&context.target).chain(&elsewhere.sources.trees);
         for (number, path) in roots.enumerate() {
@@ -123,7 +114,7 @@ impl Index {
             }
         }
         let Self { candidates, names, .. } = &mut index;
-        let key = |candidate: &Candidate| (candidate.size, names.get(candidate.name), candidate.name);
+        let key = |candidate: &Candidate| (candidate.size, candidate.name.of(names), candidate.name);
         // No two are equal, and those of one tree stay in path order.
         candidates.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
         index.findings = Findings::of(index.candidates.len());
@@ -198,20 +189,20 @@ impl Index {
         Ok(())
     }
 
-    /// Notes a directory, and gives its number. One of more than [`Names`] takes is left out.
+    /// Notes a directory, and gives its number. One of more than [`NameAt`] takes is left out.
     fn add_folder(&mut self, above: u32, name: &[u8], tree: u16) -> Option<u32> {
         let number = u32::try_from(self.folders.len())
             .ok()
             .filter(|number| *number != NONE)?;
-        let name = self.names.add(name)?;
+        let name = NameAt::add(&mut self.names, name)?;
         self.folders.push(Folder { above, name, tree });
         Some(number)
     }
 
-    /// Notes a file, if its size is wanted. One of more than [`Names`] takes is left out: nobody has looked for it then.
+    /// Notes a file, if its size is wanted. One of more than [`NameAt`] takes is left out: nobody has looked for it then.
     fn add_candidate(&mut self, folder: u32, name: &[u8], bytes: u64) {
         if let Some(size) = self.size(bytes)
-            && let Some(name) = self.names.add(name)
+            && let Some(name) = NameAt::add(&mut self.names, name)
         {
             self.candidates.push(Candidate { size, folder, name });
         }
@@ -232,7 +223,7 @@ impl Index {
     }
 
     fn name(&self, candidate: &Candidate) -> &[u8] {
-        self.names.get(candidate.name)
+        candidate.name.of(&self.names)
     }
 
     /// Opens a directory of a tree by its names, so that no more than one is open at a time.
@@ -249,7 +240,7 @@ impl Index {
         let mut names = Vec::new();
         let mut at = self.folder(folder);
         while at.above != NONE {
-            names.push(self.names.get(at.name));
+            names.push(at.name.of(&self.names));
             at = self.folder(at.above);
         }
         names.reverse();
@@ -284,36 +275,25 @@ impl Index {
         !self.range(bytes).is_empty()
     }
 
-    /// Notes that a file of the target has another name now.
-    pub fn rename(&self, path: BString, name: BString) {
-        self.renamed.lock().insert(path, name);
-    }
-
     /// The files at a path of the tree, in the target and in all sources, however long they are.
     pub fn kin(&self, path: &[u8]) -> Vec<Kin> {
         let names: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
         let at = |tree: &Tree| {
-            let opened = open_any_beneath(tree.root.as_fd(), &names).ok()?;
+            let opened = open_any_beneath(tree.root.as_fd(), &names, None).ok()?;
             let path = tree.path.join(std::ffi::OsStr::from_bytes(path));
             Some(Kin { path, opened })
         };
         self.trees.iter().filter_map(at).collect()
     }
 
-    /// Opens a candidate.
+    /// Opens a candidate: by its second name, if it has one, as something else may have the first by now.
     pub fn open(&self, number: Number) -> Result<Opened, Why> {
         let candidate = self.candidate(number);
         let mut names = self.folder_names(candidate.folder);
         names.push(self.name(candidate));
-        let renamed = match self.is_in_target(number) {
-            true => self.renamed.lock().get(bstr::join("/", &names).as_bstr()).cloned(),
-            false => None,
-        };
-        if let (Some(name), Some(last)) = (&renamed, names.last_mut()) {
-            *last = name;
-        }
+        let second = self.is_in_target(number).then_some(&self.second);
         let bytes = self.sizes[candidate.size as usize];
-        open_beneath(self.root(candidate), &names, bytes)
+        open_beneath(self.root(candidate), &names, second, bytes)
     }
 
     fn root(&self, candidate: &Candidate) -> BorrowedFd<'_> {
@@ -356,7 +336,7 @@ impl Index {
             if folder.above == NONE {
                 return above.is_empty();
             }
-            let name = self.names.get(folder.name);
+            let name = folder.name.of(&self.names);
             rest = above.strip_suffix(b"/").and_then(|above| above.strip_suffix(name));
             folder = self.folder(folder.above);
         }

@@ -18,8 +18,8 @@
 //!   is written, a clone after it is cloned, and both get their name only if the hash is right. A link is made to the
 //!   inode that was hashed, or by the path that led to it before and after.
 //! - No link in a source is followed, at any depth of its paths, and nothing inside a `.ghost` is read.
-//! - Where contents are expected to come from elsewhere, what is to be removed from the target goes last, and a file
-//!   that is replaced keeps a second name until then: it may be what the tree wants under another name.
+//! - Where contents are expected to come from elsewhere, what is to be removed from the target goes last, and what is
+//!   replaced keeps a second name until then ([`queue`]): it may be what the tree wants under another name.
 //! - A source that cannot serve is passed over with its reason, and the next is tried.
 
 mod assemble;
@@ -28,8 +28,10 @@ mod find;
 mod group;
 mod index;
 mod known;
+mod names;
 mod open;
 mod queue;
+mod second;
 mod take;
 
 use std::os::fd::AsFd;

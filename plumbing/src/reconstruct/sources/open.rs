@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Why;
+use super::second::SecondNames;
 use crate::object::{HashAlgo, Hasher, Kind, ObjectId};
 use crate::reconstruct::existing::open_file;
 use crate::reconstruct::target::is_repository;
@@ -28,17 +29,27 @@ pub(super) struct Opened {
     pub stat: Stat,
 }
 
-/// Opens the file `names` below an open directory, which must have `bytes` bytes.
-pub(super) fn open_beneath(root: BorrowedFd<'_>, names: &[&[u8]], bytes: u64) -> Result<Opened, Why> {
-    let opened = open_any_beneath(root, names)?;
+/// Opens the file `names` below an open directory, which must have `bytes` bytes. Where `second` names are given, it is
+/// what had these names before they were.
+pub(super) fn open_beneath(
+    root: BorrowedFd<'_>,
+    names: &[&[u8]],
+    second: Option<&SecondNames>,
+    bytes: u64,
+) -> Result<Opened, Why> {
+    let opened = open_any_beneath(root, names, second)?;
     match opened.stat.size == bytes {
         true => Ok(opened),
         false => Err(Why::OtherSize(opened.stat.size)),
     }
 }
 
-/// Opens the file `names` below an open directory, however long it is.
-pub(super) fn open_any_beneath(root: BorrowedFd<'_>, names: &[&[u8]]) -> Result<Opened, Why> {
+/// The same, however long the file is.
+pub(super) fn open_any_beneath(
+    root: BorrowedFd<'_>,
+    names: &[&[u8]],
+    second: Option<&SecondNames>,
+) -> Result<Opened, Why> {
     let Some((name, folders)) = names.split_last() else {
         return Err(Why::NotAFile("directory"));
     };
@@ -49,11 +60,21 @@ pub(super) fn open_any_beneath(root: BorrowedFd<'_>, names: &[&[u8]]) -> Result<
     let mut at: Option<OwnedFd> = None;
     for folder in folders {
         let above = at.as_ref().map_or(root, |at| at.as_fd());
-        let found = rustix::fs::openat(above, *folder, flags, Mode::empty());
+        let open = |name: &[u8]| rustix::fs::openat(above, name, flags, Mode::empty());
+        // One that has a second name gave way to something else than a directory.
+        let found = open(folder).or_else(|errno| match second.and_then(|second| second.given(folder)) {
+            Some(second) => open(&second).map_err(|_| errno),
+            None => Err(errno),
+        });
         at = Some(found.map_err(|errno| refused(above, folder, errno))?);
     }
     let above = at.as_ref().map_or(root, |at| at.as_fd());
-    let file = open_file(above, name).map_err(|errno| refused(above, name, errno))?;
+    let held = second.and_then(|second| second.given(name));
+    let file = match held.map(|second| open_file(above, &second)) {
+        None | Some(Err(Errno::NOENT)) => open_file(above, name),
+        Some(found) => found,
+    };
+    let file = file.map_err(|errno| refused(above, name, errno))?;
     let stat = stat_fd(&file).map_err(|error| Why::Unreadable(errno_of(&error)))?;
     match stat.kind {
         Kind::File => Ok(Opened { file, stat }),
@@ -74,7 +95,7 @@ pub(super) fn open_absolute_any(path: &Path) -> Result<Opened, Why> {
     }
     let top: OwnedFd = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(Why::Unreadable)?;
-    open_any_beneath(top.as_fd(), &names)
+    open_any_beneath(top.as_fd(), &names, None)
 }
 
 /// What it means that a name was not opened. A link on the way is `ENOTDIR` where a directory was asked for.
@@ -190,7 +211,7 @@ mod tests {
     fn open(root: &Path, path: &str, bytes: u64) -> Result<Opened, Why> {
         let root: OwnedFd = fs::File::open(root).unwrap().into();
         let names: Vec<&[u8]> = path.split('/').map(str::as_bytes).collect();
-        open_beneath(root.as_fd(), &names, bytes)
+        open_beneath(root.as_fd(), &names, None, bytes)
     }
 
     #[test]

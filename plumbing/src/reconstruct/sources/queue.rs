@@ -2,22 +2,28 @@
 //! everything to be located.
 //!
 //! Where contents are expected to come from elsewhere, nothing that lies in the target may go before all of them are
-//! found. So a name that is not in the tree waits, and a file that is replaced is held: it has a second name until then.
+//! found. So a name that is not in the tree waits, a file that is replaced is held by a second name, which follows from
+//! its first ([`SecondNames`](super::second::SecondNames)), and a directory that gives way to something else is moved
+//! to such a name. All of these go in the end. There may be millions of them, so they are kept in [`Rows`].
 
 use std::sync::Arc;
 
 use bstr::BString;
 use parking_lot::Mutex;
 use rustix::fs::AtFlags;
+use rustix::io::Errno;
 
+use super::Elsewhere;
+use super::index::Index;
+use super::names::Rows;
 use crate::error::{Error, Result};
 use crate::object::{Entry, Kind};
 use crate::reconstruct::Context;
 use crate::reconstruct::apply::Wanted;
-use crate::reconstruct::files::with_temporary_name;
+use crate::reconstruct::existing::refuse_directory;
 use crate::reconstruct::last::Link;
 use crate::reconstruct::made::{Key, Made};
-use crate::reconstruct::remove::remove;
+use crate::reconstruct::remove::{has_repository, remove};
 use crate::reconstruct::target::Dir;
 
 /// A file whose content the store did not give.
@@ -49,9 +55,9 @@ pub(in crate::reconstruct) struct Queue<'j> {
     /// Further names of files that are not complete.
     links: Mutex<Vec<Link<'j>>>,
     /// What is removed when everything has been located.
-    extra: Mutex<Vec<(Arc<Dir<'j>>, BString)>>,
-    /// The second names of files that were replaced.
-    held: Mutex<Vec<(Arc<Dir<'j>>, BString)>>,
+    extra: Mutex<Rows<Dir<'j>>>,
+    /// Files that were replaced and have a second name.
+    held: Mutex<Rows<Dir<'j>>>,
 }
 
 /// What a file job keeps to become a lost file when the store fails it.
@@ -87,11 +93,16 @@ impl<'j> Rescue<'j> {
     }
 }
 
+/// What a job knows of the files in its target, if it has looked: contents may come from there.
+fn index_of<'j>(context: &'j Context<'j>) -> Option<&'j Index> {
+    context.elsewhere.as_ref()?.index.get()
+}
+
 impl<'j> Queue<'j> {
     /// Gives a file that is about to be replaced a second name, if it may be what the tree wants elsewhere.
     pub fn hold(&self, dir: &Arc<Dir<'j>>, name: &BString) -> Result<()> {
         let context = dir.context();
-        let Some(index) = context.elsewhere.as_ref().and_then(|elsewhere| elsewhere.index.get()) else {
+        let Some(index) = index_of(context) else {
             return Ok(());
         };
         let Some(stat) = dir.look(name)? else { return Ok(()) };
@@ -100,14 +111,36 @@ impl<'j> Queue<'j> {
             return Ok(());
         }
         let above = dir.handle()?;
-        let link =
-            |second: &BString| rustix::fs::linkat(&above, name.as_slice(), &above, second.as_slice(), AtFlags::empty());
-        // Where files can have but one name, another source must serve.
-        if let Ok(((), second)) = with_temporary_name(context, link) {
-            index.rename(dir.relative(name), second.clone());
-            self.held.lock().push((dir.clone(), second));
+        let second = index.second.of(name);
+        index.second.give();
+        match rustix::fs::linkat(&above, name.as_slice(), &above, second.as_slice(), AtFlags::empty()) {
+            Ok(()) if self.held.lock().add(dir, name) => Ok(()),
+            // Something else has it, by a chance that is next to none. To go on could lose what the tree wants.
+            Err(Errno::EXIST) => Err(dir.error("give a second name to", name)(Errno::EXIST)),
+            // Where files can have but one name, another source must serve.
+            Ok(()) | Err(_) => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Moves a directory to its second name, to be removed when everything has been located. False where it may go at
+    /// once. Fails where a repository is in it.
+    pub fn set_aside(&self, dir: &Arc<Dir<'j>>, name: &[u8]) -> Result<bool> {
+        let context = dir.context();
+        let Some(index) = index_of(context) else {
+            return Ok(false);
+        };
+        if has_repository(dir, name)? {
+            return Err(refuse_directory(dir, name));
+        }
+        if context.options.test {
+            return Ok(false);
+        }
+        let second = index.second.of(name);
+        index.second.give();
+        let above = dir.handle()?;
+        rustix::fs::renameat(&above, name, &above, second.as_slice()).map_err(dir.error("move away", name))?;
+        // No file system has a name that is too long for it.
+        Ok(self.extra.lock().add(dir, &second))
     }
 
     /// Lets a file wait for a source.
@@ -122,9 +155,9 @@ impl<'j> Queue<'j> {
 
     /// Removes a name that is not in the tree: at once, or when everything has been located.
     pub fn remove(&self, dir: &Arc<Dir<'j>>, name: &[u8]) {
-        match &dir.context().elsewhere {
-            Some(elsewhere) if elsewhere.removes_last() => self.extra.lock().push((dir.clone(), BString::from(name))),
-            _ => remove(dir, name),
+        let waits = dir.context().elsewhere.as_ref().is_some_and(Elsewhere::removes_last);
+        if !waits || !self.extra.lock().add(dir, name) {
+            remove(dir, name);
         }
     }
 
@@ -142,18 +175,20 @@ impl<'j> Queue<'j> {
 
     /// Removes what is not in the tree, and then the second names, when everything has been located.
     pub fn remove_all(&self, context: &'j Context<'j>) {
-        for (dir, name) in std::mem::take(&mut *self.extra.lock()) {
+        for (dir, name) in std::mem::take(&mut *self.extra.lock()).into_names() {
             if context.progress.should_stop() {
                 return;
             }
             remove(&dir, &name);
         }
-        for (dir, name) in std::mem::take(&mut *self.held.lock()) {
+        let Some(index) = index_of(context) else { return };
+        for (dir, name) in std::mem::take(&mut *self.held.lock()).into_names() {
+            let second = index.second.of(&name);
             let removed = dir.handle().and_then(|above| {
-                rustix::fs::unlinkat(&above, name.as_slice(), AtFlags::empty()).map_err(dir.error("remove", &name))
+                rustix::fs::unlinkat(&above, second.as_slice(), AtFlags::empty()).map_err(dir.error("remove", &second))
             });
             if let Err(error) = removed {
-                context.report.problem(dir.path_of(&name), error);
+                context.report.problem(dir.path_of(&second), error);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Content that the store does not have: found in the target, in source trees and at known places, or not at all.
 
 mod assemble;
+mod held;
 mod many;
 
 use std::fs;
