@@ -1,17 +1,19 @@
 //! The files of the target and of the sources whose size is wanted.
 //!
 //! 1. The sizes of all files of the tree are collected, and numbered in their order.
-//! 2. Each directory is walked once, in path order and with one open handle at a time. A file is kept as the number of
-//!    its size, its directory and its name; all else is forgotten at once, so that a source of a million files costs
-//!    what its candidates cost: twelve bytes each, two, and those of its name.
+//! 2. Each directory is walked once, in path order and with one open handle at a time. A file is noted as the number of
+//!    its size and where its name begins in the names of all; all else is forgotten at once.
 //! 3. The candidates are sorted by size, name and place, in this order: the target, the sources as they were given. So
-//!    those of one size are a range, and those of one name in it, too.
+//!    those of one size are a range, and those of one name in it, too; and the numbers of their sizes go.
+//!
+//!    A candidate's directory is the one that was walked when its name was added. So a source of a million files costs
+//!    what its candidates cost: four bytes each, two, and those of its name.
 //! 4. What is found out about those of one size is kept by their [`Group`].
 //!
 //! A walk follows no link, and enters neither a `.ghost` nor, in a source, the target. What it cannot read is a note.
 
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -52,12 +54,11 @@ struct Folder {
     tree: u16,
 }
 
-/// A file that may have a wanted content: there may be millions.
+/// A file that may have a wanted content, before all are sorted.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     /// The number of its size.
     size: u32,
-    folder: u32,
     name: NameAt,
 }
 
@@ -82,10 +83,15 @@ impl NameAt {
 pub(super) struct Index {
     trees: Vec<Tree>,
     folders: Vec<Folder>,
-    candidates: Vec<Candidate>,
+    /// Directories in the order in which they were walked, each behind where the names in it begin.
+    walked: Vec<(NameAt, u32)>,
+    /// Sorted. There may be millions.
+    candidates: Vec<NameAt>,
     names: Names,
     /// All wanted sizes, ascending.
     sizes: Vec<u64>,
+    /// Where the candidates of each size begin, and where the last end.
+    starts: Vec<u32>,
     findings: Findings,
     /// The second names of what was replaced in the target.
     pub second: SecondNames,
@@ -97,31 +103,48 @@ impl Index {
         let mut index = Self {
             trees: Vec::new(),
             folders: Vec::new(),
+            walked: Vec::new(),
             candidates: Vec::new(),
             names: Names::default(),
             sizes: wanted_sizes(context.store, elsewhere.tree),
+            starts: Vec::new(),
             findings: Findings::of(0),
             second: SecondNames::new(context.temporary.0),
         };
+        let mut found = Vec::new();
         let roots = std::iter::once(&context.target).chain(&elsewhere.sources.trees);
         for (number, path) in roots.enumerate() {
             // A target that a rehearsal would make is not there.
             let is_target = number == 0;
-            match index.add_tree(context, path, is_target) {
+            match index.add_tree(context, path, is_target, &mut found) {
                 Err(Error::Io { source, .. }) if is_target && source.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => context.report.unread_source(path.clone(), error),
                 Ok(()) => {}
             }
         }
-        let Self { candidates, names, .. } = &mut index;
-        let key = |candidate: &Candidate| (candidate.size, candidate.name.of(names), candidate.name);
-        // No two are equal, and those of one tree stay in path order.
-        candidates.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
-        index.findings = Findings::of(index.candidates.len());
+        index.sort(found);
         index
     }
 
-    fn add_tree(&mut self, context: &Context<'_>, path: &Path, is_target: bool) -> Result<()> {
+    /// Takes all candidates in.
+    fn sort(&mut self, mut found: Vec<Candidate>) {
+        let key = |candidate: &Candidate| (candidate.size, candidate.name.of(&self.names), candidate.name);
+        // No two are equal, and those of one tree stay in path order.
+        found.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        let start = |size: usize| found.partition_point(|candidate| (candidate.size as usize) < size);
+        // Each has a name, and there is no room for more than four billion of them.
+        self.starts = (0..=self.sizes.len()).map(|size| start(size) as u32).collect();
+        self.candidates = found.iter().map(|candidate| candidate.name).collect();
+        self.findings = Findings::of(self.candidates.len());
+    }
+
+    fn add_tree(
+        &mut self,
+        context: &Context<'_>,
+        path: &Path,
+        is_target: bool,
+        found: &mut Vec<Candidate>,
+    ) -> Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty()).map_err(Error::sys("open", path))?;
         // Beyond what a command line can name.
@@ -138,7 +161,7 @@ impl Index {
         while let Some(folder) = pending.pop() {
             context.progress.check()?;
             let below = self.folders.len();
-            if let Err(source) = self.walk_folder(folder, target.as_ref()) {
+            if let Err(source) = self.walk_folder(folder, target.as_ref(), found) {
                 let path = self.folder_path(folder);
                 let op = "list";
                 context
@@ -156,7 +179,12 @@ impl Index {
     }
 
     /// Notes the files and folders in one directory.
-    fn walk_folder(&mut self, folder: u32, target: Option<&rustix::fs::Stat>) -> std::io::Result<()> {
+    fn walk_folder(
+        &mut self,
+        folder: u32,
+        target: Option<&rustix::fs::Stat>,
+        found: &mut Vec<Candidate>,
+    ) -> std::io::Result<()> {
         let handle = self.open_folder(folder)?;
         let here = handle.stat_self()?;
         if target.is_some_and(|target| (target.st_dev, target.st_ino) == (here.dev, here.ino)) {
@@ -164,6 +192,9 @@ impl Index {
         }
         let tree = self.folder(folder).tree;
         let names = handle.read_names()?;
+        if let Ok(end) = u32::try_from(self.names.end()) {
+            self.walked.push((NameAt(end), folder));
+        }
         for at in 0..names.len() {
             let name = names.get(at);
             let kind = match names.kind(at) {
@@ -180,7 +211,7 @@ impl Index {
                         continue;
                     };
                     if stat.kind == Kind::File {
-                        self.add_candidate(folder, name, stat.size);
+                        found.extend(self.candidate(name, stat.size));
                     }
                 }
                 _ => {}
@@ -199,13 +230,12 @@ impl Index {
         Some(number)
     }
 
-    /// Notes a file, if its size is wanted. One of more than [`NameAt`] takes is left out: nobody has looked for it then.
-    fn add_candidate(&mut self, folder: u32, name: &[u8], bytes: u64) {
-        if let Some(size) = self.size(bytes)
-            && let Some(name) = NameAt::add(&mut self.names, name)
-        {
-            self.candidates.push(Candidate { size, folder, name });
-        }
+    /// A file in the directory that is walked, if its size is wanted. One of more than [`NameAt`] takes is left out: nobody
+    /// has looked for it then.
+    fn candidate(&mut self, name: &[u8], bytes: u64) -> Option<Candidate> {
+        let size = self.size(bytes)?;
+        let name = NameAt::add(&mut self.names, name)?;
+        Some(Candidate { size, name })
     }
 
     /// The number of a size, if that is wanted.
@@ -222,8 +252,23 @@ impl Index {
         &self.trees[usize::from(self.folder(folder).tree)]
     }
 
-    fn name(&self, candidate: &Candidate) -> &[u8] {
-        candidate.name.of(&self.names)
+    fn name(&self, number: Number) -> &[u8] {
+        self.candidates[number.0 as usize].of(&self.names)
+    }
+
+    /// The directory of a candidate.
+    fn folder_of(&self, number: Number) -> u32 {
+        let name = self.candidates[number.0 as usize];
+        // Of those that begin at the same name all but the last are empty.
+        let behind = self.walked.partition_point(|(begin, _)| *begin <= name);
+        self.walked[behind - 1].1
+    }
+
+    /// The length of a candidate, in bytes.
+    fn bytes(&self, number: Number) -> u64 {
+        // Of those that begin at the same candidate all but the last have none.
+        let behind = self.starts.partition_point(|start| *start <= number.0);
+        self.sizes[behind - 1]
     }
 
     /// Opens a directory of a tree by its names, so that no more than one is open at a time.
@@ -253,21 +298,16 @@ impl Index {
         path
     }
 
-    fn candidate(&self, number: Number) -> &Candidate {
-        &self.candidates[number.0 as usize]
-    }
-
     /// The path of a candidate.
     pub fn path(&self, number: Number) -> PathBuf {
-        let candidate = self.candidate(number);
-        let mut path = self.folder_path(candidate.folder);
-        path.push(std::ffi::OsStr::from_bytes(self.name(candidate)));
+        let mut path = self.folder_path(self.folder_of(number));
+        path.push(std::ffi::OsStr::from_bytes(self.name(number)));
         path
     }
 
     /// Whether a candidate is a file of the target.
     pub fn is_in_target(&self, number: Number) -> bool {
-        self.tree(self.candidate(number).folder).is_target
+        self.tree(self.folder_of(number)).is_target
     }
 
     /// Whether there are candidates of a size.
@@ -288,16 +328,12 @@ impl Index {
 
     /// Opens a candidate: by its second name, if it has one, as something else may have the first by now.
     pub fn open(&self, number: Number) -> Result<Opened, Why> {
-        let candidate = self.candidate(number);
-        let mut names = self.folder_names(candidate.folder);
-        names.push(self.name(candidate));
-        let second = self.is_in_target(number).then_some(&self.second);
-        let bytes = self.sizes[candidate.size as usize];
-        open_beneath(self.root(candidate), &names, second, bytes)
-    }
-
-    fn root(&self, candidate: &Candidate) -> BorrowedFd<'_> {
-        self.tree(candidate.folder).root.as_fd()
+        let folder = self.folder_of(number);
+        let tree = self.tree(folder);
+        let mut names = self.folder_names(folder);
+        names.push(self.name(number));
+        let second = tree.is_target.then_some(&self.second);
+        open_beneath(tree.root.as_fd(), &names, second, self.bytes(number))
     }
 
     /// The candidates of a size. Waits while somebody else has them.
@@ -310,11 +346,7 @@ impl Index {
         let Some(size) = self.size(bytes) else {
             return u32::MAX..u32::MAX;
         };
-        let from = self.candidates.partition_point(|candidate| candidate.size < size);
-        let same = self.candidates[from..].partition_point(|candidate| candidate.size == size);
-        // Each has a name, and there is no room for so many of them.
-        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        number(from)..number(from + same)
+        self.starts[size as usize]..self.starts[size as usize + 1]
     }
 
     /// Where those of a name stand among the candidates of one size.
@@ -323,15 +355,14 @@ impl Index {
         let all = all.unwrap_or_default();
         // Neither is beyond the end of the range.
         let behind = |count: usize| range.start + count as u32;
-        behind(all.partition_point(|candidate| self.name(candidate) < name))
-            ..behind(all.partition_point(|candidate| self.name(candidate) <= name))
+        behind(all.partition_point(|found| found.of(&self.names) < name))
+            ..behind(all.partition_point(|found| found.of(&self.names) <= name))
     }
 
     /// Whether a candidate has this path in its tree.
     pub fn is_at(&self, number: Number, path: &[u8]) -> bool {
-        let candidate = self.candidate(number);
-        let mut rest = path.strip_suffix(self.name(candidate));
-        let mut folder = self.folder(candidate.folder);
+        let mut rest = path.strip_suffix(self.name(number));
+        let mut folder = self.folder(self.folder_of(number));
         while let Some(above) = rest {
             if folder.above == NONE {
                 return above.is_empty();
