@@ -24,6 +24,11 @@ Only with million, or with --steps, also, each after what it needs was made:
   export, import   `ghost export-desc --all` of what was scanned; `ghost import-desc` of that into a new repository
   verify, verify left   `ghost verify` of the trees after a scan; `--max-age 30d`, when nothing is left
   links, copies   `ghost reconstruct --source` of the united snapshot, by symbolic links, and by copies
+  replace links, replace hard, replace copies   the same, also by hard links, over a copy of the trees in which each file has a byte more
+  replace and delete   by symbolic links with `--delete`, over such a copy in which each file has a further name
+  delete       the same over folders in which there are only further names of all files of the trees
+
+With --against, each step of ghost is done by that program, too, in turns, and the ratio of the two is told.
 
 The page cache is warmed before. All tools must find the same groups: sets of inodes with the same bytes, empty files left
 out. Peers that are not installed are left out and named.
@@ -44,7 +49,14 @@ TARGETS = [
 RSS_MIB = 150
 # For their memory; those in need of what another made stand behind it.
 MILLION = ["ghost cold", "ghost warm", "ghost bare", "as found", "found cold", "overlap", "overlap ordered", "scan", "condense", "condense all",
-           "ghosts only", "gfs push", "export", "import", "verify", "verify left", "links", "copies"]
+           "ghosts only", "gfs push", "export", "import", "verify", "verify left", "links", "copies", "replace links", "replace hard",
+           "replace copies", "replace and delete", "delete"]
+# Whether what is rebuilt over has each file with a byte more, and further names.
+REBUILDING = {"links": (False, False), "copies": (False, False), "replace links": (True, False), "replace hard": (True, False),
+              "replace copies": (True, False), "replace and delete": (True, True), "delete": (False, True)}
+COMPARED = ["ghost cold", "ghost warm", "ghost bare", "as found", "first", "fclones", "jdupes", "rdfind", "scan", "sha256sum"]
+# Of the program that is compared with.
+BEFORE = " before"
 
 
 def arguments():
@@ -53,6 +65,7 @@ def arguments():
     ap.add_argument("paths", nargs="*", help="the folder of the input, or the trees")
     ap.add_argument("--bin", help="a folder with peers that are not in PATH")
     ap.add_argument("--ghost", default="ghost", help="the binary to measure")
+    ap.add_argument("--against", help="another binary, of an older state, to compare with")
     ap.add_argument("--steps", help="a,b,c: only these")
     ap.add_argument("--runs", type=int, default=3)
     ap.add_argument("--name", help="of the result files (default: dup, the mode and the date)")
@@ -62,6 +75,7 @@ def arguments():
     ap.add_argument("--note", default="", help="a remark kept in the results")
     a = ap.parse_args()
     a.ghost = os.path.abspath(a.ghost) if os.sep in a.ghost else a.ghost
+    a.against = a.against and os.path.abspath(a.against)
     a.work = os.path.abspath(a.work)
     a.name = a.name or f"dup-{a.mode}-{datetime.date.today()}"
     a.paths = [os.path.abspath(p) for p in a.paths]
@@ -111,6 +125,22 @@ def files(trees):
                     yield path
 
 
+def plant_over(source, target, longer, further):
+    """Folders as in the source: with each file a byte longer, if asked for, and with a further name of that, or else of the
+    file itself, if that is asked for."""
+    for folder, _, leaves in os.walk(source):
+        here = os.path.join(target, os.path.relpath(folder, source))
+        os.makedirs(here, exist_ok=True)
+        for leaf in leaves:
+            first, here_first = os.path.join(folder, leaf), os.path.join(here, leaf)
+            if longer:
+                with open(first, "rb") as old, open(here_first, "wb") as new:
+                    new.write(old.read() + b"+")
+                first = here_first
+            if further:
+                os.link(first, os.path.join(here, "x-" + leaf))
+
+
 def inode(path):
     s = os.lstat(path)
     return s.st_dev, s.st_ino
@@ -118,6 +148,7 @@ def inode(path):
 
 def groups_of(step, out, results):
     """What a tool found, as sets of inodes: the same whatever name of an inode it tells."""
+    step = step.removesuffix(BEFORE)
     if step in ("as found", "found cold"):
         by_first = {}
         for g in map(json.loads, open(out)):
@@ -159,46 +190,16 @@ class Dup:
             if not os.path.isdir(self.trees[0]):
                 say("making a million files")
                 inputs.million(self.trees[0])
-        self.bundle = os.path.join(a.work, "united")
-        t = " ".join(f"'{p}'" for p in self.trees)
-        g = f"{a.ghost} --repo {self.repo}"
-        self.steps = {
-            "ghost cold": (a.ghost, f"{g} dup --json {t}", f"{a.ghost} --version"),
-            "ghost warm": (a.ghost, f"{g} dup --json {t}", f"{a.ghost} --version"),
-            "ghost bare": (a.ghost, f"cd / && {a.ghost} dup --json {t}", f"{a.ghost} --version"),
-            "as found": (a.ghost, f"cd / && {a.ghost} dup --as-found --json {t}", f"{a.ghost} --version"),
-            "first": (a.ghost, f"cd / && read -r line < <({a.ghost} dup --as-found {t} 2> /dev/null)", f"{a.ghost} --version"),
-            "fclones": ("fclones", f"fclones group -A -. -f json {t}", "fclones --version"),
-            "jdupes": ("jdupes", f"jdupes -r -q {t}", "jdupes -v | head -1"),
-            "rdfind": ("rdfind", f"rdfind -dryrun true -outputname {self.results} {t}", "rdfind --version"),
-            "scan": (a.ghost, f"{g} scan {t}", f"{a.ghost} --version"),
-            "sha256sum": ("sha256sum", f"find {t} -type f -print0 | xargs -0 -P {os.cpu_count()} -n 512 sha256sum", "sha256sum --version | head -1"),
-        }
-        peers = list(self.steps)
-        self.steps["condense"] = (a.ghost, f"cd / && {a.ghost} condense -q {t} snap:{self.bundle}.gs", f"{a.ghost} --version")
-        self.steps["condense all"] = (a.ghost, f"cd / && {a.ghost} condense -q {t} gfs:{self.bundle}.gfs", f"{a.ghost} --version")
-        version = f"{a.ghost} --version"
-        one = next((e.path for e in sorted(os.scandir(self.trees[0]), key=lambda e: e.name) if e.is_dir(follow_symlinks=False)), self.trees[0])
-        self.told, self.rebuilt = os.path.join(a.work, "all.ghostdesc"), os.path.join(a.work, "rebuilt")
-        sources = " ".join(f"'--source={p}'" for p in self.trees)
-        for step, command in {
-            "found cold": f"{g} dup --as-found --json {t}",
-            "overlap": f"cd / && {a.ghost} overlap --as-found -0 '{one}' {t}",
-            "overlap ordered": f"cd / && {a.ghost} overlap --in-order -0 '{one}' {t}",
-            "ghosts only": f"{g} snapshot -q --ghosts-only {t}",
-            "gfs push": f"cd / && {a.ghost} gfs push -q '{self.trees[0]}' gfs:{self.bundle}.gfs",
-            "export": f"{g} export-desc -q --all -o {self.told}",
-            "import": f"{g} import-desc -q {self.told}",
-            "verify": f"{g} verify -q --path {t}",
-            "verify left": f"{g} verify -q --max-age 30d --path {t}",
-            "links": f"{g} reconstruct -q --symlink {sources} snap:{self.bundle}.gs {self.rebuilt}",
-            "copies": f"{g} reconstruct -q {sources} snap:{self.bundle}.gs {self.rebuilt}",
-        }.items():
-            self.steps[step] = (a.ghost, command, version)
-        asked = a.steps.split(",") if a.steps else peers
+        self.bundle, self.told, self.rebuilt = (os.path.join(a.work, n) for n in ("united", "all.ghostdesc", "rebuilt"))
+        self.steps = self.steps_of(a.ghost, "")
+        asked = a.steps.split(",") if a.steps else COMPARED
         unknown = [s for s in asked if s not in self.steps]
         if unknown:
             sys.exit(f"dup.py: no step {unknown[0]!r}; there are {', '.join(self.steps)}")
+        if a.against:
+            older = {s: step for s, step in self.steps_of(a.against, BEFORE).items() if step[0] == a.against}
+            self.steps |= {s + BEFORE: step for s, step in older.items()}
+            asked = [each for s in asked for each in ([s, s + BEFORE] if s in older else [s])]
         self.skipped = [s for s in asked if not shutil.which(self.steps[s][0])]
         self.asked = [s for s in asked if s not in self.skipped]
         for s in self.skipped:
@@ -210,29 +211,81 @@ class Dup:
             command=" ".join(re.sub(r"(^|=)[^=]*/", r"\1", x) for x in ["dup.py"] + sys.argv[1:]), skipped=self.skipped,
             cores=os.cpu_count(), kernel=os.uname().release, versions={s: bench.version(self.steps[s][2]) for s in self.asked})
 
-    def fresh(self):
-        shutil.rmtree(self.repo, ignore_errors=True)
-        subprocess.run([self.a.ghost, "init", "-q", self.repo], check=True, env=self.env)
+    def bundle_of(self, suffix):
+        """Each program reads what it made itself."""
+        return self.bundle + suffix.replace(" ", "-")
 
-    def before(self, step):
+    def steps_of(self, ghost, suffix):
+        """The program of each step, its command, and what tells its version."""
+        bundle = self.bundle_of(suffix)
+        t = " ".join(f"'{p}'" for p in self.trees)
+        g = f"{ghost} --repo {self.repo}"
+        steps = {
+            "ghost cold": (ghost, f"{g} dup --json {t}", f"{ghost} --version"),
+            "ghost warm": (ghost, f"{g} dup --json {t}", f"{ghost} --version"),
+            "ghost bare": (ghost, f"cd / && {ghost} dup --json {t}", f"{ghost} --version"),
+            "as found": (ghost, f"cd / && {ghost} dup --as-found --json {t}", f"{ghost} --version"),
+            "first": (ghost, f"cd / && read -r line < <({ghost} dup --as-found {t} 2> /dev/null)", f"{ghost} --version"),
+            "fclones": ("fclones", f"fclones group -A -. -f json {t}", "fclones --version"),
+            "jdupes": ("jdupes", f"jdupes -r -q {t}", "jdupes -v | head -1"),
+            "rdfind": ("rdfind", f"rdfind -dryrun true -outputname {self.results} {t}", "rdfind --version"),
+            "scan": (ghost, f"{g} scan {t}", f"{ghost} --version"),
+            "sha256sum": ("sha256sum", f"find {t} -type f -print0 | xargs -0 -P {os.cpu_count()} -n 512 sha256sum", "sha256sum --version | head -1"),
+        }
+        steps["condense"] = (ghost, f"cd / && {ghost} condense -q {t} snap:{bundle}.gs", f"{ghost} --version")
+        steps["condense all"] = (ghost, f"cd / && {ghost} condense -q {t} gfs:{bundle}.gfs", f"{ghost} --version")
+        version = f"{ghost} --version"
+        one = next((e.path for e in sorted(os.scandir(self.trees[0]), key=lambda e: e.name) if e.is_dir(follow_symlinks=False)), self.trees[0])
+        sources = " ".join(f"'--source={p}'" for p in self.trees)
+        for step, command in {
+            "found cold": f"{g} dup --as-found --json {t}",
+            "overlap": f"cd / && {ghost} overlap --as-found -0 '{one}' {t}",
+            "overlap ordered": f"cd / && {ghost} overlap --in-order -0 '{one}' {t}",
+            "ghosts only": f"{g} snapshot -q --ghosts-only {t}",
+            "gfs push": f"cd / && {ghost} gfs push -q '{self.trees[0]}' gfs:{bundle}.gfs",
+            "export": f"{g} export-desc -q --all -o {self.told}",
+            "import": f"{g} import-desc -q {self.told}",
+            "verify": f"{g} verify -q --path {t}",
+            "verify left": f"{g} verify -q --max-age 30d --path {t}",
+            "links": f"{g} reconstruct -q --symlink {sources} snap:{bundle}.gs {self.rebuilt}",
+            "copies": f"{g} reconstruct -q {sources} snap:{bundle}.gs {self.rebuilt}",
+            "replace links": f"{g} reconstruct -q --symlink {sources} snap:{bundle}.gs {self.rebuilt}",
+            "replace hard": f"{g} reconstruct -q --hardlink {sources} snap:{bundle}.gs {self.rebuilt}",
+            "replace copies": f"{g} reconstruct -q {sources} snap:{bundle}.gs {self.rebuilt}",
+            "replace and delete": f"{g} reconstruct -q --symlink --delete {sources} snap:{bundle}.gs {self.rebuilt}",
+            "delete": f"{g} reconstruct -q --symlink --delete {sources} snap:{bundle}.gs {self.rebuilt}",
+        }.items():
+            steps[step] = (ghost, command, version)
+        return steps
+
+    def fresh(self, ghost):
+        shutil.rmtree(self.repo, ignore_errors=True)
+        subprocess.run([ghost, "init", "-q", self.repo], check=True, env=self.env)
+
+    def before(self, whole):
         """Makes what a step begins with."""
-        run = lambda other: subprocess.run(["bash", "-c", self.steps[other][1]], check=True, env=self.env, stdout=subprocess.DEVNULL)
-        if step in ("ghost cold", "found cold", "scan", "ghosts only", "ghost warm", "import", "export", "verify", "verify left", "links", "copies"):
-            self.fresh()
+        step = whole.removesuffix(BEFORE)
+        suffix, ghost = whole[len(step):], self.steps[whole][0]
+        bundle = self.bundle_of(suffix)
+        run = lambda other: subprocess.run(["bash", "-c", self.steps[other + suffix][1]], check=True, env=self.env, stdout=subprocess.DEVNULL)
+        if step in ("ghost cold", "found cold", "scan", "ghosts only", "ghost warm", "import", "export", "verify", "verify left") or step in REBUILDING:
+            self.fresh(ghost)
         # What changed within the last moments is never trusted: the trees are older than that by now.
         for other in {"ghost warm": ["ghost warm"], "export": ["scan"], "verify": ["scan"], "verify left": ["scan"]}.get(step, []):
             run(other)
         if step == "import" and not os.path.exists(self.told):
             run("scan")
             run("export")
-            self.fresh()
-        keeps = step in ("links", "copies")
+            self.fresh(ghost)
         for end in (".gs", ".gfs"):
-            if os.path.exists(self.bundle + end) and not keeps:
-                os.remove(self.bundle + end)
-        if keeps and not os.path.exists(self.bundle + ".gs"):
+            if os.path.exists(bundle + end) and step not in REBUILDING:
+                os.remove(bundle + end)
+        if step in REBUILDING and not os.path.exists(bundle + ".gs"):
             run("condense")
         shutil.rmtree(self.rebuilt, ignore_errors=True)
+        longer, further = REBUILDING.get(step, (False, False))
+        if longer or further:
+            plant_over(self.trees[0], self.rebuilt, longer, further)
 
     def once(self, step):
         self.before(step)
@@ -300,15 +353,17 @@ def table(head, runs, groups):
         o.append(f"not installed, so left out: {', '.join(head['skipped'])}")
     if head["note"]:
         o.append(f"note: {head['note']}")
-    o += ["", f"{'':16}{'wall':>9}{'CPU':>9}{'MiB':>9}"]
-    o += [f"{s:16}{m['wall']:9.2f}{m['cpu']:9.2f}{m['rss']:9.0f}" for s, m in med.items()]
+    o += ["", f"{'':25}{'wall':>9}{'CPU':>9}{'MiB':>9}"]
+    o += [f"{s:25}{m['wall']:9.2f}{m['cpu']:9.2f}{m['rss']:9.0f}" for s, m in med.items()]
     o.append("")
     for step, other, most in TARGETS:
         other = min(peers, key=lambda s: med[s]["wall"], default=None) if other == "best" else other
         if step in med and other in med:
             ratio = med[step]["wall"] / med[other]["wall"]
             o.append(f"{step} / {other}: {ratio:.3f}; target at most {most}: {'met' if ratio <= most else 'MISSED'}")
-    ours = [s for s in med if s not in ("fclones", "jdupes", "rdfind", "sha256sum", "first")]
+    for step in (s for s in med if s + BEFORE in med):
+        o.append(f"{step} / before: {med[step]['wall'] / med[step + BEFORE]['wall']:.3f} of the time, {med[step]['cpu'] / med[step + BEFORE]['cpu']:.3f} of the CPU")
+    ours = [s for s in med if not s.endswith(BEFORE) and s not in ("fclones", "jdupes", "rdfind", "sha256sum", "first")]
     if head["mode"] == "million":
         o += [f"{s}: {max(m['rss'] for m in runs[s]):.0f} MiB; target at most {RSS_MIB}: "
               f"{'met' if max(m['rss'] for m in runs[s]) <= RSS_MIB else 'MISSED'}" for s in ours]
