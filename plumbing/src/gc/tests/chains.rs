@@ -111,7 +111,10 @@ fn the_last_that_stands_on_what_nothing_needs_is_stored_whole() {
     // The first version, and all differences between.
     assert!(report.base_objects >= 5 && report.base_bytes > 3000, "{report:?}");
     let counted = props(&open(&disk).unwrap(), KeepLog::Nothing, &Progress::default()).unwrap();
-    assert_eq!((counted.objects, counted.bytes), (report.base_objects, report.base_bytes));
+    assert_eq!(
+        (counted.objects, counted.bytes),
+        (report.base_objects, report.base_bytes)
+    );
     collect(&open(&disk).unwrap(), Allowance::Share(0)).unwrap();
     assert!(settles(&disk));
     assert_eq!(chain(&disk, 5), [block(5)]);

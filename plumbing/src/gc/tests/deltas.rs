@@ -1,5 +1,6 @@
 //! Any history of edits restores byte for byte, however differences and whole objects are mixed in it, wherever gc was
-//! stopped, and with repair in between. `GHOST_DELTA_HISTORIES` says how many are tried.
+//! stopped, and with repair in between. `GHOST_DELTA_HISTORIES` says how many are tried, from the one with the number
+//! `GHOST_DELTA_SEED` on; a failure names that of its history.
 
 use std::cell::Cell;
 
@@ -9,8 +10,11 @@ use crate::repair;
 use crate::store::DeltaOptions;
 use crate::verify;
 
-fn count() -> u64 {
-    std::env::var("GHOST_DELTA_HISTORIES").map_or(12, |count| count.parse().unwrap())
+/// The numbers of the histories that are tried.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let first = number("GHOST_DELTA_SEED").unwrap_or(0);
+    first..first + number("GHOST_DELTA_HISTORIES").unwrap_or(12)
 }
 
 /// Opens it with another idea each time of what is worth a difference.
@@ -55,7 +59,7 @@ fn edit(files: &mut Files, dice: &mut Dice) {
 }
 
 /// Collects, and is stopped after some looks at the time.
-pub(super) fn collect_some(repository: &Repository, dice: &mut Dice) {
+pub(super) fn collect_some(repository: &Repository, dice: &mut Dice, what: &dyn std::fmt::Debug) {
     let left = Cell::new(dice.below(4));
     let options = Options {
         unused_max: Allowance::Share(dice.below(3) as u32 * 1500),
@@ -65,7 +69,8 @@ pub(super) fn collect_some(repository: &Repository, dice: &mut Dice) {
         dry_run: dice.below(8) == 0,
         is_over: &|| left.replace(left.get().saturating_sub(1)) == 0,
     };
-    run(repository, &options, &Progress::default()).unwrap();
+    let report = run(repository, &options, &Progress::default());
+    report.unwrap_or_else(|error| panic!("{what:?}: {error}"));
 }
 
 /// Fails unless verify, which reads every byte, finds nothing that a snapshot needs hurt.
@@ -86,7 +91,7 @@ pub(super) fn check_all(disk: &Arc<dyn Disk>, what: &dyn std::fmt::Debug) {
 #[test]
 fn any_mix_of_differences_restores() {
     let (begun, mut deltas, mut tried) = (Instant::now(), 0, 0);
-    for seed in (0..count()).take_while(|_| is_time_left(begun)) {
+    for seed in seeds().take_while(|_| is_time_left(begun)) {
         let mut dice = Dice::new(seed ^ 0xde17a);
         let disk: Arc<dyn Disk> = Arc::new(new_disk());
         let mut known = BTreeMap::new();
@@ -117,7 +122,7 @@ fn any_mix_of_differences_restores() {
                     let report = report.unwrap_or_else(|error| panic!("{what:?}: {error}"));
                     assert!(report.marked.is_empty(), "{what:?}: {report:?}");
                 }
-                _ => collect_some(&repository, &mut dice),
+                _ => collect_some(&repository, &mut dice, &what),
             }
             drop(repository);
             let repository = open(&disk).unwrap();

@@ -249,7 +249,7 @@ fn any_history_of_a_folder_restores() {
                     known.insert(id, folder.now.clone());
                 }
                 7 => delete(&repository, &line),
-                _ => collect_some(&repository, &mut dice),
+                _ => collect_some(&repository, &mut dice, &what),
             }
             drop(repository);
             if step % 4 == 3 {

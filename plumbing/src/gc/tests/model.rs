@@ -299,7 +299,12 @@ fn explore(what: &str, drop_other: bool, processes: &[Process]) {
         tried[0],
         tried[1]
     );
-    assert!(tried[0] > 100, "{what}: hardly any order was tried: {tried:?}");
+    // Where there is a limit of time, it says nothing of the model how far that goes.
+    let is_limited = number("GHOST_TEST_MINUTES").is_some();
+    assert!(
+        tried[0] > if is_limited { 0 } else { 100 },
+        "{what}: hardly any order was tried: {tried:?}"
+    );
 }
 
 fn gc(disk: &Arc<dyn Disk>) {
