@@ -254,8 +254,19 @@ impl Collection<'_> {
         }
     }
 
+    /// Marks props, with what these are made from. Of dead objects only those that stand: with any other nobody finds the
+    /// object whole, and it could not be copied.
     fn mark_props(&mut self, ids: &HashSet<ObjectId>, of_dead: bool) -> Result<()> {
         let store = &self.repository.store;
+        let mut standing = HashSet::new();
+        for id in ids.iter().filter(|_| of_dead) {
+            if let Some(at) = store.locate(id)?
+                && store.has_bases(at)?
+            {
+                standing.insert(*id);
+            }
+        }
+        let ids = if of_dead { &standing } else { ids };
         let mut marker = Marker::new(store, &self.tables, &mut self.marks, self.progress);
         marker.mark_bases(&mut ids.iter().copied(), of_dead)
     }

@@ -274,7 +274,9 @@ impl<'m> Marker<'m> {
                 true => {
                     let read = match self.store.near().read(entry.at, &id, &mut bytes) {
                         // Something is gone that this copy is made from; another may stand.
-                        Err(e @ Error::Missing { .. }) => self.another(&id, e).map(|found| bytes = found),
+                        Err(e) if e.is_damage() && !self.store.has_bases(entry.at)? => {
+                            self.another(&id, e).map(|found| bytes = found)
+                        }
                         read => read,
                     };
                     read.and_then(|()| self.gather(kind, &id, &bytes))

@@ -250,6 +250,11 @@ impl Store {
         if self.generation() == 0 && !self.standing.passes_over.load(Ordering::Relaxed) {
             return Ok(true);
         }
+        self.has_bases(at)
+    }
+
+    /// The same, asked also where no gc ever ran: what a killed process left may be made from something that was not written.
+    pub(crate) fn has_bases(&self, at: Location) -> Result<bool> {
         let mut pending = self.bases_at(at)?;
         for _ in 0..DELTA_WEIGHT_MAX {
             let Some(base) = pending.pop() else { return Ok(true) };

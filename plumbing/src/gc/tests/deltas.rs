@@ -10,6 +10,9 @@ use crate::repair;
 use crate::store::DeltaOptions;
 use crate::verify;
 
+/// A history that once left gc unable to go on: a dead object stayed, and what it was made from, but not what that was made from.
+const FOUND: [u64; 1] = [1759];
+
 /// The numbers of the histories that are tried.
 fn seeds() -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
@@ -91,7 +94,7 @@ pub(super) fn check_all(disk: &Arc<dyn Disk>, what: &dyn std::fmt::Debug) {
 #[test]
 fn any_mix_of_differences_restores() {
     let (begun, mut deltas, mut tried) = (Instant::now(), 0, 0);
-    for seed in seeds().take_while(|_| is_time_left(begun)) {
+    for seed in FOUND.into_iter().chain(seeds()).take_while(|_| is_time_left(begun)) {
         let mut dice = Dice::new(seed ^ 0xde17a);
         let disk: Arc<dyn Disk> = Arc::new(new_disk());
         let mut known = BTreeMap::new();
