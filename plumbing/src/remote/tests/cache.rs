@@ -20,13 +20,7 @@ use crate::time::Timestamp;
 fn a_cache_stays_within_its_room() {
     let far = Side::new(2);
     let bytes: Vec<Vec<u8>> = (0..40).map(|number| noise(number, 1 << 20)).collect();
-    let names: Vec<String> = (0..40).map(|number| format!("f{number:02}")).collect();
-    let files: Vec<(&str, &[u8])> = names
-        .iter()
-        .zip(&bytes)
-        .map(|(name, bytes)| (name.as_str(), &bytes[..]))
-        .collect();
-    far.commit(MAIN, &files);
+    far.commit_all(&bytes);
     let asked = Arc::new(Asked::serving(&far));
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::with_seed(3));
     let folder = Path::new("/cache");

@@ -205,13 +205,7 @@ fn a_question_asked_ahead_is_taken_up_once() {
 fn who_will_ask_for_the_rest_is_brought_it_before() {
     let far = Side::new(2);
     let contents: Vec<Vec<u8>> = (0..10).map(|number| noise(number, 1000)).collect();
-    let names: Vec<String> = (0..10).map(|number| format!("f{number}")).collect();
-    let files: Vec<(&str, &[u8])> = names
-        .iter()
-        .map(String::as_str)
-        .zip(contents.iter().map(Vec::as_slice))
-        .collect();
-    far.commit(MAIN, &files);
+    far.commit_all(&contents);
     let (large, small) = (noise(100, 14_000), noise(101, 13_999));
     far.commit(MAIN, &[("large", &large)]);
     far.commit(MAIN, &[("small", &small)]);

@@ -14,13 +14,7 @@ use crate::store::Frame;
 fn frames_come_whole_where_half_of_them_was_asked_for() {
     let far = Side::new(2);
     let contents: Vec<Vec<u8>> = (0..10).map(|number| noise(number, 100)).collect();
-    let names: Vec<String> = (0..10).map(|number| format!("f{number}")).collect();
-    let files: Vec<(&str, &[u8])> = names
-        .iter()
-        .map(String::as_str)
-        .zip(contents.iter().map(Vec::as_slice))
-        .collect();
-    far.commit(MAIN, &files);
+    far.commit_all(&contents);
     for (count, expected) in [(4, 4), (5, 10)] {
         let asked = Arc::new(Asked::serving(&far));
         let (_side, repository) = reader(&asked, spool(1 << 20));

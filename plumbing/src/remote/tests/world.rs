@@ -137,6 +137,14 @@ impl Side {
         id
     }
 
+    /// Commits a file of each content to the line, in one frame if they are short.
+    pub fn commit_all(&self, contents: &[Vec<u8>]) -> ObjectId {
+        let names: Vec<String> = (0..contents.len()).map(|number| format!("f{number:02}")).collect();
+        let files = names.iter().map(String::as_str);
+        let files: Vec<(&str, &[u8])> = files.zip(contents.iter().map(Vec::as_slice)).collect();
+        self.commit(MAIN, &files)
+    }
+
     /// Stores a snapshot and moves a ref to it.
     pub fn commit(&self, name: &str, files: &[(&str, &[u8])]) -> ObjectId {
         let old = self.open().refs.get(name).unwrap();
