@@ -226,34 +226,16 @@ pub(super) fn share(head: &Head, slots: &[u16]) -> u64 {
 mod tests {
     use super::*;
     use crate::object::{HashAlgo, ObjectId, ObjectKind};
-    use crate::store::data::format::{Codec, FRAME_HEADER_BYTES, FrameHeader, FrameKind, Row};
+    use crate::store::data::format::{Codec, Row};
 
     /// A frame of objects of these lengths.
     fn head(lengths: &[u32]) -> Head {
-        let (kind, raw) = (ObjectKind::Block, lengths.iter().sum());
         let row = |bytes: &u32| {
             let id = ObjectId::hash(HashAlgo::Sha256, &bytes.to_le_bytes());
-            let bytes = *bytes;
+            let (kind, bytes) = (ObjectKind::Block, *bytes);
             Row { id, kind, bytes }
         };
-        let header = FrameHeader {
-            kind: FrameKind::Objects,
-            codec: Codec::Raw,
-            bases: 0,
-            objects: lengths.len() as u32,
-            raw_bytes: raw,
-            stored_bytes: raw,
-            group: 0,
-            digest: [0; 32],
-        };
-        Head {
-            offset: 0,
-            header,
-            encoded: [0; FRAME_HEADER_BYTES],
-            rows: lengths.iter().map(row).collect(),
-            parts: Vec::new(),
-            bases: Vec::new(),
-        }
+        Head::nowhere(Codec::Raw, lengths.iter().map(row).collect(), Vec::new())
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) fn in_order(heads: &[&Head]) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::object::{HashAlgo, ObjectKind};
-    use crate::store::data::format::{Codec, FRAME_HEADER_BYTES, FrameHeader, FrameKind, Row};
+    use crate::store::data::format::{Codec, Row};
 
     fn row(name: &str) -> Row {
         Row {
@@ -59,24 +59,7 @@ mod tests {
 
     fn head(objects: &str, bases: &str) -> Head {
         let rows = |names: &str| -> Vec<Row> { names.split_whitespace().map(row).collect() };
-        let header = FrameHeader {
-            kind: FrameKind::Objects,
-            codec: Codec::Delta,
-            bases: 0,
-            objects: 0,
-            raw_bytes: 0,
-            stored_bytes: 0,
-            group: 0,
-            digest: [0; 32],
-        };
-        Head {
-            offset: 0,
-            header,
-            encoded: [0; FRAME_HEADER_BYTES],
-            rows: rows(objects),
-            parts: Vec::new(),
-            bases: rows(bases),
-        }
+        Head::nowhere(Codec::Delta, rows(objects), rows(bases))
     }
 
     #[test]

@@ -47,6 +47,30 @@ pub struct Head {
 }
 
 impl Head {
+    /// That of a frame that is nowhere, with these tables: what plans are tried on.
+    #[cfg(test)]
+    pub fn nowhere(codec: super::format::Codec, rows: Vec<Row>, bases: Vec<Row>) -> Self {
+        let raw_bytes = rows.iter().map(|row| row.bytes).sum();
+        let header = FrameHeader {
+            kind: FrameKind::Objects,
+            codec,
+            bases: bases.len() as u16,
+            objects: rows.len() as u32,
+            raw_bytes,
+            stored_bytes: raw_bytes,
+            group: 0,
+            digest: [0; 32],
+        };
+        Self {
+            offset: 0,
+            header,
+            encoded: [0; FRAME_HEADER_BYTES],
+            rows,
+            parts: Vec::new(),
+            bases,
+        }
+    }
+
     /// The objects that the one in this slot is compressed against, in the order of its prefix; mostly none.
     pub fn bases_of(&self, slot: u16) -> &[Row] {
         let range = self.parts.get(usize::from(slot)).map(Part::range);
