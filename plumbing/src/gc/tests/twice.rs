@@ -149,3 +149,78 @@ fn a_copy_that_has_fallen_is_in_nobodys_way() {
     check_all(&disk, &known, "at the end");
     assert!(settles(&disk));
 }
+
+/// Puts a directory of many links, of which this one leads elsewhere, as the difference from an earlier one.
+fn put_links(packer: &mut Packer<'_>, odd: u64, base: Option<ObjectId>) -> ObjectId {
+    let mut put = |kind, bytes: Vec<u8>| {
+        let id = ObjectId::hash(packer.store().algo(), &bytes);
+        packer
+            .put_against(Class::Meta, kind, id, &bytes, base.as_slice())
+            .map(|_| id)
+    };
+    let mut builder = TreeBuilder::new();
+    let mut dice = Dice::new(11);
+    for n in 0..30 {
+        let target = format!("{:016x}", dice.below(u64::MAX) ^ u64::from(n == odd));
+        let node = Node::Symlink { target: target.into() };
+        builder.push(&entry(&format!("{n:02}"), node), &mut put).unwrap();
+    }
+    builder.finish(&mut put).unwrap()
+}
+
+/// A snapshot of such a directory.
+fn put_links_snapshot(writer: &Writer<'_>, odd: u64, base: Option<ObjectId>) -> (ObjectId, ObjectId) {
+    let mut packer = writer.packer();
+    let tree = put_links(&mut packer, odd, base);
+    let (id, _) = packer
+        .put(ObjectKind::Snapshot, &Snapshot::bare(tree).encode())
+        .unwrap();
+    packer.flush().unwrap();
+    drop(packer);
+    writer.commit().unwrap();
+    (id, tree)
+}
+
+#[test]
+fn a_directory_of_which_one_copy_has_fallen_is_read_from_the_other() {
+    let disk: Arc<dyn Disk> = Arc::new(new_disk());
+    let point = |repository: &Repository, name: &str, id| {
+        let change = set(name, Expected::Absent, Some(id));
+        repository.commit(&[change], &who(), "", Leans::Own).unwrap();
+    };
+    let first = open(&disk).unwrap();
+    let writer = first.store.writer().unwrap();
+    let (goes, base) = put_links_snapshot(&writer, 0, None);
+    point(&first, GOES, goes);
+    // Its data file is full: others take others.
+    put(&writer, &Contents::new().base, Vec::new(), "dead").unwrap();
+    drop(writer);
+    drop(first);
+    // One writer knows nothing of the other's copy.
+    let (lost, other) = (open(&disk).unwrap(), open(&disk).unwrap());
+    let pending = lost.store.writer().unwrap();
+    let (_, tree) = put_links_snapshot(&pending, 1, Some(base));
+    let (stays, same) = put_links_snapshot(&other.store.writer().unwrap(), 1, None);
+    point(&other, STAYS, stays);
+    assert_eq!(tree, same);
+    drop(other);
+    delete(&open(&disk).unwrap(), GOES);
+    let found = copies(&disk, &tree);
+    assert_eq!(found.iter().filter(|(_, is_made)| *is_made).count(), 1);
+    // The base goes with the first. The next meet the copy that has fallen, in a file that somebody has, and then in one of nobody.
+    let is_there = |id: &ObjectId| open(&disk).unwrap().store.contains(id).unwrap();
+    for _ in 0..2 {
+        let report = collect(&open(&disk).unwrap(), Allowance::Share(0)).unwrap();
+        assert_eq!(report.busy_files, 1, "{report:?}");
+        assert!(!is_there(&base) && copies(&disk, &tree).len() == 2);
+    }
+    drop(pending);
+    drop(lost);
+    let repository = open(&disk).unwrap();
+    repository.store.sweep_if_due();
+    collect(&repository, Allowance::Share(0)).unwrap();
+    drop(repository);
+    assert!(settles(&disk));
+    let repository = open(&disk).unwrap();
+    assert_eq!(Entries::new(&repository.store, tree).map(Result::unwrap).count(), 30);
+}
