@@ -218,6 +218,50 @@ fn compression_is_the_same_everywhere() {
 }
 
 #[test]
+fn a_record_is_compressed_where_that_makes_it_shorter() {
+    let noise = crate::disk::simulated::Dice::new(1).bytes(1000);
+    for (payload, codec) in [
+        (noise, data::format::Codec::Raw),
+        (vec![7; 1000], data::format::Codec::Zstd),
+    ] {
+        let sealed = pack::seal_record(&payload, 3).unwrap();
+        let stored = sealed.stored.len();
+        assert!(
+            sealed.codec == codec && stored <= payload.len(),
+            "{codec:?}: {stored} bytes"
+        );
+    }
+}
+
+#[test]
+fn what_lies_in_front_in_a_frame_is_decompressed_without_the_rest() {
+    let store = open(&disk());
+    // One frame, longer than two blocks of zstd.
+    let ids = add(&store, 0..1000);
+    let (first, last) = (ids[0].0, ids[999].0);
+    let (at, end) = (
+        store.locate(&first).unwrap().unwrap(),
+        store.locate(&last).unwrap().unwrap(),
+    );
+    assert_eq!((at.frame, at.slot, end.slot), (end.frame, 0, 999));
+    let mut frame = data::frame::Frame::default();
+    let mut read = |slot| {
+        let (file, head) = store.head(at).unwrap();
+        frame.read_front(&file, head, slot, &store.near()).unwrap();
+        let holds = [0, 999].map(|slot| frame.object(slot).is_some());
+        (
+            holds,
+            frame.reaches(Some(0)),
+            frame.reaches(Some(999)),
+            frame.reaches(None),
+        )
+    };
+    assert_eq!(read(0), ([true, false], true, false, false));
+    assert_eq!(read(999), ([true, true], true, true, true));
+    assert_eq!(frame.verified(999, &last).unwrap(), block(999));
+}
+
+#[test]
 fn rows_out_of_a_window_are_those_of_the_file() {
     let disk = disk();
     let store = open(&disk);

@@ -264,12 +264,12 @@ fn tell_totals(app: &mut App, totals: &Totals) -> Outcome {
         (
             "Objects",
             format!(
-                "{}: {} blocks, {} lists, {} tree nodes, {} snapshots",
+                "{}: {}, {}, {}, {}",
                 Count(objects),
-                Count(totals.blocks),
-                Count(totals.indirects),
-                Count(totals.trees),
-                Count(totals.snapshot_objects)
+                counted(totals.blocks, "block", "blocks"),
+                counted(totals.indirects, "list", "lists"),
+                counted(totals.trees, "tree node", "tree nodes"),
+                counted(totals.snapshot_objects, "snapshot", "snapshots")
             ),
         ),
         ("Raw", Size(totals.raw_bytes).to_string()),
@@ -299,12 +299,15 @@ fn tell_totals(app: &mut App, totals: &Totals) -> Outcome {
         ),
     ];
     if totals.delta_objects > 0 {
-        let (count, raw) = (Count(totals.delta_objects), Size(totals.delta_raw_bytes));
+        let (count, raw) = (
+            counted(totals.delta_objects, "object", "objects"),
+            Size(totals.delta_raw_bytes),
+        );
         let stored = Size(totals.delta_stored_bytes);
         let (saved, depth) = (Size(totals.delta_saved_bytes), totals.delta_depth_max);
         lines.push((
             "Deltas",
-            format!("{count} objects of {raw} as {stored} of differences: about {saved} saved; at most {depth} deep"),
+            format!("{count} of {raw} as {stored} of differences: about {saved} saved; at most {depth} deep"),
         ));
         lines.extend(bases(totals).map(|bases| ("Bases", bases)));
     }
@@ -313,8 +316,8 @@ fn tell_totals(app: &mut App, totals: &Totals) -> Outcome {
         lines.insert(1, ("Of ghosts", format!("{count}, {bytes} described in all")));
     }
     if totals.forgotten_snapshots > 0 {
-        let count = Count(totals.forgotten_snapshots);
-        lines.insert(1, ("Forgotten", format!("{count} snapshots that a gc may free")));
+        let count = counted(totals.forgotten_snapshots, "snapshot", "snapshots");
+        lines.insert(1, ("Forgotten", format!("{count} that a gc may free")));
     }
     for (word, text) in lines {
         app.output.line(format_args!("{word:<10} {text}"))?;

@@ -153,14 +153,12 @@ fn where_several_stand_on_one_end_it_stays_and_what_is_between_goes() {
     check(&open(&disk).unwrap(), &known, &"afterwards");
 }
 
-/// A lower `delta.depth` holds for what is packed anew, too.
-#[test]
-fn chains_longer_than_is_wanted_are_cut() {
-    let (disk, known) = shared(8);
-    let mut repository = open(&disk).unwrap();
+/// Collects with this `delta.depth`, where something in each file is dead: all are packed anew.
+fn collect_to_depth(disk: &Arc<dyn Disk>, depth: u8) -> Report {
+    let mut repository = open(disk).unwrap();
     let options = StoreOptions {
         delta: DeltaOptions {
-            depth: 2,
+            depth,
             ..DeltaOptions::default()
         },
         ..repository.store.options().clone()
@@ -168,18 +166,32 @@ fn chains_longer_than_is_wanted_are_cut() {
     let (uuid, hash) = (repository.format.uuid, repository.format.hash);
     repository.store = Store::open(disk.clone(), ghost_dir(), uuid, hash, options).unwrap();
     repository.store.allow_deltas(|| Ok(()));
-    // Something in each file is dead: all are packed anew.
     let noise = Files::from([(("d".to_owned(), "noise".to_owned()), Dice::new(1).bytes(300))]);
     take(&repository, MAIN, &noise, "goes").unwrap();
     delete(&repository, MAIN);
-    let before: Vec<usize> = (0..8).map(|n| chain(&disk, n).len()).collect();
-    collect(&repository, Allowance::Share(0)).unwrap();
-    let after: Vec<usize> = (0..8).map(|n| chain(&disk, n).len()).collect();
+    collect(&repository, Allowance::Share(0)).unwrap()
+}
+
+/// A lower `delta.depth` holds for what is packed anew, too.
+#[test]
+fn chains_longer_than_is_wanted_are_cut() {
+    let (disk, known) = shared(8);
+    let lengths = || -> Vec<usize> { (0..8).map(|n| chain(&disk, n).len()).collect() };
+    let before = lengths();
+    let report = collect_to_depth(&disk, 7);
+    assert_eq!(
+        (report.rewritten_objects, lengths()),
+        (0, before.clone()),
+        "7 are as deep as is wanted"
+    );
+    let report = collect_to_depth(&disk, 2);
+    let after = lengths();
     assert!(
         after.iter().zip(&before).all(|(after, before)| after <= before),
         "{before:?} {after:?}"
     );
     assert!(after < before, "{after:?}");
+    assert_eq!(after[..3], before[..3], "{report:?}");
     check(&open(&disk).unwrap(), &known, &"afterwards");
 }
 
