@@ -127,6 +127,18 @@ fn features_decide_what_may_be_done() {
 }
 
 #[test]
+fn blocks_may_be_elsewhere_where_the_format_says_so() {
+    let disk = memory();
+    init(&disk, Path::new("/r"), &options()).unwrap();
+    let ghost_dir = Path::new("/r/.ghost");
+    assert!(!open(&disk).unwrap().is_lazy());
+    format::require(&*disk, ghost_dir, format::LAZY).unwrap();
+    assert!(open(&disk).unwrap().is_lazy());
+    format::release(&*disk, ghost_dir, format::LAZY).unwrap();
+    assert!(!open(&disk).unwrap().is_lazy());
+}
+
+#[test]
 fn layers_of_an_open_repository() {
     let disk = memory();
     init(&disk, Path::new("/r"), &options()).unwrap();
