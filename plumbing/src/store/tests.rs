@@ -5,6 +5,7 @@ use crate::disk::OpenMode;
 use crate::disk::memory::MemoryDisk;
 use crate::object::{IdPrefix, ObjectId, ObjectKind};
 use crate::progress::Progress;
+use crate::store::data::format::{FRAME_HEADER_BYTES, ROW_BYTES};
 
 fn disk() -> Arc<MemoryDisk> {
     let disk = MemoryDisk::default();
@@ -259,6 +260,81 @@ fn what_lies_in_front_in_a_frame_is_decompressed_without_the_rest() {
     assert_eq!(read(0), ([true, false], true, false, false));
     assert_eq!(read(999), ([true, true], true, true, true));
     assert_eq!(frame.verified(999, &last).unwrap(), block(999));
+}
+
+#[test]
+fn objects_of_a_frame_are_verified_all_at_once() {
+    let disk = disk();
+    let store = open(&disk);
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    // Noise is stored as it is.
+    let mut dice = crate::disk::simulated::Dice::new(1);
+    let mut put = || packer.put(ObjectKind::Block, &dice.bytes(500)).unwrap().0;
+    let ids: Vec<ObjectId> = (0..5).map(|_| put()).collect();
+    packer.flush().unwrap();
+    drop(packer);
+    writer.commit().unwrap();
+    let mut frame = data::frame::Frame::default();
+    let (file, head) = store.head(store.locate(&ids[3]).unwrap().unwrap()).unwrap();
+    assert_eq!(head.header.codec, data::format::Codec::Raw);
+    let payload = FRAME_HEADER_BYTES + ids.len() * ROW_BYTES;
+    let inside = head.offset + (payload + 3 * 500 + 7) as u64;
+    let mut verify = || {
+        let head = file.head(head.offset).unwrap().unwrap();
+        frame.read_payload(&file, head, &store.near()).unwrap();
+        let all = frame.verify_all();
+        let each = [0, 1, 2, 3, 4].map(|slot| frame.verified(slot, &ids[usize::from(slot)]).is_ok());
+        (all, each)
+    };
+    assert_eq!(verify(), (true, [true; 5]));
+    let other = disk.open(&only_file(&disk), OpenMode::Write).unwrap();
+    let mut byte = [0];
+    other.read_at(&mut byte, inside).unwrap();
+    other.write_all_at(&[byte[0] ^ 1], inside).unwrap();
+    assert_eq!(verify(), (false, [true, true, true, false, true]));
+}
+
+#[test]
+fn a_file_holds_a_commit_up_to_its_end_and_not_before() {
+    let disk = disk();
+    add(&open(&disk), 0..20);
+    let file = DataFile::open(&*disk, &only_file(&disk), OpenMode::Read, &[7; 16]).unwrap();
+    let mut commits = Vec::new();
+    data::verify::walk(&file, &mut |finding| {
+        if let data::verify::Finding::Commit(head) = finding {
+            commits.push(head);
+        }
+        Ok(())
+    })
+    .unwrap();
+    let [commit] = &commits[..] else { panic!("{commits:?}") };
+    let begin = data::format::FILE_HEADER_BYTES;
+    let holds = |from, length| data::verify::holds_commit(&file, from, length).unwrap();
+    assert!(commit.offset > begin && holds(begin, commit.end()) && holds(commit.offset, commit.end()));
+    assert!(!holds(begin, commit.offset), "frames of objects are none");
+    assert!(!holds(begin, commit.end() - 1) && !holds(commit.offset + 1, commit.end()));
+}
+
+#[test]
+fn a_segment_covers_as_many_files_as_the_limit_and_no_more() {
+    let disk = disk();
+    let covers: Vec<index::format::Cover> = (0..=index::format::COVERS_MAX as u128)
+        .map(|number| index::format::Cover {
+            file: number.to_be_bytes(),
+            from: data::format::FILE_HEADER_BYTES,
+            to: 4096,
+        })
+        .collect();
+    let write = |covers: &[index::format::Cover]| {
+        index::write::SegmentWriter::create(&*disk, Path::new("/g/index"), &[7; 16], covers, 0)
+            .and_then(index::write::SegmentWriter::finish)
+    };
+    let refused = write(&covers).unwrap_err().to_string();
+    assert!(refused.contains("at most 65536"), "{refused}");
+    let path = write(&covers[1..]).unwrap();
+    let segment = Segment::open(&*disk, &path, &[7; 16]).unwrap();
+    assert_eq!(segment.covers(), &covers[1..]);
 }
 
 #[test]
