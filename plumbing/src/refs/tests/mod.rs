@@ -241,6 +241,37 @@ fn damage_in_front_of_a_record_is_never_cut() {
 }
 
 #[test]
+fn behind_several_damaged_records_the_next_whole_one_is_found() {
+    let (disk, ends) = small_log();
+    let mut bytes = log_bytes(&disk);
+    bytes[ends[0] + 100] ^= 1;
+    bytes[ends[1] + 100] ^= 1;
+    put_log(&disk, &bytes);
+    let error = main_of(&reopen(&disk)).unwrap_err();
+    assert!(
+        matches!(&error, Error::Damaged { offset, .. } if *offset as usize == ends[0]),
+        "{error}"
+    );
+    let next = format!("the log goes on at {}", ends[2]);
+    assert!(error.to_string().contains(&next), "{error}");
+}
+
+#[test]
+fn who_saw_a_record_that_was_withdrawn_sees_what_took_its_place() {
+    let (disk, ends) = small_log();
+    let (reader, bytes) = (reopen(&disk), log_bytes(&disk));
+    assert_eq!(main_of(&reader).unwrap(), Some(id(3)));
+    put_log(&disk, &bytes[..ends[2]]);
+    let changes = [
+        set("main", Expected::Any, Some(id(30))),
+        set("other", Expected::Any, Some(id(40))),
+    ];
+    reopen(&disk).transaction(&changes, &who(3), "why").unwrap();
+    assert_eq!(log_bytes(&disk).len(), bytes.len());
+    assert_eq!(main_of(&reader).unwrap(), Some(id(30)));
+}
+
+#[test]
 fn a_damaged_last_record_is_kept_aside() {
     let (disk, ends) = small_log();
     let mut bytes = log_bytes(&disk);
