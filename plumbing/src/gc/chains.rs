@@ -258,12 +258,16 @@ impl Collection<'_> {
     /// object whole, and it could not be copied.
     fn mark_props(&mut self, ids: &HashSet<ObjectId>, of_dead: bool) -> Result<()> {
         let store = &self.repository.store;
-        let mut standing = HashSet::new();
+        let mut places = Vec::new();
         for id in ids.iter().filter(|_| of_dead) {
-            if let Some(at) = store.locate(id)?
-                && store.has_bases(at)?
-            {
-                standing.insert(*id);
+            places.extend(store.locate(id)?.map(|at| (at, *id)));
+        }
+        // In the order in which they lie: their frames are looked at again and again.
+        places.sort_unstable();
+        let mut standing = HashSet::new();
+        for (at, id) in places {
+            if store.has_bases(at)? {
+                standing.insert(id);
             }
         }
         let ids = if of_dead { &standing } else { ids };

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::object::{ContentRef, Indirect, Node, ObjectId, ObjectKind, TreeNode};
 use crate::progress::Progress;
 use crate::store::data::format::Codec;
-use crate::store::{Frame, Store};
+use crate::store::{Frame, Location, Store};
 
 /// Ids that are gathered before they are looked up; 48 bytes each.
 const WANTED_MAX: usize = 128 << 10;
@@ -314,20 +314,25 @@ impl<'m> Marker<'m> {
 
     /// Marks what those are made from that were marked since they are noted.
     pub(super) fn mark_bases_of_gained(&mut self) -> Result<()> {
-        let mut next = 0;
-        while let Some(position) = self.marks.gained(next) {
-            next += 1;
-            if let Some(entry) = self.tables.entry(position) {
-                for base in self.store.bases_at(entry.at)? {
+        let mut done = 0;
+        loop {
+            let mut next: Vec<usize> = (done..).map_while(|at| self.marks.gained(at)).collect();
+            if next.is_empty() && self.wanted.is_empty() {
+                return Ok(());
+            }
+            done += next.len();
+            next.sort_unstable();
+            // In the order in which they lie: what they are made from stands in the heads of their frames.
+            let mut places: Vec<Location> = self.tables.entries(next.into_iter()).map(|entry| entry.at).collect();
+            places.sort_unstable();
+            for at in places {
+                for base in self.store.bases_at(at)? {
                     self.want(ObjectKind::Block, base.id)?;
                 }
             }
             // What is gathered now may lead to more.
-            while self.marks.gained(next).is_none() && !self.wanted.is_empty() {
-                self.settle()?;
-            }
+            self.settle()?;
         }
-        Ok(())
     }
 
     /// Gathers what an object needs.

@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use super::Frame;
 use super::delta::Loaded;
 
-/// Frames kept. Metadata frames have at most 1 MiB, frames of large files 16; delta frames some ten KiB, and a chain of
-/// objects leads through several.
-const FRAMES: usize = 32;
+/// Frames kept. Metadata frames have at most 1 MiB, frames of large files 16; delta frames some ten KiB, and the chains of
+/// the objects in one lead through many.
+const FRAMES: usize = 256;
 /// Bytes kept.
 const BYTES_MAX: usize = 24 << 20;
 

@@ -86,6 +86,13 @@ impl Head {
         table
     }
 
+    /// Memory that it takes in bytes.
+    pub(in crate::store) fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + (self.rows.len() + self.bases.len()) * size_of::<Row>()
+            + self.parts.len() * size_of::<Part>()
+    }
+
     /// Offset of the byte behind the frame.
     pub fn end(&self) -> u64 {
         self.offset + self.header.frame_bytes()

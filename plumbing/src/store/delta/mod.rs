@@ -6,6 +6,7 @@
 //! - [`settle`]: compressing, and what does not pay
 //! - [`sweep`]: checking many
 //! - [`elsewhere`]: bases that are in another store
+//! - [`heads`]: what objects are made from
 //! - [`regroup`]: frames of single differences, as they are stored
 //! - [`sketch`], [`likeness`]: what a block is like that replaces nothing
 //!
@@ -21,6 +22,7 @@
 //! [`data::delta`](super::data::delta) bounds time and memory, whatever the tables say.
 
 mod elsewhere;
+mod heads;
 mod likeness;
 pub(super) mod pending;
 pub(super) mod plan;
@@ -65,6 +67,7 @@ pub(super) struct Deltas {
     begun: AtomicBool,
     /// Frames that were found to be no delta frames.
     plain: Mutex<HashSet<(u32, u64)>>,
+    heads: heads::Heads,
     /// What threads that read use in turn.
     scratches: Mutex<Vec<Scratch>>,
     /// Where bases are looked for that are not in the store.
@@ -91,7 +94,7 @@ pub(super) enum Loaded {
 #[derive(Debug)]
 pub(super) struct Parts {
     file: DataFile,
-    head: Head,
+    head: Arc<Head>,
     stored: Vec<u8>,
     /// Where the bytes of each object begin in `stored`.
     starts: Vec<u32>,
@@ -116,7 +119,7 @@ impl Loaded {
 }
 
 impl Parts {
-    fn read(file: DataFile, head: Head) -> Result<Self> {
+    fn read(file: DataFile, head: Arc<Head>) -> Result<Self> {
         let mut stored = Vec::new();
         file.stored(&head, &mut stored)?;
         let mut starts = Vec::with_capacity(head.parts.len());
@@ -299,21 +302,18 @@ impl Store {
 
     /// The objects that the one at `at` is compressed against; mostly none. Nothing is decompressed.
     pub fn bases_at(&self, at: Location) -> Result<Vec<Row>> {
-        Ok(match self.parts(at)?.as_deref() {
-            Some(Loaded::Parts(parts)) => parts.head.bases_of(at.slot).to_vec(),
-            _ => Vec::new(),
-        })
+        let head = self.delta_head(at)?;
+        Ok(head.map_or_else(Vec::new, |head| head.bases_of(at.slot).to_vec()))
     }
 
     /// Where the chain of first bases of the object at `at` ends; `at` itself where it has none.
     pub fn root_of(&self, at: Location) -> Result<Location> {
         let mut root = at;
         for _ in 0..DELTA_LINKS_MAX {
-            let parts = self.parts(root)?;
-            let Some(Loaded::Parts(parts)) = parts.as_deref() else {
+            let Some(head) = self.delta_head(root)? else {
                 return Ok(root);
             };
-            let base = parts.head.bases_of(root.slot).first();
+            let base = head.bases_of(root.slot).first();
             let Some(base) = base.map(|base| self.locate(&base.id)).transpose()?.flatten() else {
                 break;
             };
@@ -325,27 +325,23 @@ impl Store {
 
     /// How deep the chain below the object at `at` is, and how many objects getting it takes.
     pub(crate) fn depth_and_weight(&self, at: Location) -> Result<(u8, u16)> {
-        Ok(match self.parts(at)?.as_deref() {
-            Some(Loaded::Parts(parts)) => match parts.head.parts.get(usize::from(at.slot)) {
-                Some(part) => (part.depth, part.weight),
-                None => (0, 1),
-            },
-            _ => (0, 1),
-        })
+        let head = self.delta_head(at)?;
+        let part = head.as_ref().and_then(|head| head.parts.get(usize::from(at.slot)));
+        Ok(part.map_or((0, 1), |part| (part.depth, part.weight)))
     }
 
-    /// The frame at `at` if it is a delta frame.
-    fn parts(&self, at: Location) -> Result<Option<Arc<Loaded>>> {
+    /// The head of the frame at `at` if it is a delta frame.
+    fn delta_head(&self, at: Location) -> Result<Option<Arc<Head>>> {
         let key = (at.file, at.frame);
         if self.deltas.plain.lock().contains(&key) {
             return Ok(None);
         }
-        if let Some(loaded) = self.frames.get(key) {
-            return Ok(matches!(&*loaded, Loaded::Parts(_)).then_some(loaded));
+        if let Some(head) = self.deltas.heads.get(key) {
+            return Ok(Some(head));
         }
-        let (file, head) = self.head(at)?;
+        let (_, head) = self.head(at)?;
         if head.header.codec == Codec::Delta {
-            return self.keep(key, Loaded::Parts(Parts::read(file, head)?)).map(Some);
+            return Ok(Some(self.deltas.heads.put(key, head)));
         }
         let mut plain = self.deltas.plain.lock();
         if plain.len() >= PLAIN_MAX {
@@ -353,6 +349,14 @@ impl Store {
         }
         plain.insert(key);
         Ok(None)
+    }
+
+    /// The frame at `at` if it is a delta frame.
+    fn parts(&self, at: Location) -> Result<Option<Arc<Loaded>>> {
+        match self.delta_head(at)? {
+            Some(_) => self.load_front(at, None).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The frame at `at`, decompressed at least up to the object `last`, if it is in the cache.
@@ -377,8 +381,12 @@ impl Store {
         {
             return Ok(loaded);
         }
+        if let Some(head) = self.deltas.heads.get(key) {
+            return self.keep(key, Loaded::Parts(Parts::read(self.data_file(at.file)?, head)?));
+        }
         let (file, head) = self.head(at)?;
         if head.header.codec == Codec::Delta {
+            let head = self.deltas.heads.put(key, head);
             return self.keep(key, Loaded::Parts(Parts::read(file, head)?));
         }
         let mut frame = self
