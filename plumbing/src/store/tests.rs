@@ -338,6 +338,25 @@ fn a_segment_covers_as_many_files_as_the_limit_and_no_more() {
 }
 
 #[test]
+fn where_the_generation_does_not_read_all_is_read_and_nothing_written() {
+    let disk = disk();
+    let ids = add(&open(&disk), 0..5);
+    let path = Path::new("/g/generation");
+    crate::disk::replace_file(&*disk, path, b"not what it was").unwrap();
+    let store = open(&disk);
+    assert_eq!((store.get(&ids[2].0).unwrap(), store.leased()), (Some(block(2)), None));
+    let refused = store.writer().map(drop).unwrap_err();
+    assert!(
+        refused.is_damage() && refused.to_string().contains("/g/generation"),
+        "{refused}"
+    );
+    disk.remove(path).unwrap();
+    // The same store goes on once it can have a lease.
+    assert!(add(&store, 5..9).iter().all(|(_, added)| *added == Added::New));
+    assert_eq!(store.leased(), Some(0));
+}
+
+#[test]
 fn rows_out_of_a_window_are_those_of_the_file() {
     let disk = disk();
     let store = open(&disk);
