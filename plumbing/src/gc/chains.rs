@@ -203,12 +203,13 @@ impl Collection<'_> {
     /// need.
     pub(super) fn weigh(&mut self, needed: &Bits) -> Result<Vec<FileUse>> {
         self.chains = Chains::find(&self.repository.store, &self.tables, needed)?;
-        let chains = std::mem::take(&mut self.chains);
+        let mut chains = std::mem::take(&mut self.chains);
         self.marks.restart(needed);
         self.mark_props(&chains.kept, false)?;
         let mut props = self.marks.take_gained();
         let mut lets_go = BTreeMap::new();
-        for (number, held) in &chains.held {
+        for (number, held) in &mut chains.held {
+            held.of_dead = self.standing(&held.of_dead)?;
             self.mark_props(&held.of_loose, false)?;
             self.mark_props(&held.of_dead, true)?;
             let gained = self.marks.take_gained();
@@ -254,12 +255,19 @@ impl Collection<'_> {
         }
     }
 
-    /// Marks props, with what these are made from. Of dead objects only those that stand: with any other nobody finds the
-    /// object whole, and it could not be copied.
+    /// Marks props, with what these are made from.
     fn mark_props(&mut self, ids: &HashSet<ObjectId>, of_dead: bool) -> Result<()> {
         let store = &self.repository.store;
+        let mut marker = Marker::new(store, &self.tables, &mut self.marks, self.progress);
+        marker.mark_bases(&mut ids.iter().copied(), of_dead)
+    }
+
+    /// Of what dead objects are made from only what stands: with any other nobody finds the object whole, and it could not be
+    /// copied.
+    fn standing(&self, ids: &HashSet<ObjectId>) -> Result<HashSet<ObjectId>> {
+        let store = &self.repository.store;
         let mut places = Vec::new();
-        for id in ids.iter().filter(|_| of_dead) {
+        for id in ids {
             places.extend(store.locate(id)?.map(|at| (at, *id)));
         }
         // In the order in which they lie: their frames are looked at again and again.
@@ -270,9 +278,7 @@ impl Collection<'_> {
                 standing.insert(id);
             }
         }
-        let ids = if of_dead { &standing } else { ids };
-        let mut marker = Marker::new(store, &self.tables, &mut self.marks, self.progress);
-        marker.mark_bases(&mut ids.iter().copied(), of_dead)
+        Ok(standing)
     }
 
     /// What these copies take as they are stored: of each frame their share by length.

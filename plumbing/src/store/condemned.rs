@@ -223,7 +223,7 @@ impl Store {
         let state = self.state.read();
         for mapped in &state.segments {
             for locator in mapped.segment.candidates(id.prefix()) {
-                if let Some((at, _)) = confirm(&state, mapped, locator, |found| found == id)?
+                if let Some((at, _)) = confirm(&self.deltas, &state, mapped, locator, |found| found == id)?
                     && state.files[at.file as usize].is_condemned
                 {
                     return Ok(Some(at));

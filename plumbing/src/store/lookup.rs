@@ -6,6 +6,7 @@
 
 use super::data::format::Row;
 use super::data::read::{DataFile, Frame};
+use super::delta::Deltas;
 use super::index::format::unpack;
 use super::recent::State as RecentState;
 use super::{Location, Mapped, State, Store};
@@ -25,7 +26,7 @@ impl Store {
         let state = self.state.read();
         for mapped in state.segments.iter().chain(&state.spilled) {
             for locator in mapped.segment.candidates(id.prefix()) {
-                if let Some((at, _)) = confirm(&state, mapped, locator, |found| found == id)?
+                if let Some((at, _)) = confirm(&self.deltas, &state, mapped, locator, |found| found == id)?
                     && !state.files[at.file as usize].is_condemned
                 {
                     return Ok(Some(at));
@@ -106,7 +107,7 @@ impl Store {
                 if found_prefix > high || found.len() >= limit {
                     break;
                 }
-                if let Some((_, id)) = confirm(&state, mapped, locator, |id| prefix.matches(id))? {
+                if let Some((_, id)) = confirm(&self.deltas, &state, mapped, locator, |id| prefix.matches(id))? {
                     found.push(id);
                 }
             }
@@ -119,6 +120,7 @@ impl Store {
 
 /// Follows a locator and compares the id in the data file; a locator that leads nowhere is no hit.
 pub(super) fn confirm(
+    deltas: &Deltas,
     state: &State,
     mapped: &Mapped,
     locator: u64,
@@ -139,7 +141,9 @@ pub(super) fn confirm(
     if state.distrust.has(&at) {
         return Ok(None);
     }
+    let at_hand = deltas.row_at_hand(at);
     let row = match state.window.try_lock() {
+        _ if at_hand.is_some() => at_hand,
         Some(mut window) => known.file.row_through(&mut window, known.covered, frame, slot)?,
         None => known.file.row(frame, slot)?,
     };

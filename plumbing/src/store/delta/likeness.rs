@@ -70,7 +70,7 @@ impl Store {
             let segment = &mapped.segment;
             let entries = (segment.lower_bound(low)..segment.len()).map(|at| segment.entry(at));
             for (_, locator) in entries.take_while(|(prefix, _)| prefix >> 32 == u64::from(begin)) {
-                if let Some((at, id)) = confirm(&state, mapped, locator, |_| true)?
+                if let Some((at, id)) = confirm(&self.deltas, &state, mapped, locator, |_| true)?
                     && !state.files[at.file as usize].is_condemned
                 {
                     return Ok(Some(id));

@@ -75,6 +75,14 @@ pub(super) struct Deltas {
     likeness: likeness::Likeness,
 }
 
+impl Deltas {
+    /// What the table of a delta frame says of an object, if it was asked for lately.
+    pub(super) fn row_at_hand(&self, at: Location) -> Option<Row> {
+        let head = self.heads.get((at.file, at.frame))?;
+        head.rows.get(usize::from(at.slot)).copied()
+    }
+}
+
 impl fmt::Debug for Deltas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Deltas(allowed: {})", self.before_first.read().is_some())
