@@ -156,7 +156,13 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
             tell(app, arguments, (&report, abandoned), begun)?;
             // The caller asked for an end in time, but not for a full disk.
             match report.stopped {
-                Some(Stopped::Full) => Err(Failure::Code(PARTIAL)),
+                Some(Stopped::Full) => {
+                    app.output.problem(&format!(
+                        "{}: there is no room to copy what lives; free some, and run it again",
+                        repository.ghost_dir.display()
+                    ));
+                    Err(Failure::Code(PARTIAL))
+                }
                 Some(Stopped::Time) | None => Ok(()),
             }
         }
@@ -302,12 +308,8 @@ fn tell_freed(app: &mut App, report: &Report, length: Length) -> Outcome {
         app.output
             .say(format_args!("  {files} for now: another process adds to {them}"))?;
     }
-    match report.stopped {
-        Some(Stopped::Time) => app.output.say("  The time was over; the next gc goes on.")?,
-        Some(Stopped::Full) => app
-            .output
-            .say("  There is no room to copy what lives; free some, and run it again.")?,
-        None => {}
+    if report.stopped == Some(Stopped::Time) {
+        app.output.say("  The time was over; the next gc goes on.")?;
     }
     Ok(())
 }

@@ -182,6 +182,36 @@ fn settings_are_checked() {
 }
 
 #[test]
+fn where_there_is_no_room_to_pack_gc_says_so_and_goes_on_later() {
+    need_root!();
+    let world = World::new();
+    world.write("keep/f", noise(1, 3_000_000));
+    world.write("drop/f", noise(2, 3_000_000));
+    let script = "mkdir small; mount -t tmpfs -o size=12m none small || exit 77
+        trap 'umount small' EXIT
+        ghost init small/r >&2; export GHOST_DIR=$PWD/small/r
+        ghost snapshot keep --ref keep >&2
+        ghost snapshot drop --ref drop >&2
+        ghost update-ref -d refs/snapshots/drop
+        dd if=/dev/zero of=small/fill bs=4096 2>/dev/null
+        ghost --quiet gc --max-unused 0; echo gc $?
+        ghost verify --data >&2; echo verified $?
+        rm small/fill
+        ghost --quiet gc --max-unused 0; echo gc $?
+        ghost verify --data >&2; echo verified $?
+        test $(stat -f -c %a small) -gt 1500; echo room $?";
+    let done = world.shell(&format!("unshare -m bash -u <<'END'\n{script}\nEND")).run();
+    if done.code == Some(77) || done.stderr().contains("unshare:") {
+        return crate::harness::skip(module_path!(), "mounts");
+    }
+    assert_eq!(done.out(), "gc 3\nverified 0\ngc 0\nverified 0\nroom 0\n", "{done}");
+    done.says(&[
+        "error: ",
+        "small/r/.ghost: there is no room to copy what lives; free some, and run it again",
+    ]);
+}
+
+#[test]
 fn a_full_disk_can_be_pruned() {
     need_root!();
     let world = World::new();
