@@ -314,6 +314,18 @@ fn a_file_holds_a_commit_up_to_its_end_and_not_before() {
     assert!(commit.offset > begin && holds(begin, commit.end()) && holds(commit.offset, commit.end()));
     assert!(!holds(begin, commit.offset), "frames of objects are none");
     assert!(!holds(begin, commit.end() - 1) && !holds(commit.offset + 1, commit.end()));
+    // Without it the frames are a tail.
+    let writable = disk.open(&only_file(&disk), OpenMode::Write).unwrap();
+    writable.set_len(commit.offset).unwrap();
+    let mut tail = None;
+    data::verify::walk(&file, &mut |finding| {
+        if let data::verify::Finding::Tail { offset, bytes } = finding {
+            tail = Some((offset, bytes));
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(tail, Some((begin, commit.offset - begin)));
 }
 
 #[test]
