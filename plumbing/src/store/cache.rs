@@ -49,6 +49,12 @@ impl FrameCache {
         spare
     }
 
+    /// Keeps nothing.
+    #[cfg(test)]
+    pub(super) fn drop_all(&self) {
+        self.frames.lock().clear();
+    }
+
     /// Keeps a frame.
     pub(super) fn put(&self, key: Key, frame: Arc<Loaded>) {
         let mut frames = self.frames.lock();

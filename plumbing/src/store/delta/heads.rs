@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::store::data::read::Head;
 
-/// Bytes of heads that are kept at least, and half of what is kept at most.
+/// Bytes of the young; of both generations twice as many are kept at most.
 const BYTES_MAX: usize = 4 << 20;
 
 type Key = (u32, u64);
@@ -38,10 +38,8 @@ impl Heads {
     }
 
     /// Keeps a head.
-    pub fn put(&self, key: Key, head: Head) -> Arc<Head> {
-        let head = Arc::new(head);
-        self.0.lock().put(key, head.clone());
-        head
+    pub fn put(&self, key: Key, head: Arc<Head>) {
+        self.0.lock().put(key, head);
     }
 }
 
@@ -71,7 +69,7 @@ mod tests {
                 kind: ObjectKind::Block,
                 bytes: 1,
             };
-            Head::nowhere(Codec::Delta, (0..count).map(row).collect(), Vec::new())
+            Arc::new(Head::nowhere(Codec::Delta, (0..count).map(row).collect(), Vec::new()))
         };
         let heads = Heads::default();
         let fits = BYTES_MAX / head(100).memory_bytes();

@@ -347,9 +347,20 @@ impl Store {
         if let Some(head) = self.deltas.heads.get(key) {
             return Ok(Some(head));
         }
-        let (_, head) = self.head(at)?;
+        if let Some(loaded) = self.frames.get(key) {
+            return Ok(match &*loaded {
+                Loaded::Parts(parts) => Some(parts.head.clone()),
+                Loaded::Whole(_) => None,
+            });
+        }
+        let (file, head) = self.head(at)?;
         if head.header.codec == Codec::Delta {
-            return Ok(Some(self.deltas.heads.put(key, head)));
+            let head = Arc::new(head);
+            match self.is_fixed(at) {
+                true => self.deltas.heads.put(key, head.clone()),
+                false => drop(self.keep(key, Loaded::Parts(Parts::read(file, head.clone())?))?),
+            }
+            return Ok(Some(head));
         }
         let mut plain = self.deltas.plain.lock();
         if plain.len() >= PLAIN_MAX {
@@ -357,6 +368,14 @@ impl Store {
         }
         plain.insert(key);
         Ok(None)
+    }
+
+    /// Whether a segment vouches for the frame at `at`. What is behind may be withdrawn and become something else, and who
+    /// looks whether an object is there must not find what was: its head is not kept.
+    fn is_fixed(&self, at: Location) -> bool {
+        let state = self.state.read();
+        let known = state.files.get(at.file as usize);
+        known.is_some_and(|known| at.frame < known.covered)
     }
 
     /// The frame at `at` if it is a delta frame.
@@ -394,7 +413,10 @@ impl Store {
         }
         let (file, head) = self.head(at)?;
         if head.header.codec == Codec::Delta {
-            let head = self.deltas.heads.put(key, head);
+            let head = Arc::new(head);
+            if self.is_fixed(at) {
+                self.deltas.heads.put(key, head.clone());
+            }
             return self.keep(key, Loaded::Parts(Parts::read(file, head)?));
         }
         let mut frame = self

@@ -107,6 +107,32 @@ pub(crate) fn edited(bytes: &[u8], at: usize) -> Vec<u8> {
 }
 
 #[test]
+fn heads_are_kept_of_what_segments_vouch_for_alone() {
+    let disk = disk();
+    let store = open(&disk);
+    let (old, new) = (text(0..3000), edited(&text(0..3000), 20_000));
+    let base = put(&store, &old, &[]);
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    packer
+        .put_against(Class::Small, ObjectKind::Block, id(&new), &new, &[base])
+        .unwrap();
+    packer.flush().unwrap();
+    drop(packer);
+    let kept = || {
+        let at = store.locate(&id(&new)).unwrap().unwrap();
+        store.frames.drop_all();
+        assert_eq!(store.bases_at(at).unwrap(), [row(base, old.len())]);
+        store.frames.drop_all();
+        assert_eq!(store.get(&id(&new)).unwrap().unwrap(), new);
+        store.deltas.row_at_hand(at).map(|row| row.id)
+    };
+    assert_eq!(kept(), None, "it may be withdrawn");
+    writer.commit().unwrap();
+    assert_eq!(kept(), Some(id(&new)));
+}
+
+#[test]
 fn a_changed_object_costs_what_changed() {
     let disk = disk();
     let store = open(&disk);
