@@ -1,6 +1,5 @@
 //! Adding a group to a bundle.
 
-use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bstr::BString;
@@ -10,6 +9,7 @@ use super::copy::copy_blocks;
 use super::format::{Root, encode};
 use super::reach::{Needed, walk};
 use super::{Bundle, copy};
+use crate::disk::folder_of;
 use crate::error::{Error, Result};
 use crate::limits::{BUNDLE_ROOTS_MAX, FRAME_RAW_BYTES_MAX};
 use crate::object::{ObjectId, ObjectKind, ObjectSource};
@@ -113,8 +113,7 @@ impl Bundle {
 
     fn sync_name(&self) -> Result<()> {
         let path = self.store.place();
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
+        let folder = folder_of(&path);
         self.disk.sync_dir(folder).map_err(Error::io("sync", folder))
     }
 

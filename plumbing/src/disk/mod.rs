@@ -150,6 +150,12 @@ pub fn replace_cache(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
     replace(disk, path, bytes, false)
 }
 
+/// The folder that a name is in.
+pub fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
 fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], is_synced: bool) -> Result<()> {
     let temporary = temporary_beside(disk, path)?;
     let result = (|| {
@@ -161,7 +167,7 @@ fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], is_synced: bool) -> Resul
             file.sync_data().map_err(Error::io("sync", &temporary))?;
         }
         disk.rename(&temporary, path).map_err(Error::io("rename onto", path))?;
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         match is_synced {
             true => disk.sync_dir(folder).map_err(Error::io("sync", folder)),
             false => Ok(()),

@@ -183,7 +183,11 @@ impl RefStore {
         let place = &store.place;
         let lock = write::Lock::take(&*store.disk, &place.lock)?;
         match store.disk.open(&place.log, OpenMode::Read) {
-            Ok(_) => LogReader::open(&*store.disk, place).map(drop)?,
+            Ok(_) => {
+                LogReader::open(&*store.disk, place).map(drop)?;
+                // Who made it may have gone before its name was durable.
+                store.disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 let mut salt = [0; 8];
                 store

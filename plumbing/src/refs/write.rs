@@ -132,6 +132,9 @@ impl RefStore {
         if let Some(tail) = state.tail.take() {
             self.cut(&*file, &tail)?;
         }
+        if state.sequence == 0 {
+            self.sync_names()?;
+        }
         let end = state.end;
         let (mut at, mut appended) = (end, Vec::new());
         if state.sequence > 0 && cached.synced != end {
@@ -161,6 +164,15 @@ impl RefStore {
         if state.sequence >= state.checkpoint + CHECKPOINT_EVERY_RECORDS {
             // The record is durable and acknowledged whatever becomes of the checkpoint; the next writer tries again.
             let _ = self.write_checkpoint(state);
+        }
+        Ok(())
+    }
+
+    /// Makes the names of the log and of what else a repository begins with durable: who made it may have gone before that.
+    fn sync_names(&self) -> Result<()> {
+        let folder = &self.place.folder;
+        for folder in [Some(folder.as_path()), folder.parent()].into_iter().flatten() {
+            self.disk.sync_dir(folder).map_err(Error::io("sync", folder))?;
         }
         Ok(())
     }

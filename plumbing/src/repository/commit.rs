@@ -54,6 +54,7 @@ impl Repository {
             let generation = self.store.advance()?;
             if leans == Leans::Anything || self.store.leased() != Some(generation) {
                 self.secure(changes)?;
+                self.store.make_durable()?;
             }
             let moved = Cell::new(false);
             let stands = || match self.store.advance()? {

@@ -94,6 +94,8 @@ struct Known {
     covered: u64,
     /// Up to here it is committed.
     committed: u64,
+    /// Up to here this process has made it durable.
+    durable: u64,
     /// It belongs to another store: read here, never written.
     is_attached: bool,
     /// A later generation condemned it: look-ups pass it over.

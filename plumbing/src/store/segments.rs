@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::data::format::FILE_HEADER_BYTES;
-use super::data::write::renew_abandoned;
+use super::data::write::renew_committed;
 use super::index::format::{Cover, EXTENSION, pack};
 use super::index::merge::{merge, plan, unite};
 use super::index::read::Segment;
@@ -98,29 +98,63 @@ impl Store {
         self.add_file(&mut self.state.write(), file.clone(), false)
     }
 
-    /// Notes that a data file is durable up to `end`.
+    /// Notes that this process has made a data file durable up to `end`.
     pub(super) fn committed(&self, number: u32, end: u64) {
         if let Some(known) = self.state.write().files.get_mut(number as usize) {
             known.committed = known.committed.max(end);
+            known.durable = known.durable.max(end);
         }
     }
 
-    /// Makes durable what other processes have committed but may not have synced yet.
+    /// Makes durable what other processes have committed but may not have synced yet, as far as this store has seen it; then
+    /// a ref may name it. Fails where that is there no more: it was lost with a sync of theirs.
+    pub fn make_durable(&self) -> Result<()> {
+        self.sync_uncovered(None)
+    }
+
     pub(super) fn sync_uncovered(&self, except: Option<u32>) -> Result<()> {
-        let state = self.state.read();
-        for (number, known) in (0..).zip(&state.files) {
-            if Some(number) != except && known.committed > known.covered {
-                if !known.is_attached && known.file.is_committed_at_once() {
-                    renew_abandoned(&*self.disk, &known.file.path, &self.repository, known.covered)?;
-                }
-                known
-                    .file
-                    .file
-                    .sync_data()
-                    .map_err(Error::io("sync", &known.file.path))?;
+        let is_due = |number: u32, known: &Known| {
+            let synced = known.covered.max(known.durable);
+            Some(number) != except && known.committed > synced && !known.is_condemned
+        };
+        let due: Vec<(u32, u64)> = {
+            let state = self.state.read();
+            let due = (0..).zip(&state.files).filter(|(number, known)| is_due(*number, known));
+            due.map(|(number, known)| (number, known.committed)).collect()
+        };
+        if let Layout::Repository { data, .. } = &self.layout
+            && !due.is_empty()
+        {
+            // Who made a file may have gone before its name was durable.
+            self.disk.sync_dir(data).map_err(Error::io("sync", data))?;
+        }
+        for (number, committed) in due {
+            self.sync_file(number, committed)?;
+            if let Some(known) = self.state.write().files.get_mut(number as usize) {
+                known.durable = known.durable.max(committed);
             }
         }
         Ok(())
+    }
+
+    fn sync_file(&self, number: u32, committed: u64) -> Result<()> {
+        let state = self.state.read();
+        let Some(known) = state.files.get(number as usize) else {
+            return Ok(());
+        };
+        // In a plain folder files are those of who made them, and nobody else writes.
+        let is_shared = !known.is_attached && !self.disk.is_plain();
+        if is_shared && known.file.is_committed_at_once() {
+            let path = &known.file.path;
+            let end = renew_committed(&*self.disk, path, &self.repository, known.covered)?;
+            if end < committed {
+                let expected = format!("a commit record that ends at {committed}, of another process");
+                let found = "none: its sync has failed; run this again, and what it stored is stored anew";
+                return Err(Error::damaged(path, end, expected, found));
+            }
+        }
+        let synced = known.file.file.sync_data();
+        synced.map_err(Error::io("sync", &known.file.path))
     }
 
     /// Checks every segment whole and stops using those that are damaged; gives what is wrong with them.

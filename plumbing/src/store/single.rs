@@ -250,7 +250,10 @@ impl Store {
                     self.recent.set(row.id, Location { file, frame, slot });
                 }
             };
-            return Appender::acquire_bundle(&*self.disk, path, &mut adopt);
+            let mut appender = Appender::acquire_bundle(&*self.disk, path, &mut adopt)?;
+            // Who adds to a bundle syncs its name when all is there.
+            appender.is_name_unsynced = false;
+            return Ok(appender);
         }
         let file = self.data_file(0)?;
         let end = file.file.len().map_err(Error::io("stat", &file.path))?;
@@ -280,6 +283,7 @@ impl Known {
             file,
             covered: start,
             committed: start,
+            durable: start,
             is_attached,
             is_condemned: false,
             noted_records: start,

@@ -7,6 +7,8 @@ use crate::object::{IdPrefix, ObjectId, ObjectKind};
 use crate::progress::Progress;
 use crate::store::data::format::{FRAME_HEADER_BYTES, ROW_BYTES};
 
+mod syncs;
+
 fn disk() -> Arc<MemoryDisk> {
     let disk = MemoryDisk::default();
     for folder in ["/g", "/g/data", "/g/index"] {

@@ -22,7 +22,7 @@ use super::generation::keep_reserve;
 use super::pack::{Packer, seal_record};
 use super::recent::State;
 use super::{Layout, Location, Store};
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, folder_of};
 use crate::error::{Error, Result};
 use crate::limits::FRAME_RAW_BYTES_MAX;
 use crate::object::{ObjectId, ObjectKind};
@@ -410,7 +410,7 @@ impl<'s> Writer<'s> {
         Ok(())
     }
 
-    /// Waits for the sync under way. If it failed, what it was to make durable is cut off, so that nobody trusts it.
+    /// Waits for the sync under way. If it failed, nothing more is appended.
     fn wait(&self, appending: &mut Appending) -> Result<()> {
         let Some((handle, end)) = appending.syncing.take() else {
             return Ok(());
@@ -425,18 +425,24 @@ impl<'s> Writer<'s> {
         if let Err(source) = result {
             let file = appender.file.file.clone();
             appending.appender = None;
-            // Best effort: the error of the sync is the one to tell.
-            let _ = file.set_len(appending.durable);
+            // In a repository another process may have seen the commit record, and lean on it: it writes again what it
+            // makes durable. The error of the sync is the one to tell.
+            if self.store.is_single() {
+                let _ = file.set_len(appending.durable);
+            }
             return Err(Error::Io {
                 op: "sync",
                 path,
                 source,
             });
         }
-        if appender.is_new {
-            let folder = path.parent().unwrap_or(Path::new("."));
-            self.store.disk.sync_dir(folder).map_err(Error::io("sync", folder))?;
-            appender.is_new = false;
+        if appender.is_name_unsynced {
+            let folder = folder_of(&path);
+            // Init may have been stopped before the names beside that folder were durable.
+            for folder in [Some(folder), self.store.ghost_dir()].into_iter().flatten() {
+                self.store.disk.sync_dir(folder).map_err(Error::io("sync", folder))?;
+            }
+            appender.is_name_unsynced = false;
         }
         appending.durable = end;
         self.store.committed(appending.ordinal, end);

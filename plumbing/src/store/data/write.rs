@@ -6,7 +6,7 @@
 //! 3. [`Appender::commit`] closes the group with a commit record; the caller syncs the file before the next commit.
 //!
 //! A write that fails spoils the appender: nothing more is appended, and the next writer cuts what was not committed. What it
-//! takes over it writes again, since a sync of it may have failed ([`renew_abandoned`]).
+//! takes over it writes again, since a sync of it may have failed ([`renew_committed`]).
 
 use std::path::{Path, PathBuf};
 
@@ -74,8 +74,8 @@ impl Sealed {
 pub struct Appender {
     /// The file.
     pub file: DataFile,
-    /// Whether its name is not yet durable in its folder.
-    pub is_new: bool,
+    /// Whether its name may not yet be durable in its folder: who made it may have been killed before that.
+    pub is_name_unsynced: bool,
     end: u64,
     group: u64,
     frames: u64,
@@ -194,7 +194,8 @@ impl Appender {
         let path = &file.path;
         let length = file.file.len().map_err(Error::io("stat", path))?;
         let scanned = scan(&file, vouched.max(FILE_HEADER_BYTES), vouched, &mut |_| {})?;
-        let mut appender = Self::at(file.clone(), scanned.committed, false);
+        // A segment is written when what it covers is durable, with the name.
+        let mut appender = Self::at(file.clone(), scanned.committed, vouched <= FILE_HEADER_BYTES);
         let mut payload = Vec::new();
         let mut adopted = 0;
         for head in &scanned.tail {
@@ -227,11 +228,11 @@ impl Appender {
     }
 
     /// Appends to a file that only this process knows, behind `end`.
-    pub fn at(file: DataFile, end: u64, is_new: bool) -> Self {
+    pub fn at(file: DataFile, end: u64, is_name_unsynced: bool) -> Self {
         let headers = blake3::Hasher::new();
         Self {
             file,
-            is_new,
+            is_name_unsynced,
             end,
             group: end,
             frames: 0,
@@ -284,7 +285,7 @@ impl Appender {
             *self = Self {
                 spoiled: self.spoiled,
                 failure: self.failure,
-                ..Self::at(self.file.clone(), self.end, self.is_new)
+                ..Self::at(self.file.clone(), self.end, self.is_name_unsynced)
             };
         }
         Ok(self.end)
@@ -333,19 +334,15 @@ impl Appender {
     }
 }
 
-/// Writes again what a writer that is gone left at the end of the data file at `path`, so that the next sync makes it durable
-/// (see [`renew`]). A file that another process has locked is left to that one.
-pub fn renew_abandoned(disk: &dyn Disk, path: &Path, repository: &[u8; 16], vouched: u64) -> Result<()> {
+/// Writes again what others have committed at the end of the data file at `path`, so that the next sync makes it durable
+/// (see [`renew`]). Gives the offset behind the last commit record.
+///
+/// It may be done while another process appends: what is committed stays as it is.
+pub fn renew_committed(disk: &dyn Disk, path: &Path, repository: &[u8; 16], vouched: u64) -> Result<u64> {
     let file = DataFile::open(disk, path, OpenMode::Write, repository)?;
-    if !file
-        .file
-        .try_lock(LockKind::Exclusive)
-        .map_err(Error::io("lock", path))?
-    {
-        return Ok(());
-    }
     let scanned = scan(&file, vouched.max(FILE_HEADER_BYTES), vouched, &mut |_| {})?;
-    renew(&file, scanned.doubtful, scanned.committed)
+    renew(&file, scanned.doubtful, scanned.committed)?;
+    Ok(scanned.committed)
 }
 
 /// Writes bytes of a file again as they are. After a sync that failed the system takes what it was to make durable for

@@ -6,7 +6,7 @@ use reed_solomon_simd::ReedSolomonEncoder;
 
 use super::format::{Head, Layout, shard_hash, trailer};
 use super::{MEMORY_BYTES, READ_BYTES};
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::{Disk, DiskFile, OpenMode, folder_of};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
@@ -50,7 +50,7 @@ pub fn write(
         out.sync_data().map_err(Error::io("sync", &temporary))?;
         disk.rename(&temporary, target)
             .map_err(Error::io("rename onto", target))?;
-        let folder = target.parent().unwrap_or(Path::new("."));
+        let folder = folder_of(target);
         disk.sync_dir(folder).map_err(Error::io("sync", folder))
     })();
     if result.is_err() {

@@ -8,9 +8,9 @@ use super::life::{LINES, Life, Source, check_whole, disk, go_on, make, open, par
 use super::{images, is_time_left};
 use crate::disk::Disk;
 use crate::disk::memory::MemoryDisk;
-use crate::disk::simulated::{Crash, Fate, Fault, Injection, Op, SimulatedDisk, Tail};
+use crate::disk::simulated::{Crash, Fate, Fault, Injection, Journal, Op, SimulatedDisk, Tail};
 use crate::error::Result;
-use crate::object::ObjectId;
+use crate::object::{ObjectId, ObjectKind};
 use crate::progress::Progress;
 use crate::verify::{Depth, Request, Target, run};
 
@@ -109,22 +109,123 @@ fn what_a_failed_sync_left_is_not_leant_on() {
     {
         let (disk, shared, result) = fail(&source, from, count).1.unwrap();
         let id = take(&shared, &source, 3).unwrap_or_else(|error| panic!("{count} from {from}: {error}"));
-        let journal = disk.journal();
-        let after = journal.ops().len();
-        for seed in 0..6 {
-            let crash = Crash {
-                after,
-                fate: Fate::PowerCut,
-                sector: 512,
-                tail: Tail::Zeros,
-                seed,
+        let what = (count, from, result.as_ref().map_err(ToString::to_string));
+        check_after_power_cut(&disk, id, 6, &what);
+    }
+}
+
+/// Who goes on where another was stopped leans on names that are not durable yet, and on bytes that are not, either.
+#[test]
+fn what_a_killed_process_left_is_durable_when_the_next_one_is_done() {
+    let source = Source::new();
+    for stage in [Stage::Init, Stage::First, Stage::Second] {
+        for from in 0.. {
+            let Some((disk, shared)) = stop(&source, stage, from) else {
+                assert!(from > 3, "{stage:?}");
+                break;
             };
-            let what = (count, from, result.as_ref().map_err(ToString::to_string), crash);
-            let image: Arc<dyn Disk> = Arc::new(journal.image(&crash));
-            let repository = open(&image).unwrap_or_else(|error| panic!("{what:?}: {error}"));
-            assert_eq!(repository.refs.get(LINES[0]).unwrap(), Some(id), "{what:?}");
-            check_whole(&repository, &[id], &what);
+            if stage == Stage::Init && open(&shared).is_err() {
+                make(&shared).unwrap_or_else(|error| panic!("init anew, stopped at {from}: {error}"));
+            }
+            if stage == Stage::Init && from % 2 == 0 {
+                check_put_is_durable(&disk, &shared, &from);
+                continue;
+            }
+            source.set(3);
+            let id = take(&shared, &source, 3).unwrap_or_else(|error| panic!("{stage:?}, {from}: {error}"));
+            check_after_power_cut(&disk, id, 4, &(stage, from));
         }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Init,
+    First,
+    Second,
+}
+
+/// A disk on which nothing was done any more from the `from`th operation of this stage on; none where it has fewer.
+fn stop(source: &Source, stage: Stage, from: usize) -> Option<(SimulatedDisk, Arc<dyn Disk>)> {
+    let (disk, shared) = match stage {
+        Stage::Second => {
+            let (disk, shared, _) = with_one(source);
+            (disk, shared)
+        }
+        Stage::Init | Stage::First => {
+            let disk = disk();
+            let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+            if stage == Stage::First {
+                make(&shared).unwrap();
+                source.set(1);
+            }
+            (disk, shared)
+        }
+    };
+    let injection = Injection {
+        from: disk.asked() + from,
+        count: usize::MAX,
+        fault: Fault::Fails(ErrorKind::Other),
+    };
+    disk.inject(Some(injection));
+    let _ = match stage {
+        Stage::Init => make(&shared),
+        Stage::First | Stage::Second => take(&shared, source, 2).map(drop),
+    };
+    let reached = disk.asked() > injection.from;
+    disk.inject(None);
+    reached.then_some((disk, shared))
+}
+
+/// Whether an object that is put is there whatever a power cut loses then, without any ref.
+fn check_put_is_durable(disk: &SimulatedDisk, shared: &Arc<dyn Disk>, what: &dyn std::fmt::Debug) {
+    let repository = open(shared).unwrap();
+    let writer = repository.store.writer().unwrap();
+    let mut packer = writer.packer();
+    let (id, _) = packer.put(ObjectKind::Block, b"put").unwrap();
+    packer.flush().unwrap();
+    drop(packer);
+    writer.commit().unwrap();
+    let journal = disk.journal();
+    for seed in 0..8 {
+        let crash = power_cut(&journal, seed);
+        let image: Arc<dyn Disk> = Arc::new(journal.image(&crash));
+        let repository = open(&image).unwrap_or_else(|error| panic!("{what:?}, {crash:?}: {error}"));
+        assert_eq!(
+            repository.refs.list("").map_err(|error| error.to_string()),
+            Ok(Vec::new()),
+            "{what:?}, {crash:?}"
+        );
+        assert_eq!(
+            repository.store.get(&id).unwrap().as_deref(),
+            Some(&b"put"[..]),
+            "{what:?}, {crash:?}"
+        );
+    }
+}
+
+/// A power cut when all was done.
+fn power_cut(journal: &Journal, seed: u64) -> Crash {
+    Crash {
+        after: journal.ops().len(),
+        fate: Fate::PowerCut,
+        sector: 512,
+        tail: Tail::Zeros,
+        seed,
+    }
+}
+
+/// Whether the main line is at this snapshot, and that whole, whatever a power cut loses now.
+fn check_after_power_cut(disk: &SimulatedDisk, id: ObjectId, seeds: u64, what: &dyn std::fmt::Debug) {
+    let journal = disk.journal();
+    for seed in 0..seeds {
+        let crash = power_cut(&journal, seed);
+        let image: Arc<dyn Disk> = Arc::new(journal.image(&crash));
+        let repository = open(&image).unwrap_or_else(|error| panic!("{what:?}, {crash:?}: {error}"));
+        let main = repository.refs.get(LINES[0]);
+        let main = main.unwrap_or_else(|error| panic!("{what:?}, {crash:?}: {error}"));
+        assert_eq!(main, Some(id), "{what:?}, {crash:?}");
+        check_whole(&repository, &[id], &(what, crash));
     }
 }
 

@@ -1,0 +1,138 @@
+//! What is durable when a commit is acknowledged, where a sync of another writer failed.
+
+use super::*;
+use crate::disk::simulated::{Crash, Fate, Fault, Injection, Op, SimulatedDisk, Tail};
+
+/// A store that puts one block into a data file of its own, and is not done yet.
+struct Writing<'s> {
+    writer: Writer<'s>,
+    store: &'s Store,
+}
+
+impl<'s> Writing<'s> {
+    fn begin(store: &'s Store, i: u32) -> Self {
+        let writer = store.writer().unwrap();
+        let begun = Self { writer, store };
+        assert_eq!(begun.put(i), Added::New);
+        begun
+    }
+
+    fn put(&self, i: u32) -> Added {
+        let mut packer = self.writer.packer();
+        let (_, added) = packer.put(ObjectKind::Block, &block(i)).unwrap();
+        packer.flush().unwrap();
+        added
+    }
+
+    /// What others have stored meanwhile is leant on.
+    fn lean_on(&self, i: u32) -> Added {
+        self.store.refresh().unwrap();
+        self.put(i)
+    }
+}
+
+fn on(disk: &SimulatedDisk) -> Store {
+    let disk = Arc::new(disk.clone());
+    Store::open(disk, Path::new("/g"), [7; 16], HashAlgo::Sha256, Options::default()).unwrap()
+}
+
+/// Two writers, the first with a data file that is new. `count` operations of its commit fail, from the `from`th on; the
+/// second finds there what it has, too. Gives the disk when the second has its acknowledgement, and whether the commit record
+/// was written by then; nothing where no operation failed.
+fn lean_on_what_failed(from: usize, count: usize) -> Option<(SimulatedDisk, bool)> {
+    let disk = SimulatedDisk::on((*disk()).clone());
+    Writing::begin(&on(&disk), 3).writer.commit().unwrap();
+    let (first, second) = (on(&disk), on(&disk));
+    let leans = Writing::begin(&second, 2);
+    let fails = Writing::begin(&first, 1);
+    let done = disk.journal().ops().len();
+    disk.inject(Some(Injection {
+        from: disk.asked() + from,
+        count,
+        fault: Fault::Fails(std::io::ErrorKind::Other),
+    }));
+    let result = fails.writer.commit();
+    disk.inject(None);
+    result.err()?;
+    let journal = disk.journal();
+    let has_commit = journal.ops()[done..].iter().any(|op| !matches!(op, Op::Write { .. }));
+    // Without a commit record nothing is taken over.
+    let expected = if has_commit { Added::Existing } else { Added::New };
+    assert_eq!(leans.lean_on(1), expected, "{count} from {from}");
+    leans.writer.commit().unwrap();
+    Some((disk, has_commit))
+}
+
+/// Whether what is acknowledged is there after a power cut now.
+fn check_durable(disk: &SimulatedDisk, blocks: &[u32], what: &dyn std::fmt::Debug) {
+    let journal = disk.journal();
+    for seed in 0..16 {
+        let crash = Crash {
+            after: journal.ops().len(),
+            fate: Fate::PowerCut,
+            sector: 512,
+            tail: Tail::Zeros,
+            seed,
+        };
+        let store = open(&Arc::new(journal.image(&crash)));
+        for &i in blocks {
+            let found = store.get(&ObjectId::hash(HashAlgo::Sha256, &block(i)));
+            let found = found.unwrap_or_else(|error| panic!("{what:?}, {crash:?}: {error}"));
+            assert_eq!(found, Some(block(i)), "block {i}, {what:?}, {crash:?}");
+        }
+    }
+}
+
+#[test]
+fn what_another_could_not_sync_is_durable_before_it_is_leant_on() {
+    for count in [1, usize::MAX] {
+        let mut leant = 0;
+        for from in 0.. {
+            let Some((disk, has_commit)) = lean_on_what_failed(from, count) else {
+                break;
+            };
+            leant += usize::from(has_commit);
+            check_durable(&disk, &[1, 2, 3], &(count, from));
+        }
+        assert!(leant > 0, "nothing was leant on");
+    }
+}
+
+#[test]
+fn what_is_gone_when_it_is_leant_on_is_not_acknowledged() {
+    let disk = SimulatedDisk::on((*disk()).clone());
+    let (first, second) = (on(&disk), on(&disk));
+    let (goes, leans) = (Writing::begin(&first, 1), Writing::begin(&second, 2));
+    let file = first.data_files().remove(0).0;
+    let begun = file.file.len().unwrap();
+    goes.writer.commit().unwrap();
+    // The second sees the commit record, and no segment that covers it.
+    for name in disk.list(Path::new("/g/index")).unwrap() {
+        disk.remove(&Path::new("/g/index").join(name)).unwrap();
+    }
+    assert_eq!(leans.lean_on(1), Added::Existing);
+    let opened = disk.open(&file.path, OpenMode::Write).unwrap();
+    opened.set_len(begun).unwrap();
+    let error = leans.writer.commit().unwrap_err();
+    assert!(error.is_damage(), "{error}");
+    assert!(error.to_string().contains("run this again"), "{error}");
+    // And so it goes on.
+    let third = on(&disk);
+    let again = Writing::begin(&third, 1);
+    again.writer.commit().unwrap();
+    assert_eq!(
+        on(&disk).get(&ObjectId::hash(HashAlgo::Sha256, &block(1))).unwrap(),
+        Some(block(1))
+    );
+}
+
+#[test]
+fn the_name_of_a_file_that_is_taken_over_is_durable() {
+    let disk = SimulatedDisk::on((*disk()).clone());
+    drop(Writing::begin(&on(&disk), 1));
+    let second = on(&disk);
+    let takes_over = Writing::begin(&second, 2);
+    takes_over.writer.commit().unwrap();
+    assert_eq!(disk.list(Path::new("/g/data")).unwrap().len(), 1);
+    check_durable(&disk, &[1, 2], &"taken over");
+}
