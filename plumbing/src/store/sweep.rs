@@ -48,6 +48,8 @@ impl Store {
         if generation.condemned.is_empty() {
             return Ok(swept);
         }
+        // Whoever published it may have gone before its name was durable: what it names must not go before that.
+        self.disk.sync_dir(ghost).map_err(Error::io("sync", ghost))?;
         let oldest = living(&*self.disk, ghost, generation.number)?.oldest;
         let mut free = BTreeSet::new();
         for (file, since) in &generation.condemned {
@@ -128,7 +130,6 @@ impl Store {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(Error::io("list", folder)(e)),
         };
-        let mut changed = false;
         for path in names.into_iter().map(|name| folder.join(name)) {
             if path.extension().is_none_or(|extension| extension != SEGMENT_EXTENSION) {
                 continue;
@@ -149,13 +150,11 @@ impl Store {
             }
             match self.disk.remove(&path) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io("remove", &path)(e)),
-                _ => changed = true,
+                _ => {}
             }
         }
-        if changed {
-            self.disk.sync_dir(folder).map_err(Error::io("sync", folder))?;
-        }
-        Ok(())
+        // Whoever removed some before may have gone before that was durable.
+        self.disk.sync_dir(folder).map_err(Error::io("sync", folder))
     }
 
     fn copy_segment(&self, folder: &Path, segment: &Segment, gone: &BTreeSet<[u8; 16]>) -> Result<()> {
@@ -225,8 +224,9 @@ impl Store {
 struct Gone;
 
 impl DiskFile for Gone {
+    /// A segment that another process wrote may still name it: what it leads to is no hit, and no error.
     fn read_at(&self, _: &mut [u8], _: u64) -> std::io::Result<usize> {
-        Err(ErrorKind::NotFound.into())
+        Ok(0)
     }
 
     fn write_all_at(&self, _: &[u8], _: u64) -> std::io::Result<()> {

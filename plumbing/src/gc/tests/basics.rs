@@ -382,3 +382,37 @@ fn what_a_gc_that_ended_early_leaves_without_its_bases_is_no_damage() {
     }
     assert!(remains > 0, "nothing of the kind was met");
 }
+
+/// Another process may have merged a segment meanwhile that still names what is gone.
+#[test]
+fn what_an_old_segment_says_of_a_file_that_is_gone_is_no_hit_and_no_error() {
+    let disk: Arc<dyn Disk> = Arc::new(new_disk());
+    let known = two_lines(&disk);
+    delete(&open(&disk).unwrap(), MAIN);
+    let folder = ghost_dir().join("index");
+    let paths = disk.list(&folder).unwrap().into_iter().map(|name| folder.join(name));
+    let segments: Vec<_> = paths
+        .map(|path| (crate::disk::read_file(&*disk, &path, 1 << 20).unwrap(), path))
+        .collect();
+    let repository = open(&disk).unwrap();
+    let report = collect(&repository, Allowance::Share(0)).unwrap();
+    assert!(report.swept.files > 0, "{report:?}");
+    for (bytes, path) in &segments {
+        crate::disk::replace_file(&*disk, path, bytes).unwrap();
+    }
+    repository.store.refresh().unwrap();
+    let is_there = |id: &&ObjectId| {
+        repository
+            .store
+            .contains(id)
+            .unwrap_or_else(|error| panic!("{id}: {error}"))
+    };
+    assert_eq!(known.keys().filter(is_there).count(), 6);
+    for id in known.keys() {
+        let prefix = id.hex()[..20].parse().unwrap();
+        repository
+            .store
+            .find_prefix(&prefix, 2)
+            .unwrap_or_else(|error| panic!("{id}: {error}"));
+    }
+}

@@ -126,3 +126,60 @@ fn a_failing_disk_loses_nothing_and_the_next_gc_completes() {
         }
     }
 }
+
+/// Who goes on where a gc was stopped leans on names that are not durable yet.
+#[test]
+fn what_a_stopped_gc_left_is_durable_before_the_next_one_goes_on() {
+    let (memory, known) = worn();
+    for collects in [true, false] {
+        for from in 0.. {
+            let simulated = SimulatedDisk::on(memory.copy(1 << 40));
+            let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+            let injection = Injection {
+                from: simulated.asked() + from,
+                count: usize::MAX,
+                fault: Fault::Fails(std::io::ErrorKind::Other),
+            };
+            simulated.inject(Some(injection));
+            let result = open(&disk).and_then(|repository| collect(&repository, Allowance::Share(0)));
+            let reached = simulated.asked() > injection.from;
+            simulated.inject(None);
+            if !reached {
+                result.unwrap();
+                break;
+            }
+            let stopped = simulated.journal().ops().len();
+            let mut known = known.clone();
+            if collects {
+                collect(&open(&disk).unwrap(), Allowance::Share(0)).unwrap();
+            } else {
+                // Whoever changes refs sweeps what is due.
+                let files = Files::from([(("d".to_owned(), "new".to_owned()), Dice::new(9).bytes(500))]);
+                let id = take(&open(&disk).unwrap(), "refs/snapshots/other", &files, "after").unwrap();
+                known.insert(id, files);
+            }
+            let journal = simulated.journal();
+            let ended = journal.ops().len();
+            for seed in 0..12 {
+                // Most at the end, the others on the way.
+                let after = match seed % 3 {
+                    0 => stopped + Dice::new(seed + from as u64).index(ended - stopped + 1),
+                    _ => ended,
+                };
+                let crash = Crash {
+                    after,
+                    fate: Fate::PowerCut,
+                    sector: 512,
+                    tail: Tail::Zeros,
+                    seed,
+                };
+                let what = (collects, from, crash);
+                let image: Arc<dyn Disk> = Arc::new(journal.image(&crash));
+                let repository = open(&image).unwrap_or_else(|error| panic!("{what:?}: {error}"));
+                check(&repository, &known, &what);
+                let missing = repository.store.missing_data();
+                assert!(missing.is_empty(), "{what:?}: {missing:?}");
+            }
+        }
+    }
+}
