@@ -425,4 +425,12 @@ mod tests {
         };
         assert_eq!(frame_bytes(Class::Dense, &short), 1 << 20);
     }
+
+    #[test]
+    fn the_class_of_bytes_alone_is_that_of_their_length() {
+        let bytes = vec![0; LARGE_FILE_BYTES as usize];
+        assert_eq!(Class::of(ObjectKind::Block, &bytes), Class::Large);
+        assert_eq!(Class::of(ObjectKind::Block, &bytes[1..]), Class::Small);
+        assert_eq!(Class::of(ObjectKind::Tree, &bytes), Class::Meta);
+    }
 }

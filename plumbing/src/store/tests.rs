@@ -371,6 +371,41 @@ fn where_the_generation_does_not_read_all_is_read_and_nothing_written() {
 }
 
 #[test]
+fn what_was_passed_over_and_stays_is_found_again() {
+    let disk = disk();
+    let ids = add(&open(&disk), 0..5);
+    // No segment covers it.
+    for name in disk.list(Path::new("/g/index")).unwrap() {
+        disk.remove(&Path::new("/g/index").join(name)).unwrap();
+    }
+    let store = open(&disk);
+    let found = || ids.iter().filter(|(id, _)| store.contains(id).unwrap()).count();
+    assert_eq!(found(), 5);
+    store.pass_over(&[0]);
+    assert_eq!(found(), 0);
+    assert!(store.locate_condemned(&ids[0].0).unwrap().is_some());
+    store.pass_over_no_more(&[0]);
+    assert_eq!(found(), 5);
+}
+
+#[test]
+fn a_header_that_is_too_short_is_damage() {
+    let disk = disk();
+    add(&open(&disk), 0..1);
+    let path = only_file(&disk);
+    let whole = crate::disk::read_file(&*disk, &path, 1 << 20).unwrap();
+    for bytes in [0, 10, 63] {
+        crate::disk::replace_file(&*disk, &path, &whole[..bytes]).unwrap();
+        let opened = data::read::DataFile::open(&*disk, &path, OpenMode::Read, &[7; 16]);
+        let error = opened.unwrap_err().to_string();
+        assert!(
+            error.contains("a header of 64 bytes") && error.contains(&format!("{bytes} bytes")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn rows_out_of_a_window_are_those_of_the_file() {
     let disk = disk();
     let store = open(&disk);

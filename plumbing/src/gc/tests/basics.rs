@@ -416,3 +416,57 @@ fn what_an_old_segment_says_of_a_file_that_is_gone_is_no_hit_and_no_error() {
             .unwrap_or_else(|error| panic!("{id}: {error}"));
     }
 }
+
+#[test]
+fn what_is_left_is_what_stays_and_what_was_copied() {
+    let plan = |fate, bytes, unused_bytes, held_bytes| FilePlan {
+        usage: FileUse {
+            bytes,
+            unused_bytes,
+            held_bytes,
+            ..FileUse::default()
+        },
+        fate,
+    };
+    let mut report = Report {
+        files: vec![
+            plan(Fate::Stays, 100, 10, 5),
+            plan(Fate::Stays, 50, 1, 0),
+            plan(Fate::Goes, 40, 30, 7),
+            plan(Fate::Repacked, 60, 20, 30),
+            plan(Fate::Merged, 6, 2, 3),
+        ],
+        copied_bytes: 12,
+        ..Report::default()
+    };
+    assert_eq!(report.totals(), (256, 108));
+    // 40 are let go, of which ten were in the file that goes and are not there any more.
+    assert_eq!(report.left(), (162, 16, 30));
+
+    let waiting = |waiting_files, waiting_bytes| Swept {
+        files: 1,
+        bytes: 2,
+        waiting_files,
+        waiting_bytes,
+    };
+    let later = |condemned_files, swept| Report {
+        swept,
+        condemned_files,
+        generation: 4,
+        ..Report::default()
+    };
+    report.generation = 7;
+    report.add(later(2, waiting(3, 300)));
+    assert_eq!(
+        (report.swept, report.condemned_files, report.generation),
+        (waiting(3, 300), 2, 7)
+    );
+    // A pass that condemned nothing swept nothing, and knows of nothing that waits.
+    report.add(later(0, waiting(0, 0)));
+    let swept = Swept {
+        files: 2,
+        bytes: 4,
+        ..waiting(3, 300)
+    };
+    assert_eq!((report.swept, report.condemned_files, report.generation), (swept, 2, 7));
+}

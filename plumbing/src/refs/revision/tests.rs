@@ -280,6 +280,9 @@ fn paths_lead_to_entries() {
         entry_name(&format!("x-ghost:/tree:{}/sub/a%3Ab", line.tree)),
         pair("a:b", "sub/a:b")
     );
+    let has_content = |text: &str| line.fixture.resolve(text).unwrap().content().is_some();
+    assert!(has_content("@:top") && has_content("@:sub/a:b"));
+    assert!(!has_content("@:link") && !has_content("@:sub") && !has_content("@"));
     assert_eq!(line.fixture.resolve("@:").unwrap(), Named::Tree(line.tree));
     assert_eq!(
         line.fixture.resolve("@:sub").unwrap().tree(&line.fixture).unwrap(),

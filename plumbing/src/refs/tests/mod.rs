@@ -286,6 +286,27 @@ fn a_damaged_last_record_is_kept_aside() {
 }
 
 #[test]
+fn an_append_that_was_cut_short_is_not_kept_aside() {
+    let (disk, ends) = small_log();
+    let whole = log_bytes(&disk);
+    let record = &whole[ends[2]..];
+    let mut torn = record[..record.len() - 1].to_vec();
+    torn[..64].fill(0);
+    for left in [&record[..20], &record[..100], &record[..record.len() - 1], &torn] {
+        put_log(&disk, &[&whole[..ends[2]], left].concat());
+        reopen(&disk)
+            .transaction(&[set("main", Expected::Any, Some(id(99)))], &who(9), "")
+            .unwrap();
+        let aside = folder().join(format!("cut-{:020}", ends[2]));
+        assert!(
+            read_file(&disk, &aside, usize::MAX).is_err(),
+            "{} bytes of a record",
+            left.len()
+        );
+    }
+}
+
+#[test]
 fn records_left_out_or_repeated_are_found() {
     let (disk, ends) = small_log();
     let good = log_bytes(&disk);

@@ -219,7 +219,9 @@ mod tests {
 
     #[test]
     fn what_says_little_has_no_sketch() {
-        assert!(sketch(&lines(0, 10)).is_none(), "too short");
+        let enough = lines(0, 1000);
+        assert!(sketch(&enough[..BLOCK_BYTES_MIN - 1]).is_none(), "too short");
+        assert!(sketch(&enough[..BLOCK_BYTES_MIN]).is_some());
         assert!(sketch(&vec![b'x'; 20_000]).is_none_or(|found| Some(found) == sketch(&vec![b'x'; 30_000])));
     }
 }

@@ -167,6 +167,28 @@ fn a_changed_object_costs_what_changed() {
 }
 
 #[test]
+fn differences_are_counted_with_what_they_save() {
+    let store = open(&disk());
+    let old = text(0..3000);
+    let base = put(&store, &old, &[]);
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    let new = edited(&old, 20_000);
+    packer
+        .put_against(Class::Small, ObjectKind::Block, id(&new), &new, &[base])
+        .unwrap();
+    packer.flush().unwrap();
+    let counters = packer.counters();
+    let get = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(
+        (get(&counters.delta_objects), get(&counters.delta_bytes)),
+        (1, new.len() as u64)
+    );
+    let stored = get(&counters.delta_stored_bytes);
+    assert!((1..500).contains(&stored), "{stored}");
+}
+
+#[test]
 fn what_is_not_like_its_base_is_stored_whole() {
     let store = open(&disk());
     let base = put(&store, &text(0..3000), &[]);
