@@ -442,3 +442,17 @@ proptest! {
         prop_assert!(reopen(&disk).verify().unwrap().problems.is_empty());
     }
 }
+
+#[test]
+fn what_is_done_while_no_ref_can_move_sees_the_last_record() {
+    let (_, store) = new_store();
+    let seen = |store: &RefStore| {
+        let seen = store.locked(|sequence, refs| Ok((sequence, refs.len())));
+        seen.unwrap()
+    };
+    assert_eq!(seen(&store), (None, 0), "there is no record yet");
+    store
+        .transaction(&[set("main", Expected::Absent, Some(id(1)))], &who(1), "")
+        .unwrap();
+    assert_eq!(seen(&store), (Some(Sequence(1)), 1));
+}
