@@ -132,6 +132,14 @@ impl Recent {
         taken
     }
 
+    /// Forgets what waits in packers, and what `is_lost` names: it was not committed.
+    pub fn give_up(&self, is_lost: &dyn Fn(Location) -> bool) {
+        for shard in &self.shards {
+            shard.lock().retain(|_, value| *value != PENDING);
+        }
+        self.forget(is_lost);
+    }
+
     /// Forgets entries for which `covered` says that a segment has them now.
     pub fn forget(&self, covered: &dyn Fn(Location) -> bool) {
         for shard in &self.shards {

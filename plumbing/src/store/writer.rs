@@ -46,6 +46,8 @@ struct Appending {
     durable: u64,
     /// Of a bundle: all objects of the file are known, so that those which are appended here are all that comes.
     continues: bool,
+    /// A write or sync failed: nothing more is stored.
+    has_failed: bool,
 }
 
 /// Adds objects; shared by the threads of one job.
@@ -57,6 +59,8 @@ pub struct Writer<'s> {
     waiting: Mutex<Pending>,
     /// Whether something was left out because it lies in a range that nothing vouches for.
     leans: AtomicBool,
+    /// Whether something was taken to be stored since the last commit.
+    has_claimed: AtomicBool,
     /// Nothing is appended.
     is_dry: bool,
     /// What an object is made from is looked for before something leans on it.
@@ -77,6 +81,7 @@ impl<'s> Writer<'s> {
             appending,
             waiting: Mutex::default(),
             leans: AtomicBool::new(false),
+            has_claimed: AtomicBool::new(false),
             is_dry,
             checks_bases: true,
             keeps_data: true,
@@ -136,7 +141,12 @@ impl<'s> Writer<'s> {
         {
             return Ok(false);
         }
-        Ok(!self.store.counts_on(id) && self.store.recent.claim(id))
+        Ok(!self.store.counts_on(id) && self.claim_anew(id))
+    }
+
+    fn claim_anew(&self, id: &ObjectId) -> bool {
+        self.has_claimed.store(true, Ordering::Relaxed);
+        self.store.recent.claim(id)
     }
 
     /// Whether a new snapshot may lean on the object at `at`.
@@ -197,7 +207,14 @@ impl<'s> Writer<'s> {
 
     pub(super) fn append(&self, frame: &Sealed, ids: &[ObjectId]) -> Result<()> {
         let mut appending = self.appending.lock();
-        self.acquire(&mut appending)?;
+        self.check_failed(&appending)?;
+        let done = self.append_frame(&mut appending, frame, ids);
+        appending.has_failed |= done.is_err();
+        done
+    }
+
+    fn append_frame(&self, appending: &mut Appending, frame: &Sealed, ids: &[ObjectId]) -> Result<()> {
+        self.acquire(appending)?;
         let ordinal = appending.ordinal;
         let Some(appender) = appending.appender.as_mut() else {
             return Ok(());
@@ -228,15 +245,15 @@ impl<'s> Writer<'s> {
             .as_ref()
             .is_none_or(|(handle, _)| handle.is_finished());
         if end - appending.group_start >= GROUP_BYTES && is_idle {
-            self.close_group(&mut appending)?;
+            self.close_group(appending)?;
             if self.store.recent.count() > RECENT_MAX {
-                self.wait(&mut appending)?;
+                self.wait(appending)?;
                 self.store.publish_segment()?;
             }
         }
         if end >= self.store.options.file_bytes_max {
-            self.close_group(&mut appending)?;
-            self.finish_file(&mut appending)?;
+            self.close_group(appending)?;
+            self.finish_file(appending)?;
         }
         Ok(())
     }
@@ -355,7 +372,7 @@ impl<'s> Writer<'s> {
         }
         let ids: Vec<ObjectId> = rows.iter().map(|row| row.id).collect();
         for row in rows {
-            self.store.recent.claim(&row.id);
+            self.claim_anew(&row.id);
             self.counters.added(row.bytes as usize);
         }
         self.append(frame, &ids)?;
@@ -410,8 +427,34 @@ impl<'s> Writer<'s> {
         Ok(())
     }
 
+    fn check_failed(&self, appending: &Appending) -> Result<()> {
+        if appending.has_failed {
+            let why = std::io::Error::other("an earlier write failed; nothing more is stored by this run");
+            return Err(Error::io("store in", self.store.place())(why));
+        }
+        Ok(())
+    }
+
     /// Waits for the sync under way. If it failed, nothing more is appended.
     fn wait(&self, appending: &mut Appending) -> Result<()> {
+        let before = (appending.ordinal, appending.durable);
+        let waited = self.try_wait(appending);
+        if waited.is_err() {
+            appending.has_failed = true;
+            self.hold(appending);
+            self.give_up(before);
+        }
+        waited
+    }
+
+    /// Forgets what was appended to a file behind what is durable there, and what waits: it is not stored, and who puts it
+    /// next must not find it.
+    fn give_up(&self, (ordinal, durable): (u32, u64)) {
+        let is_lost = |at: Location| at.file == ordinal && at.frame >= durable;
+        self.store.recent.give_up(&is_lost);
+    }
+
+    fn try_wait(&self, appending: &mut Appending) -> Result<()> {
         let Some((handle, end)) = appending.syncing.take() else {
             return Ok(());
         };
@@ -474,8 +517,10 @@ impl<'s> Writer<'s> {
     /// Makes everything that packers have flushed durable. After this returns a ref may name it.
     pub fn commit(&self) -> Result<()> {
         let mut appending = self.appending.lock();
+        self.check_failed(&appending)?;
         self.close_group(&mut appending)?;
         self.wait(&mut appending)?;
+        self.has_claimed.store(false, Ordering::Relaxed);
         if self.leans.swap(false, Ordering::Relaxed) {
             self.store
                 .sync_uncovered(appending.appender.as_ref().map(|_| appending.ordinal))?;
@@ -491,7 +536,11 @@ impl<'s> Writer<'s> {
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
         let mut appending = std::mem::take(&mut *self.appending.lock());
+        let durable = (appending.ordinal, appending.durable);
         // A sync under way goes on with a handle of its own; nobody waits for what was not committed.
         self.hold(&mut appending);
+        if self.has_claimed.load(Ordering::Relaxed) && !self.is_dry {
+            self.give_up(durable);
+        }
     }
 }

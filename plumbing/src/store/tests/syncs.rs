@@ -136,3 +136,61 @@ fn the_name_of_a_file_that_is_taken_over_is_durable() {
     assert_eq!(disk.list(Path::new("/g/data")).unwrap().len(), 1);
     check_durable(&disk, &[1, 2], &"taken over");
 }
+
+/// A process may go on with another writer where one was given up: what that one did not commit is not there.
+#[test]
+fn what_a_writer_did_not_commit_is_stored_anew_by_the_next_one_of_the_same_store() {
+    let disk = SimulatedDisk::on((*disk()).clone());
+    let store = on(&disk);
+    drop(Writing::begin(&store, 1));
+    let next = Writing {
+        writer: store.writer().unwrap(),
+        store: &store,
+    };
+    next.put(1);
+    next.writer.commit().unwrap();
+    drop(next);
+    drop(store);
+    check_durable(&disk, &[1], &"given up");
+}
+
+/// The error is told once, and what comes after it must not look as if all were well.
+#[test]
+fn a_writer_that_failed_stays_failed() {
+    let mut failures = 0;
+    for from in 0..14 {
+        let disk = SimulatedDisk::on((*disk()).clone());
+        let store = on(&disk);
+        let writer = store.writer().unwrap();
+        let mut packer = writer.packer();
+        packer.put(ObjectKind::Block, &block(1)).unwrap();
+        disk.inject(Some(Injection {
+            from: disk.asked() + from,
+            count: 1,
+            fault: Fault::Fails(std::io::ErrorKind::Other),
+        }));
+        let flushed = packer.flush();
+        let committed = writer.commit();
+        disk.inject(None);
+        failures += usize::from(flushed.is_err() || committed.is_err());
+        if flushed.is_err() || committed.is_err() {
+            let again = packer.put(ObjectKind::Block, &block(1)).and_then(|_| packer.flush());
+            let again = again.and_then(|()| writer.commit());
+            if again.is_ok() {
+                check_durable(&disk, &[1], &("again", from));
+            }
+        }
+        drop(packer);
+        drop(writer);
+        let next = Writing {
+            writer: store.writer().unwrap(),
+            store: &store,
+        };
+        next.put(1);
+        next.writer.commit().unwrap();
+        drop(next);
+        drop(store);
+        check_durable(&disk, &[1], &from);
+    }
+    assert!(failures > 6, "{failures}");
+}
