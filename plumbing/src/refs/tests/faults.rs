@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::disk::real::RealDisk;
+use crate::disk::simulated::{Crash, Fate, Fault, Injection, SimulatedDisk, Tail};
 use crate::disk::{DiskFile, Mapped};
 
 /// A disk whose syncs fail while told so.
@@ -109,6 +110,45 @@ fn a_failed_sync_is_not_acknowledged_nor_tried_again() {
         .unwrap();
     assert_eq!(main_of(&store).unwrap(), Some(id(3)));
     assert!(reader.verify().unwrap().problems.is_empty());
+}
+
+/// The pages of a failed sync count as clean: the next sync makes only durable what is written anew.
+#[test]
+fn a_record_that_was_not_synced_is_written_again_by_who_goes_on() {
+    let disk = SimulatedDisk::default();
+    for folder in [Path::new("/"), Path::new("/r"), &folder()] {
+        disk.create_dir(folder).unwrap();
+        disk.sync_dir(folder.parent().unwrap_or(folder)).unwrap();
+    }
+    let store = RefStore::create(Arc::new(disk.clone()), &folder(), UUID).unwrap();
+    let first = set("main", Expected::Any, Some(id(1)));
+    store.transaction(&[first], &who(1), "").unwrap();
+    // The record is written; neither the sync nor the cut behind it is done.
+    disk.inject(Some(Injection {
+        from: disk.asked() + 1,
+        count: 2,
+        fault: Fault::Fails(io::ErrorKind::Other),
+    }));
+    let second = set("main", Expected::Any, Some(id(2)));
+    store.transaction(&[second], &who(2), "").unwrap_err();
+    disk.inject(None);
+    let goes_on = RefStore::open(Arc::new(disk.clone()), &folder(), UUID);
+    assert_eq!(main_of(&goes_on).unwrap(), Some(id(2)));
+    let third = set("other", Expected::Any, Some(id(3)));
+    goes_on.transaction(&[third], &who(3), "").unwrap();
+    let journal = disk.journal();
+    for seed in 0..16 {
+        let crash = Crash {
+            after: journal.ops().len(),
+            fate: Fate::PowerCut,
+            sector: 512,
+            tail: Tail::Zeros,
+            seed,
+        };
+        let found = reopen(&journal.image(&crash)).list("").unwrap();
+        let found: Vec<ObjectId> = found.into_iter().map(|(_, value)| value).collect();
+        assert_eq!(found, [id(2), id(3)], "{crash:?}");
+    }
 }
 
 /// What a disk may hold after a power cut during an append: of each sector of 512 bytes the new content or zeros.
