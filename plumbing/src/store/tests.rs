@@ -5,7 +5,7 @@ use crate::disk::OpenMode;
 use crate::disk::memory::MemoryDisk;
 use crate::object::{IdPrefix, ObjectId, ObjectKind};
 use crate::progress::Progress;
-use crate::store::data::format::{FRAME_HEADER_BYTES, ROW_BYTES};
+use crate::store::data::format::{Codec, FRAME_HEADER_BYTES, FrameHeader, FrameKind, ROW_BYTES};
 
 mod syncs;
 
@@ -402,6 +402,42 @@ fn a_header_that_is_too_short_is_damage() {
             error.contains("a header of 64 bytes") && error.contains(&format!("{bytes} bytes")),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn a_frame_header_is_read_up_to_its_limits_and_no_further() {
+    let (objects, raw) = (crate::limits::FRAME_OBJECTS_MAX, crate::limits::FRAME_RAW_BYTES_MAX);
+    let stored = crate::limits::FRAME_STORED_BYTES_MAX;
+    let decode = |bases: usize, objects: usize, raw: usize, stored: usize| {
+        let header = FrameHeader {
+            kind: FrameKind::Objects,
+            codec: if bases > 0 { Codec::Delta } else { Codec::Raw },
+            bases: bases as u16,
+            objects: objects as u32,
+            raw_bytes: raw as u32,
+            stored_bytes: stored as u32,
+            group: 64,
+            digest: [0; 32],
+        };
+        FrameHeader::decode(&header.encode(9, 64, &[]), 9).map(|_| ())
+    };
+    assert_eq!(decode(0, objects, raw, stored), Ok(()));
+    assert_eq!(decode(objects, objects, raw, stored), Ok(()));
+    for (at, refused) in [
+        decode(objects + 1, objects, raw, stored),
+        decode(0, objects + 1, raw, stored),
+        decode(0, objects + 2, raw, stored),
+        decode(0, objects, raw + 1, stored),
+        decode(0, objects, raw + 2, stored),
+        decode(0, objects, raw, stored + 1),
+        decode(0, objects, raw, stored + 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let refused = refused.unwrap_err();
+        assert!(refused.contains("over its limit"), "{at}: {refused}");
     }
 }
 
