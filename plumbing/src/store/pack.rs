@@ -427,6 +427,24 @@ mod tests {
     }
 
     #[test]
+    fn noise_is_dense_and_what_has_some_text_anywhere_is_not() {
+        let noise = |seed: u8, count: usize| {
+            let mut bytes = vec![0; count];
+            blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+            bytes
+        };
+        for seed in 0..32 {
+            assert!(is_dense(&noise(seed, SAMPLE_BYTES)) && is_dense(&noise(seed, 100_000)));
+        }
+        assert!(!is_dense(&noise(1, SAMPLE_BYTES - 1)), "too short to tell");
+        for text in [0..40_000, 20_000..60_000, 50_000..100_000] {
+            let mut bytes = noise(2, 100_000);
+            bytes[text.clone()].fill(b'x');
+            assert!(!is_dense(&bytes), "{text:?}");
+        }
+    }
+
+    #[test]
     fn the_class_of_bytes_alone_is_that_of_their_length() {
         let bytes = vec![0; LARGE_FILE_BYTES as usize];
         assert_eq!(Class::of(ObjectKind::Block, &bytes), Class::Large);

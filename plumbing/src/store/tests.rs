@@ -57,6 +57,15 @@ fn what_was_put_is_there_after_reopening() {
     let ids = add(&open(&disk), 0..20_000);
     let again = open(&disk);
     assert!(again.recent.count() == 0, "the segment covers everything");
+    assert!(
+        again
+            .state
+            .read()
+            .segments
+            .iter()
+            .all(|mapped| !mapped.segment.is_empty())
+    );
+    assert_eq!(again.uuid(), [7; 16]);
     for (i, (id, added)) in (0..).zip(&ids) {
         assert_eq!(*added, Added::New);
         assert_eq!(again.get(id).unwrap().unwrap(), block(i));
@@ -349,6 +358,7 @@ fn a_segment_covers_as_many_files_as_the_limit_and_no_more() {
     let path = write(&covers[1..]).unwrap();
     let segment = Segment::open(&*disk, &path, &[7; 16]).unwrap();
     assert_eq!(segment.covers(), &covers[1..]);
+    assert!(segment.is_empty());
 }
 
 #[test]
@@ -386,6 +396,15 @@ fn what_was_passed_over_and_stays_is_found_again() {
     assert!(store.locate_condemned(&ids[0].0).unwrap().is_some());
     store.pass_over_no_more(&[0]);
     assert_eq!(found(), 5);
+}
+
+#[test]
+fn a_trailer_is_the_length_with_the_salt_over_it() {
+    let salt = 0xff00_0000_0000_00f0;
+    assert_eq!(
+        data::format::trailer(0x1f8, salt),
+        0xff00_0000_0000_0108u64.to_le_bytes()
+    );
 }
 
 #[test]

@@ -209,6 +209,26 @@ fn names_and_their_operators() {
 }
 
 #[test]
+fn what_is_forgotten_gives_way_to_what_is_left_unless_its_number_is_named() {
+    let mut line = line();
+    let [first, second, third] = line.snapshots[..] else {
+        panic!()
+    };
+    let forget = |line: &mut Line, id| {
+        let mark = crate::refs::forgotten_ref(&id);
+        line.fixture.change(&mark, Some(id), "2026-11-21T12:00:00Z");
+    };
+    let resolved = |line: &Line, text: &str| line.fixture.resolve(text).unwrap();
+    forget(&mut line, second);
+    assert_eq!(resolved(&line, "main@{2026-11-12}"), Named::Snapshot(first));
+    assert_eq!(resolved(&line, "main@{1}"), Named::Snapshot(second));
+    assert_eq!(resolved(&line, "main"), Named::Snapshot(third));
+    forget(&mut line, third);
+    assert_eq!(resolved(&line, "main"), Named::Snapshot(first));
+    assert_eq!(resolved(&line, "main@{0}"), Named::Snapshot(third));
+}
+
+#[test]
 fn ids_prefixes_and_text_forms() {
     let line = line();
     let third = line.snapshots[2];
@@ -280,6 +300,7 @@ fn paths_lead_to_entries() {
         entry_name(&format!("x-ghost:/tree:{}/sub/a%3Ab", line.tree)),
         pair("a:b", "sub/a:b")
     );
+    assert_eq!(line.fixture.resolve("@:sub").unwrap().id(), Some(line.sub));
     let has_content = |text: &str| line.fixture.resolve(text).unwrap().content().is_some();
     assert!(has_content("@:top") && has_content("@:sub/a:b"));
     assert!(!has_content("@:link") && !has_content("@:sub") && !has_content("@"));

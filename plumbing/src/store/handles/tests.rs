@@ -102,6 +102,7 @@ fn another_file_under_the_name_is_refused_and_nothing_is_written_or_locked() {
         pooled.file.write_all_at(b"x", 0),
         pooled.file.set_len(0),
         pooled.file.lock(LockKind::Shared),
+        pooled.file.try_lock(LockKind::Shared).map(drop),
     ] {
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::Unsupported);
     }
