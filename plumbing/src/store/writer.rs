@@ -59,7 +59,7 @@ pub struct Writer<'s> {
     waiting: Mutex<Pending>,
     /// Whether something was left out because it lies in a range that nothing vouches for.
     leans: AtomicBool,
-    /// Whether something was taken to be stored since the last commit.
+    /// Whether something counts as stored that was not committed: what was put, or was adopted with a file.
     has_claimed: AtomicBool,
     /// Nothing is appended.
     is_dry: bool,
@@ -272,10 +272,11 @@ impl<'s> Writer<'s> {
 
     /// Appends to this file from now on.
     fn begin(&self, appending: &mut Appending, appender: Appender) -> Result<()> {
+        self.has_claimed.store(true, Ordering::Relaxed);
         appending.ordinal = self.store.register(&appender.file)?;
         appending.continues = self.store.is_single() && self.store.has_noted(appending.ordinal, appender.group());
         appending.group_start = appender.end();
-        appending.durable = appender.end();
+        appending.durable = appender.group();
         appending.appender = Some(appender);
         Ok(())
     }
@@ -521,9 +522,10 @@ impl<'s> Writer<'s> {
         self.close_group(&mut appending)?;
         self.wait(&mut appending)?;
         self.has_claimed.store(false, Ordering::Relaxed);
-        if self.leans.swap(false, Ordering::Relaxed) {
+        if self.leans.load(Ordering::Relaxed) {
             self.store
                 .sync_uncovered(appending.appender.as_ref().map(|_| appending.ordinal))?;
+            self.leans.store(false, Ordering::Relaxed);
         }
         drop(appending);
         // The index is a cache: without a new segment the next run scans a little more. So is what is known to be alike.

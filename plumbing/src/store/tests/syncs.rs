@@ -115,6 +115,7 @@ fn what_is_gone_when_it_is_leant_on_is_not_acknowledged() {
     opened.set_len(begun).unwrap();
     let error = leans.writer.commit().unwrap_err();
     assert!(error.is_damage(), "{error}");
+    assert!(leans.writer.commit().is_err(), "asked again it is no less lost");
     assert!(error.to_string().contains("run this again"), "{error}");
     // And so it goes on.
     let third = on(&disk);
@@ -140,18 +141,22 @@ fn the_name_of_a_file_that_is_taken_over_is_durable() {
 /// A process may go on with another writer where one was given up: what that one did not commit is not there.
 #[test]
 fn what_a_writer_did_not_commit_is_stored_anew_by_the_next_one_of_the_same_store() {
-    let disk = SimulatedDisk::on((*disk()).clone());
-    let store = on(&disk);
-    drop(Writing::begin(&store, 1));
-    let next = Writing {
-        writer: store.writer().unwrap(),
-        store: &store,
-    };
-    next.put(1);
-    next.writer.commit().unwrap();
-    drop(next);
-    drop(store);
-    check_durable(&disk, &[1], &"given up");
+    // What it put, and what it adopted of a process that was killed.
+    for i in [1, 3] {
+        let disk = SimulatedDisk::on((*disk()).clone());
+        drop(Writing::begin(&on(&disk), 3));
+        let store = on(&disk);
+        drop(Writing::begin(&store, 1));
+        let next = Writing {
+            writer: store.writer().unwrap(),
+            store: &store,
+        };
+        next.put(i);
+        next.writer.commit().unwrap();
+        drop(next);
+        drop(store);
+        check_durable(&disk, &[i], &"given up");
+    }
 }
 
 /// The error is told once, and what comes after it must not look as if all were well.
