@@ -6,8 +6,9 @@
 //! Long jobs commit every [`GROUP_BYTES`]; that sync runs beside the work, and the next commit record comes when it is
 //! done. Where the disk is slower than the work, groups become longer.
 
+mod group;
+
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
@@ -22,7 +23,6 @@ use super::generation::keep_reserve;
 use super::pack::{Packer, seal_record};
 use super::recent::State;
 use super::{Layout, Location, Store};
-use crate::disk::{DiskFile, folder_of};
 use crate::error::{Error, Result};
 use crate::limits::FRAME_RAW_BYTES_MAX;
 use crate::object::{ObjectId, ObjectKind};
@@ -46,8 +46,8 @@ struct Appending {
     durable: u64,
     /// Of a bundle: all objects of the file are known, so that those which are appended here are all that comes.
     continues: bool,
-    /// A write or sync failed: nothing more is stored.
-    has_failed: bool,
+    /// A write or sync failed, with this number of the system, if there is one: nothing more is stored.
+    failure: Option<Option<i32>>,
 }
 
 /// Adds objects; shared by the threads of one job.
@@ -209,7 +209,7 @@ impl<'s> Writer<'s> {
         let mut appending = self.appending.lock();
         self.check_failed(&appending)?;
         let done = self.append_frame(&mut appending, frame, ids);
-        appending.has_failed |= done.is_err();
+        Self::note_failure(&mut appending, &done);
         done
     }
 
@@ -406,143 +406,5 @@ impl<'s> Writer<'s> {
             self.acquire(&mut appending)?;
         }
         self.commit()
-    }
-
-    /// Writes a commit record when the one before is durable, and begins to sync.
-    fn close_group(&self, appending: &mut Appending) -> Result<()> {
-        self.wait(appending)?;
-        let Some(appender) = appending.appender.as_mut() else {
-            return Ok(());
-        };
-        if !appender.is_dirty() {
-            return Ok(());
-        }
-        if self.store.is_single() {
-            let path = &appender.file.path;
-            appender.file.file.sync_data().map_err(Error::io("sync", path))?;
-        }
-        let end = appender.commit()?;
-        let file: Arc<dyn DiskFile> = appender.file.file.clone();
-        appending.syncing = Some((std::thread::spawn(move || file.sync_data()), end));
-        appending.group_start = end;
-        Ok(())
-    }
-
-    fn check_failed(&self, appending: &Appending) -> Result<()> {
-        if appending.has_failed {
-            let why = std::io::Error::other("an earlier write failed; nothing more is stored by this run");
-            return Err(Error::io("store in", self.store.place())(why));
-        }
-        Ok(())
-    }
-
-    /// Waits for the sync under way. If it failed, nothing more is appended.
-    fn wait(&self, appending: &mut Appending) -> Result<()> {
-        let before = (appending.ordinal, appending.durable);
-        let waited = self.try_wait(appending);
-        if waited.is_err() {
-            appending.has_failed = true;
-            self.hold(appending);
-            self.give_up(before);
-        }
-        waited
-    }
-
-    /// Forgets what was appended to a file behind what is durable there, and what waits: it is not stored, and who puts it
-    /// next must not find it.
-    fn give_up(&self, (ordinal, durable): (u32, u64)) {
-        let is_lost = |at: Location| at.file == ordinal && at.frame >= durable;
-        self.store.recent.give_up(&is_lost);
-    }
-
-    fn try_wait(&self, appending: &mut Appending) -> Result<()> {
-        let Some((handle, end)) = appending.syncing.take() else {
-            return Ok(());
-        };
-        let result = handle
-            .join()
-            .unwrap_or_else(|_| Err(std::io::Error::other("the sync thread panicked")));
-        let Some(appender) = appending.appender.as_mut() else {
-            return Ok(());
-        };
-        let path = appender.file.path.clone();
-        if let Err(source) = result {
-            let file = appender.file.file.clone();
-            appending.appender = None;
-            // In a repository another process may have seen the commit record, and lean on it: it writes again what it
-            // makes durable. The error of the sync is the one to tell.
-            if self.store.is_single() {
-                let _ = file.set_len(appending.durable);
-            }
-            return Err(Error::Io {
-                op: "sync",
-                path,
-                source,
-            });
-        }
-        if appender.is_name_unsynced {
-            let folder = folder_of(&path);
-            // Init may have been stopped before the names beside that folder were durable.
-            for folder in [Some(folder), self.store.ghost_dir()].into_iter().flatten() {
-                self.store.disk.sync_dir(folder).map_err(Error::io("sync", folder))?;
-            }
-            appender.is_name_unsynced = false;
-        }
-        appending.durable = end;
-        self.store.committed(appending.ordinal, end);
-        if appending.continues {
-            self.store.note_own(appending.ordinal, end);
-        }
-        Ok(())
-    }
-
-    fn finish_file(&self, appending: &mut Appending) -> Result<()> {
-        self.wait(appending)?;
-        let full = appending.appender.as_ref().map(|appender| appender.file.path.clone());
-        self.hold(appending);
-        if let Some(path) = full {
-            self.store.cover(&path, appending.durable);
-        }
-        Ok(())
-    }
-
-    /// Ends appending to a file, which gc leaves alone as long as this process has the store open.
-    fn hold(&self, appending: &mut Appending) {
-        if let Some(appender) = appending.appender.take()
-            && !self.store.is_single()
-        {
-            self.store.hold(appender.file.path, appender.file.file);
-        }
-    }
-
-    /// Makes everything that packers have flushed durable. After this returns a ref may name it.
-    pub fn commit(&self) -> Result<()> {
-        let mut appending = self.appending.lock();
-        self.check_failed(&appending)?;
-        self.close_group(&mut appending)?;
-        self.wait(&mut appending)?;
-        self.has_claimed.store(false, Ordering::Relaxed);
-        if self.leans.load(Ordering::Relaxed) {
-            self.store
-                .sync_uncovered(appending.appender.as_ref().map(|_| appending.ordinal))?;
-            self.leans.store(false, Ordering::Relaxed);
-        }
-        drop(appending);
-        // The index is a cache: without a new segment the next run scans a little more. So is what is known to be alike.
-        let _ = self.store.publish_segment();
-        let _ = self.store.keep_likeness();
-        Ok(())
-    }
-}
-
-impl Drop for Writer<'_> {
-    fn drop(&mut self) {
-        let mut appending = std::mem::take(&mut *self.appending.lock());
-        let durable = (appending.ordinal, appending.durable);
-        // A sync under way goes on with a handle of its own; nobody waits for what was not committed.
-        self.hold(&mut appending);
-        if self.has_claimed.load(Ordering::Relaxed) && !self.is_dry {
-            self.give_up(durable);
-        }
     }
 }
