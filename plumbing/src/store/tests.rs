@@ -7,6 +7,7 @@ use crate::object::{IdPrefix, ObjectId, ObjectKind};
 use crate::progress::Progress;
 use crate::store::data::format::{Codec, FRAME_HEADER_BYTES, FrameHeader, FrameKind, ROW_BYTES};
 
+mod frames;
 mod syncs;
 
 fn disk() -> Arc<MemoryDisk> {
