@@ -7,12 +7,14 @@
 //! 3. Then come the objects that [`super::chains`] wants to be made from others than they are: these are there now.
 //! 4. All of it is made durable. Then each object that lived there is looked up once more: it must be found elsewhere, and
 //!    with all that it is made from. It may be found in a file of a writer who knew nothing of this copy and stored it as
-//!    the difference from something that now goes: then it is copied whole.
+//!    the difference from something that now goes: then it is copied whole. A copy that was there before is read, since the one
+//!    that goes may be the last that is sound.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::bits::Bits;
@@ -252,12 +254,15 @@ impl Repack<'_> {
     /// where something is not found at all.
     fn shaky(&self, leaving: &[Leaving]) -> Result<BTreeMap<ObjectId, Copies>> {
         let mut walk = LiveWalk::new(self.tables, self.live, &|number| is_among(leaving, number));
+        let before = self.tables.files().iter().map(|file| (file.number, file.committed));
+        let before: HashMap<u32, u64> = before.collect();
+        let was_there = |at: Location| before.get(&at.file).is_some_and(|committed| at.frame < *committed);
         let mut shaky: BTreeMap<ObjectId, Copies> = BTreeMap::new();
         for (number, file, committed) in leaving {
             frames(file, *committed, &mut |head| {
                 for slot in walk.slots(*number, file, &head)? {
                     let row = head.rows[usize::from(slot)];
-                    if shaky.contains_key(&row.id) || !self.is_elsewhere(&row)? {
+                    if shaky.contains_key(&row.id) || !self.is_elsewhere(&row, &was_there)? {
                         let (file, frame) = (*number, head.offset);
                         let at = Location { file, frame, slot };
                         shaky.entry(row.id).or_default().push((row, at));
@@ -269,22 +274,30 @@ impl Repack<'_> {
         Ok(shaky)
     }
 
-    /// Whether there is a copy elsewhere that stands; those that do not are passed over from now on. Fails where there is none
-    /// of any sort.
-    fn is_elsewhere(&self, row: &Row) -> Result<bool> {
+    /// Whether there is a copy elsewhere that stands and, where it was there before this run, reads: what was written since was
+    /// compared then. Those of which this is not so are passed over from now on. Fails where there is none of any sort.
+    fn is_elsewhere(&self, row: &Row, was_there: &dyn Fn(Location) -> bool) -> Result<bool> {
         let missing = || Error::Missing {
             id: row.id,
             needed_as: row.kind.name(),
         };
         let mut found = Some(self.store.locate(&row.id)?.ok_or_else(missing)?);
         while let Some(at) = found {
-            if self.store.stands(at)? {
+            if self.store.stands(at)? && (!was_there(at) || self.reads(row, at)?) {
                 return Ok(true);
             }
             self.store.distrust(&[at])?;
             found = self.store.locate(&row.id)?.filter(|next| *next != at);
         }
         Ok(false)
+    }
+
+    fn reads(&self, row: &Row, at: Location) -> Result<bool> {
+        match self.store.near().read(at, &row.id, &mut Vec::new()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_damage() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The bytes of one of several copies of an object: of the first that reads.

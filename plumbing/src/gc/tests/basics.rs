@@ -470,3 +470,24 @@ fn what_is_left_is_what_stays_and_what_was_copied() {
     };
     assert_eq!((report.swept, report.condemned_files, report.generation), (swept, 2, 7));
 }
+
+#[test]
+fn what_waits_goes_also_where_the_index_is_gone() {
+    let disk: Arc<dyn Disk> = Arc::new(new_disk());
+    let known = two_lines(&disk);
+    delete(&open(&disk).unwrap(), MAIN);
+    let reader = open(&disk).unwrap();
+    let report = collect(&open(&disk).unwrap(), Allowance::Share(0)).unwrap();
+    assert!(report.swept.waiting_files > 0, "{report:?}");
+    drop(reader);
+    let repository = open(&disk).unwrap();
+    for name in disk.list(&ghost_dir().join("index")).unwrap() {
+        disk.remove(&ghost_dir().join("index").join(name)).unwrap();
+    }
+    disk.remove_dir(&ghost_dir().join("index")).unwrap();
+    let lock = CollectLock::take(&*disk, ghost_dir()).unwrap();
+    let swept = repository.store.sweep(&lock).unwrap();
+    assert_eq!((swept.files, swept.waiting_files), (report.swept.waiting_files, 0));
+    drop((lock, repository));
+    check(&open(&disk).unwrap(), &known, &"without an index");
+}

@@ -224,3 +224,55 @@ fn a_directory_of_which_one_copy_has_fallen_is_read_from_the_other() {
     let repository = open(&disk).unwrap();
     assert_eq!(Entries::new(&repository.store, tree).map(Result::unwrap).count(), 30);
 }
+
+/// Of two copies one does not read: the other is needed all the more, whichever it is.
+#[test]
+fn where_one_of_two_copies_does_not_read_the_other_stays() {
+    for damaged in 0..2 {
+        let disk: Arc<dyn Disk> = Arc::new(new_disk());
+        let (first, second) = (open(&disk).unwrap(), open(&disk).unwrap());
+        let mut dice = Dice::new(8);
+        let files: Files = (0..3).map(|n| (key(&format!("f{n}")), dice.bytes(900))).collect();
+        let pending = [first.store.writer().unwrap(), second.store.writer().unwrap()];
+        let mut known = BTreeMap::new();
+        for ((writer, line), repository) in pending.iter().zip([STAYS, GOES]).zip([&first, &second]) {
+            let id = put(writer, &files, Vec::new(), line).unwrap();
+            repository
+                .commit(&[set(line, Expected::Absent, Some(id))], &who(), "", Leans::Own)
+                .unwrap();
+            known.insert(id, files.clone());
+        }
+        drop(pending);
+        drop((first, second));
+        let object = ObjectId::hash(crate::object::HashAlgo::Sha256, &files[&key("f1")]);
+        let mut places = Vec::new();
+        for (file, committed) in open(&disk).unwrap().store.data_files() {
+            walk::frames(&file, committed, &mut |head| {
+                if head.rows.iter().any(|row| row.id == object) {
+                    places.push((file.path.clone(), head.payload_offset()));
+                }
+                Ok(())
+            })
+            .unwrap();
+        }
+        assert_eq!(places.len(), 2, "{places:?}");
+        let (path, at) = &places[damaged];
+        let file = disk.open(path, crate::disk::OpenMode::Write).unwrap();
+        file.write_all_at(&[0xee; 8], *at).unwrap();
+        check(&open(&disk).unwrap(), &known, &("before", damaged));
+        let report = collect(&open(&disk).unwrap(), Allowance::Share(0));
+        let report = report.unwrap_or_else(|error| panic!("copy {damaged}: {error}"));
+        assert!(report.condemned_files > 0, "{report:?}");
+        check(&open(&disk).unwrap(), &known, &damaged);
+        // Nor is it lost later, whatever of it is packed anew.
+        for line in [GOES, STAYS] {
+            delete(&open(&disk).unwrap(), line);
+            let again = collect(&open(&disk).unwrap(), Allowance::Share(0));
+            assert!(
+                again.as_ref().err().is_none_or(Error::is_damage),
+                "{damaged}, {line}: {again:?}"
+            );
+            check(&open(&disk).unwrap(), &known, &(damaged, line));
+        }
+    }
+}

@@ -98,7 +98,7 @@ impl Head {
         self.offset + self.header.frame_bytes()
     }
 
-    pub(super) fn payload_offset(&self) -> u64 {
+    pub(crate) fn payload_offset(&self) -> u64 {
         self.offset + (FRAME_HEADER_BYTES + self.header.table_bytes()) as u64
     }
 }

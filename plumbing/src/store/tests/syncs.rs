@@ -199,3 +199,43 @@ fn a_writer_that_failed_stays_failed() {
     }
     assert!(failures > 6, "{failures}");
 }
+
+/// Who may not, or cannot, make the file of a lease reads all the same; what else fails is told.
+#[test]
+fn where_no_lease_can_be_had_all_is_read() {
+    let full = disk();
+    let ids = add(&open(&full), 0..3);
+    let folder = Path::new("/g/locks");
+    for name in full.list(folder).unwrap() {
+        full.remove(&folder.join(name)).unwrap();
+    }
+    use std::io::ErrorKind::{Other, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    for (kind, is_read) in [
+        (StorageFull, true),
+        (PermissionDenied, true),
+        (ReadOnlyFilesystem, true),
+        (Other, false),
+    ] {
+        let refuses = SimulatedDisk::on((*full).clone());
+        refuses.inject(Some(Injection {
+            from: 0,
+            count: usize::MAX,
+            fault: Fault::Fails(kind),
+        }));
+        let opened = Store::open(
+            Arc::new(refuses),
+            Path::new("/g"),
+            [7; 16],
+            HashAlgo::Sha256,
+            Options::default(),
+        );
+        assert_eq!(opened.is_ok(), is_read, "{kind:?}");
+        let Ok(store) = opened else { continue };
+        assert_eq!(
+            (store.get(&ids[1].0).unwrap(), store.leased()),
+            (Some(block(1)), None),
+            "{kind:?}"
+        );
+        assert!(store.writer().is_err(), "{kind:?}");
+    }
+}
