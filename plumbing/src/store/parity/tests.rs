@@ -33,16 +33,20 @@ impl World {
         }
         let bytes = noise(count as u64, count);
         put(&disk, FILE, &bytes);
+        let progress = Progress::default();
+        let target = Path::new(PARITY);
         write(
             &*disk,
             (Path::new(FILE), count as u64),
-            Path::new(PARITY),
+            target,
             UUID,
             percent,
-            &Progress::default(),
+            &progress,
         )
         .unwrap();
-        let layout = read_head(&*disk, Path::new(PARITY)).unwrap().layout;
+        let layout = read_head(&*disk, target).unwrap().layout;
+        let encoded = layout.stripes * u64::from(layout.data) * u64::from(layout.shard_bytes);
+        assert_eq!(progress.counters().bytes_done, encoded, "what is shown");
         Self { disk, bytes, layout }
     }
 

@@ -146,3 +146,40 @@ fn a_frame_grows_to_twice_its_target_and_no_further() {
         assert_eq!(places.len(), frames, "999 and {second} bytes");
     }
 }
+
+/// Behind a commit record there may be holes, where the power was cut before the sync.
+#[test]
+fn the_last_group_counts_only_where_it_reads_or_a_segment_vouches_for_it() {
+    let disk = disk();
+    let store = open(&disk);
+    let ids = add(&store, 0..3);
+    let at = store.locate(&ids[0].0).unwrap().unwrap();
+    let payload = at.frame + (FRAME_HEADER_BYTES + 3 * ROW_BYTES) as u64;
+    drop(store);
+    let file = disk.open(&only_file(&disk), OpenMode::Write).unwrap();
+    file.write_all_at(&[0; 4], payload).unwrap();
+    let known = |store: &Store| ids.iter().filter(|(id, _)| store.contains(id).unwrap()).count();
+    assert_eq!(
+        known(&open(&disk)),
+        3,
+        "it was durable once: that is damage, and told as such"
+    );
+    for name in disk.list(Path::new("/g/index")).unwrap() {
+        disk.remove(&Path::new("/g/index").join(name)).unwrap();
+    }
+    let store = open(&disk);
+    assert_eq!(known(&store), 0);
+    assert!(add(&store, 0..3).iter().all(|(_, added)| *added == Added::New));
+    assert_eq!(open(&disk).get(&ids[1].0).unwrap(), Some(block(1)));
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    let disk = disk();
+    add(&open(&disk), 0..3);
+    assert_eq!(open(&disk).problems(), Vec::<String>::new());
+    let path = Path::new("/g/data/00000000000000000000000000000001.gd");
+    crate::disk::replace_file(&*disk, path, b"no data file").unwrap();
+    let problems = open(&disk).problems();
+    assert!(problems.len() == 1 && problems[0].contains("0001.gd"), "{problems:?}");
+}
