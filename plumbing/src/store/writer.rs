@@ -44,6 +44,8 @@ struct Appending {
     syncing: Option<(JoinHandle<std::io::Result<()>>, u64)>,
     /// Up to here the current file is durable.
     durable: u64,
+    /// There is or was a current file.
+    has_begun: bool,
     /// Of a bundle: all objects of the file are known, so that those which are appended here are all that comes.
     continues: bool,
     /// A write or sync failed, with this number of the system, if there is one: nothing more is stored.
@@ -277,6 +279,7 @@ impl<'s> Writer<'s> {
         appending.continues = self.store.is_single() && self.store.has_noted(appending.ordinal, appender.group());
         appending.group_start = appender.end();
         appending.durable = appender.group();
+        appending.has_begun = true;
         appending.appender = Some(appender);
         Ok(())
     }

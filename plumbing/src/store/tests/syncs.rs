@@ -159,6 +159,30 @@ fn what_a_writer_did_not_commit_is_stored_anew_by_the_next_one_of_the_same_store
     }
 }
 
+#[test]
+fn a_writer_that_is_given_up_before_it_wrote_takes_nothing_with_it() {
+    let disk = disk();
+    let ids = add(&open(&disk), 0..5);
+    // No segment covers them: what is known of them is in memory.
+    for name in disk.list(Path::new("/g/index")).unwrap() {
+        disk.remove(&Path::new("/g/index").join(name)).unwrap();
+    }
+    let store = open(&disk);
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    packer.put(ObjectKind::Block, &block(9)).unwrap();
+    drop(packer);
+    drop(writer);
+    assert!(ids.iter().all(|(id, _)| store.contains(id).unwrap()));
+    let (_, again) = store
+        .writer()
+        .unwrap()
+        .packer()
+        .put(ObjectKind::Block, &block(9))
+        .unwrap();
+    assert_eq!(again, Added::New);
+}
+
 /// The error is told once, and what comes after it must not look as if all were well.
 #[test]
 fn a_writer_that_failed_stays_failed() {

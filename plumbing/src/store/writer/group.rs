@@ -14,6 +14,12 @@ use crate::store::Location;
 impl Writer<'_> {
     /// Writes a commit record when the one before is durable, and begins to sync.
     pub(super) fn close_group(&self, appending: &mut Appending) -> Result<()> {
+        let closed = self.try_close_group(appending);
+        Self::note_failure(appending, &closed);
+        closed
+    }
+
+    fn try_close_group(&self, appending: &mut Appending) -> Result<()> {
         self.wait(appending)?;
         let Some(appender) = appending.appender.as_mut() else {
             return Ok(());
@@ -53,20 +59,25 @@ impl Writer<'_> {
 
     /// Waits for the sync under way. If it failed, nothing more is appended.
     pub(super) fn wait(&self, appending: &mut Appending) -> Result<()> {
-        let before = (appending.ordinal, appending.durable);
         let waited = self.try_wait(appending);
         Self::note_failure(appending, &waited);
         if waited.is_err() {
             self.hold(appending);
-            self.give_up(before);
+            self.give_up(appending);
         }
         waited
     }
 
     /// Forgets what was appended to a file behind what is durable there, and what waits: it is not stored, and who puts it
     /// next must not find it.
-    fn give_up(&self, (ordinal, durable): (u32, u64)) {
-        let is_lost = |at: Location| at.file == ordinal && at.frame >= durable;
+    fn give_up(&self, appending: &Appending) {
+        let &Appending {
+            ordinal,
+            durable,
+            has_begun,
+            ..
+        } = appending;
+        let is_lost = |at: Location| has_begun && at.file == ordinal && at.frame >= durable;
         self.store.recent.give_up(&is_lost);
     }
 
@@ -153,11 +164,10 @@ impl Writer<'_> {
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
         let mut appending = std::mem::take(&mut *self.appending.lock());
-        let durable = (appending.ordinal, appending.durable);
         // A sync under way goes on with a handle of its own; nobody waits for what was not committed.
         self.hold(&mut appending);
         if self.has_claimed.load(Ordering::Relaxed) && !self.is_dry {
-            self.give_up(durable);
+            self.give_up(&appending);
         }
     }
 }
