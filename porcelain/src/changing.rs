@@ -59,6 +59,11 @@ pub fn lost_race(error: &Error) -> bool {
     matches!(error, Error::RefMoved { .. })
 }
 
+/// Whether refs moved since they had these values: what was looked up meanwhile may not be what the values lead to.
+pub fn have_moved(repository: &Repository, values: &[(String, ObjectId)]) -> Result<bool> {
+    Ok(repository.refs.list("refs/")? != values)
+}
+
 /// A ref for people: `line main`, `tag v1`, else its full name.
 pub fn ref_words(name: &str) -> String {
     let kind = match name {

@@ -101,6 +101,9 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     for tries in 0.. {
         let values = repository.refs.list("refs/")?;
         exclude.select(selected(app, &repository, arguments)?, repository.refs.forgotten()?);
+        if changing::have_moved(&repository, &values)? && tries < TRIES_MAX {
+            continue;
+        }
         let writer = match arguments.dry_run {
             true => repository.store.dry_writer(),
             false => repository.store.writer()?,
