@@ -59,9 +59,22 @@ pub fn lost_race(error: &Error) -> bool {
     matches!(error, Error::RefMoved { .. })
 }
 
-/// Whether refs moved since they had these values: what was looked up meanwhile may not be what the values lead to.
-pub fn have_moved(repository: &Repository, values: &[(String, ObjectId)]) -> Result<bool> {
-    Ok(repository.refs.list("refs/")? != values)
+/// What refs lead to, looked up while none of them moved; and their values.
+pub fn among_refs<T>(
+    repository: &Repository,
+    mut look: impl FnMut() -> Outcome<T>,
+) -> Outcome<(Vec<(String, ObjectId)>, T)> {
+    for _ in 0..=TRIES_MAX {
+        let values = repository.refs.list("refs/")?;
+        let found = look()?;
+        if repository.refs.list("refs/")? == values {
+            return Ok((values, found));
+        }
+    }
+    Err(Failure::other(
+        format!("refs were moved by others, {TRIES_MAX} times, while they were looked at; nothing was changed"),
+        "`ghost reflog` shows who moves them; run the command again",
+    ))
 }
 
 /// A ref for people: `line main`, `tag v1`, else its full name.
@@ -80,4 +93,80 @@ pub fn moved_words(changes: &[RefChange]) -> String {
     let moved = changes.iter().filter(|change| !change.name.starts_with(FORGOTTEN));
     let words: Vec<_> = moved.map(|change| ref_words(&change.name)).collect();
     words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use ghost_plumbing::disk::Disk;
+    use ghost_plumbing::disk::memory::MemoryDisk;
+    use ghost_plumbing::object::HashAlgo;
+    use ghost_plumbing::refs::Expected;
+    use ghost_plumbing::repository::{self, InitOptions, OpenOptions};
+    use ghost_plumbing::time::Timestamp;
+
+    use super::*;
+
+    fn repository() -> Repository {
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+        let made = repository::init(&disk, Path::new("/r"), &InitOptions::default()).unwrap();
+        let options = OpenOptions {
+            allow_foreign: true,
+            ..OpenOptions::default()
+        };
+        Repository::open(disk, made.ghost_dir(), &options).unwrap()
+    }
+
+    fn id_of(number: u8) -> ObjectId {
+        ObjectId::from_digest(HashAlgo::Sha256, &[number; 32]).unwrap()
+    }
+
+    fn point(repository: &Repository, number: u8) -> ObjectId {
+        let id = id_of(number);
+        let change = RefChange {
+            name: "refs/lines/main".into(),
+            expected: Expected::Any,
+            new: Some(id),
+        };
+        let who = Who {
+            author: "a".into(),
+            host: "h".into(),
+            time: Timestamp::default(),
+        };
+        repository.refs.transaction(&[change], &who, "test").unwrap();
+        id
+    }
+
+    #[test]
+    fn what_is_looked_up_belongs_to_the_values_that_come_with_it() {
+        let repository = repository();
+        point(&repository, 1);
+        let mut looked = 0;
+        let (values, found) = among_refs(&repository, || {
+            looked += 1;
+            // Somebody moves the line behind the first look.
+            let found = repository.refs.get("refs/lines/main")?;
+            if looked == 1 {
+                point(&repository, 2);
+            }
+            Ok(found)
+        })
+        .unwrap();
+        assert_eq!(values, [("refs/lines/main".to_owned(), id_of(2))]);
+        assert_eq!((found, looked), (Some(id_of(2)), 2));
+    }
+
+    #[test]
+    fn refs_that_never_rest_are_an_error() {
+        let repository = repository();
+        let mut looked = 0;
+        let result = among_refs(&repository, || {
+            looked += 1;
+            Ok(point(&repository, looked))
+        });
+        assert!(matches!(result, Err(Failure::Other { message, .. }) if message.contains("moved by others")));
+        assert_eq!(usize::from(looked), TRIES_MAX + 1);
+    }
 }

@@ -63,13 +63,9 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
     let amendment = amendment(app, arguments)?;
     let mut tries = 0;
     loop {
-        let values = repository.refs.list("refs/")?;
         // Anew each time: somebody may have put another in its place meanwhile.
-        let (id, _) = app.snapshot(&repository, &arguments.revision)?;
-        if changing::have_moved(&repository, &values)? && tries < TRIES_MAX {
-            tries += 1;
-            continue;
-        }
+        let (values, (id, _)) =
+            changing::among_refs(&repository, || Ok(app.snapshot(&repository, &arguments.revision)?))?;
         let mut rewriter = Rewriter::default();
         let mut edit = Amend {
             id,

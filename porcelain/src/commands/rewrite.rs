@@ -99,11 +99,10 @@ pub fn run(app: &mut App, arguments: &Arguments) -> Outcome {
         sequence: None,
     };
     for tries in 0.. {
-        let values = repository.refs.list("refs/")?;
-        exclude.select(selected(app, &repository, arguments)?, repository.refs.forgotten()?);
-        if changing::have_moved(&repository, &values)? && tries < TRIES_MAX {
-            continue;
-        }
+        let (values, (selected, forgotten)) = changing::among_refs(&repository, || {
+            Ok((selected(app, &repository, arguments)?, repository.refs.forgotten()?))
+        })?;
+        exclude.select(selected, forgotten);
         let writer = match arguments.dry_run {
             true => repository.store.dry_writer(),
             false => repository.store.writer()?,
