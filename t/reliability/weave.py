@@ -1,0 +1,242 @@
+"""Weaves many small changes of Rust functions into one program, which makes the one that GHOST_WOVEN asks for.
+
+A function with changes becomes a `match` with one copy of its body for each of them, and the body as it was. So all changes
+are built once, and a test of one of them costs what the test costs. This is known as mutant schemata (Untch, Offutt,
+Harrold: Mutation analysis using mutant schemata, 1993).
+
+What is to be changed is asked of cargo-mutants. Its changes of constants, and of functions that return `impl Trait` or are
+evaluated while compiling, cannot be woven in.
+"""
+import json, os, re, shutil, subprocess
+from collections import defaultdict
+
+# What a program with changes woven in does at the beginning of each function that has some.
+AT = """#![allow(missing_docs, clippy::all)]
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+static STATE: AtomicU32 = AtomicU32::new(0);
+static CHOSEN: AtomicU32 = AtomicU32::new(0);
+static REACHED: [AtomicBool; FUNCTIONS] = [const { AtomicBool::new(false) }; FUNCTIONS];
+
+#[cold]
+fn begin() {
+    let chosen = std::env::var("GHOST_WOVEN").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    CHOSEN.store(chosen, Relaxed);
+    STATE.store(1 + u32::from(std::env::var_os("GHOST_WOVEN_REACHED").is_some()), Relaxed);
+}
+
+#[cold]
+fn note(function: usize) {
+    if !REACHED[function].swap(true, Relaxed) {
+        let path = std::env::var_os("GHOST_WOVEN_REACHED").unwrap_or_default();
+        if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
+            let _ = file.write_all(format!("{function}\\n").as_bytes());
+        }
+    }
+}
+
+pub fn at(function: usize) -> u32 {
+    if STATE.load(Relaxed) == 0 {
+        begin();
+    }
+    if STATE.load(Relaxed) == 2 {
+        note(function);
+    }
+    CHOSEN.load(Relaxed)
+}
+"""
+
+
+def offsets(text):
+    """The place in the text where each line begins."""
+    starts = [0]
+    for line in text.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    return starts
+
+
+def place(starts, at):
+    return starts[at["line"] - 1] + at["column"] - 1
+
+
+SKIPPED = re.compile(r'//[^\n]*|/\*.*?\*/|r(#*)".*?"\1|"(?:\\.|[^"\\])*"|\'(?:\\.[^\']*|[^\'\\])\'', re.S)
+
+
+def body_of(text, start, end):
+    """Where the body of a function that stands at start..end begins: behind its first brace that is in no parenthesis."""
+    depth, i = 0, start
+    while i < end:
+        skipped = SKIPPED.match(text, i)
+        if skipped:
+            i = skipped.end()
+            continue
+        c = text[i]
+        if c == "{" and depth == 0:
+            return i + 1
+        depth += (c in "([") - (c in ")]")
+        i += 1
+    raise ValueError(f"no body in {text[start:end]!r}")
+
+
+class Tree:
+    """A copy of the sources, the working directory, in which changes are woven."""
+
+    def __init__(self, root, package, crate, listed):
+        self.root, self.crate = root, crate
+        arguments = ["cargo", "mutants", "--package", package, "--list", "--json"]
+        for name in listed:
+            arguments += ["--file", name]
+        out = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
+        # Fields that are taken from literals with `..` are built otherwise in each case.
+        self.changes = [c for c in json.loads(out) if c["genre"] != "StructField"]
+        self.changes.sort(key=lambda change: change["name"])
+        self.texts = {path: open(path).read() for path in {change["file"] for change in self.changes}}
+        self.functions()
+        # Numbers of changes that do not compile, and of those that cannot be woven in, with the reason.
+        self.unviable, self.apart = set(), {n: "not in a function" for n in self.of if self.of[n] is None}
+        self.constant, self.unwished = set(), set()
+
+    def narrow(self, is_wished):
+        """Weaves only changes with such names."""
+        self.unwished.update(n for n, change in enumerate(self.changes, 1) if not is_wished(change["name"]))
+
+    def functions(self):
+        """Finds the outermost function that each change, numbered from one, is in."""
+        spans = defaultdict(set)
+        self.starts = {path: offsets(text) for path, text in self.texts.items()}
+        for change in self.changes:
+            if change["function"]:
+                starts, span = self.starts[change["file"]], change["function"]["span"]
+                spans[change["file"]].add((place(starts, span["start"]), place(starts, span["end"])))
+        outer, self.list = {}, []
+        for path in sorted(spans):
+            end = -1
+            for span in sorted(spans[path], key=lambda span: (span[0], -span[1])):
+                if span[0] >= end:
+                    self.list.append((path, *span))
+                    end = span[1]
+                outer[path, *span] = len(self.list) - 1
+        self.of, self.within = {}, defaultdict(list)
+        for number, change in enumerate(self.changes, 1):
+            self.of[number] = None
+            if change["function"]:
+                starts, span = self.starts[change["file"]], change["function"]["span"]
+                function = outer[change["file"], place(starts, span["start"]), place(starts, span["end"])]
+                self.of[number] = function
+                self.within[function].append(number)
+
+    def woven(self, function):
+        """The text of a function with its changes, and which of them are at which of its lines."""
+        path, start, end = self.list[function]
+        text, starts = self.texts[path], self.starts[path]
+        left_out = self.unviable | self.apart.keys() | self.unwished
+        numbers = [n for n in self.within[function] if n not in left_out]
+        if not numbers:
+            return text[start:end], []
+        begin = body_of(text, start, end)
+        head = text[start:begin]
+        if function not in self.constant:
+            head = re.sub(r"\bconst (?=(unsafe )?fn\b)", "", head)
+        out, lines = head + f"\nmatch crate::woven::at({function}) {{\n", []
+        for number in numbers:
+            change = self.changes[number - 1]
+            a, b = place(starts, change["span"]["start"]), place(starts, change["span"]["end"])
+            first = out.count("\n")
+            out += f"{number} => {{" + text[begin:a] + change["replacement"] + text[b : end - 1] + "\n}\n"
+            lines.append((first, out.count("\n"), number))
+        return out + "_ => {" + text[begin : end - 1] + "\n}\n}\n}", lines
+
+    def write(self):
+        """Writes the sources with the changes, and remembers where they are."""
+        self.lines = defaultdict(list)
+        by_file = defaultdict(list)
+        for function, (path, start, end) in enumerate(self.list):
+            by_file[path].append((start, end, function))
+        for path, functions in by_file.items():
+            text, out, at = self.texts[path], "", 0
+            for start, end, function in sorted(functions):
+                out += text[at:start]
+                first = out.count("\n") + 1
+                woven, lines = self.woven(function)
+                self.lines[path].append((first, first + woven.count("\n"), function, [(first + a, first + b, n) for a, b, n in lines]))
+                out, at = out + woven, end
+            self.put(path, out + text[at:])
+
+    def put(self, path, text):
+        """Writes a file if it is another, as cargo goes by times."""
+        to = f"{self.root}/{path}"
+        if not os.path.exists(to) or open(to, "rb").read() != text.encode():
+            os.makedirs(os.path.dirname(to), exist_ok=True)
+            open(to, "w").write(text)
+
+    def copy(self, edits):
+        """Copies what git knows but for the sources with changes; `edits` are functions of the text of some files."""
+        listed = subprocess.run(["git", "ls-files", "-z"], check=True, capture_output=True).stdout.decode().split("\0")[:-1]
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                path = os.path.relpath(os.path.join(folder, name), self.root)
+                if path not in listed and path != f"{self.crate}/src/woven.rs":
+                    os.remove(os.path.join(folder, name))
+        for path in listed:
+            to = f"{self.root}/{path}"
+            if path in self.texts or path in edits:
+                continue
+            if os.path.islink(path) or not os.path.exists(to) or open(to, "rb").read() != open(path, "rb").read():
+                os.makedirs(os.path.dirname(to), exist_ok=True)
+                if os.path.lexists(to):
+                    os.remove(to)
+                shutil.copy(path, to, follow_symlinks=False)
+        for path, edit in edits.items():
+            self.put(path, edit(open(path).read()))
+
+    def build(self, cargo, edits, say):
+        """Builds, leaving out what does not compile; gives what cargo said of the programs it made."""
+        edits = dict(edits)
+        edits[f"{self.crate}/src/lib.rs"] = lambda text: text.replace("\npub mod ", "\npub mod woven;\npub mod ", 1)
+        edits["Cargo.toml"] = lambda text: re.sub(r'= "(deny|warn)"', '= "allow"', text)
+        self.copy(edits)
+        self.put(f"{self.crate}/src/woven.rs", AT.replace("FUNCTIONS", str(len(self.list))))
+        while True:
+            self.write()
+            done = subprocess.run([*cargo, "--message-format=json"], cwd=self.root, capture_output=True, text=True)
+            messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+            if done.returncode == 0:
+                return messages
+            errors = [m["message"] for m in messages if m.get("reason") == "compiler-message" and m["message"]["level"] == "error"]
+            before = len(self.unviable), len(self.apart), len(self.constant)
+            for error in errors:
+                self.blame(error)
+            after = len(self.unviable), len(self.apart), len(self.constant)
+            if before == after:
+                raise SystemExit("the woven sources do not build:\n" + "\n".join(e["rendered"] or "" for e in errors[:5]) + done.stderr[-2000:])
+            say(f"{after[0]} changes do not compile, {after[1]} cannot be woven in")
+
+    def blame(self, error):
+        """Leaves out the changes that an error of the compiler is about."""
+        named = re.search(r"cannot call non-const .*?`([^`]*)`", error["message"])
+        if named:
+            name = re.sub(r"::<.*?>|<.*?>", "", named[1]).split("::")[-1]
+            for function, (path, start, end) in enumerate(self.list):
+                head = self.texts[path][start : body_of(self.texts[path], start, end)]
+                if re.search(rf"\bconst (unsafe )?fn {name}\b", head):
+                    self.leave_out(function, "evaluated while compiling")
+            return
+        for span in error["spans"]:
+            while span["expansion"] and "span" in span["expansion"] and not span["file_name"] in self.lines:
+                span = span["expansion"]["span"]
+            for first, last, function, lines in self.lines.get(span["file_name"], []):
+                if not (span["is_primary"] and first <= span["line_start"] <= last):
+                    continue
+                guilty = [n for a, b, n in lines if a <= span["line_start"] <= b]
+                path, start, end = self.list[function]
+                # A closure is of another type in each copy of the body: that is nobody's fault.
+                if not guilty or re.search(r"->.*\bimpl\b", self.texts[path][start : body_of(self.texts[path], start, end)], re.S):
+                    self.leave_out(function, "returns `impl Trait`")
+                else:
+                    self.unviable.update(guilty)
+
+    def leave_out(self, function, why):
+        self.constant.add(function)
+        for number in self.within[function]:
+            self.apart.setdefault(number, why)
