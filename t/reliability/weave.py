@@ -5,7 +5,7 @@ are built once, and a test of one of them costs what the test costs. This is kno
 Harrold: Mutation analysis using mutant schemata, 1993).
 
 What is to be changed is asked of cargo-mutants. A constant with changes becomes a function of its name, which all that use it
-call. What is needed while compiling, and functions that return `impl Trait`, cannot be woven in.
+call; a function that returns `impl Iterator` gives a box. What is needed while compiling cannot be woven in.
 """
 import json, os, re, shutil, subprocess
 from collections import defaultdict
@@ -210,14 +210,21 @@ class Tree:
         head = text[start:begin]
         if function not in self.constant:
             head = re.sub(r"\bconst (?=(unsafe )?fn\b)", "", head)
+        # A closure is of another type in each copy of the body.
+        hidden = re.search(r"-> impl (Iterator<.*>[^{]*?)(?=\s*(where\b|\{))", head, re.S)
+        open_, shut = "{", "\n}"
+        if hidden:
+            bound = "" if "'" in hidden[1].split(">")[-1] else " + '_"
+            head = head[: hidden.start()] + f"-> Box<dyn {hidden[1]}{bound}>" + head[hidden.end() :]
+            open_, shut = "{ Box::new({", "\n})}"
         out, lines = head + f"\nmatch crate::woven::at({function}) {{\n", []
         for number in numbers:
             change = self.changes[number - 1]
             a, b = place(starts, change["span"]["start"]), place(starts, change["span"]["end"])
             first = out.count("\n")
-            out += f"{number} => {{" + text[begin:a] + change["replacement"] + text[b : end - 1] + "\n}\n"
+            out += f"{number} => {open_}" + text[begin:a] + change["replacement"] + text[b : end - 1] + shut + "\n"
             lines.append((first, out.count("\n"), number))
-        return out + "_ => {" + text[begin : end - 1] + "\n}\n}\n}", lines
+        return out + "_ => " + open_ + text[begin : end - 1] + shut + "\n}\n}", lines
 
     def write(self):
         """Writes the sources with the changes, and remembers where they are."""
