@@ -213,4 +213,37 @@ mod tests {
         assert_eq!(fates.iter().filter(|fate| **fate == Fate::Merged).count(), 6);
         assert!(fates[6..].iter().all(|fate| *fate == Fate::Stays), "the largest stay");
     }
+
+    /// A quarter of a full file, in bytes of no round number of files.
+    #[test]
+    fn a_file_is_small_below_a_quarter_of_a_full_one() {
+        let of = |bytes: u64, full: u64| {
+            let uses: Vec<FileUse> = (0..9)
+                .map(|number| FileUse {
+                    bytes,
+                    ..file(number, 1, 0)
+                })
+                .collect();
+            let files = plan(uses, Allowance::Share(500), u64::MAX, full);
+            files.iter().filter(|file| file.fate == Fate::Merged).count()
+        };
+        assert_eq!((of(255, 1024), of(256, 1024)), (6, 0));
+        assert_eq!((of(1, 8), of(2, 8), of(8, 8), of(31, 8)), (6, 0, 0, 0));
+    }
+
+    #[test]
+    fn small_files_are_packed_together_as_far_as_may_be_copied() {
+        // Of 1, 2, 3, … the smallest first.
+        let merged = |most: u64| {
+            let uses: Vec<FileUse> = (0..9).map(|number| file(number, 1 + u64::from(number), 0)).collect();
+            let fates = fates(&uses, Allowance::Share(500), most);
+            let first = fates.iter().take_while(|fate| **fate == Fate::Merged).count();
+            assert!(fates[first..].iter().all(|fate| *fate == Fate::Stays));
+            first
+        };
+        assert_eq!(
+            [0, MIB - 1, MIB, 3 * MIB - 1, 3 * MIB, 21 * MIB - 1, 21 * MIB].map(merged),
+            [0, 0, 1, 1, 2, 5, 6]
+        );
+    }
 }

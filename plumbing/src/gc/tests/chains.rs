@@ -4,7 +4,7 @@ use super::*;
 use crate::store::DeltaOptions;
 
 /// Versions of one file of noise, each with an edit more than the one before. Compressed they take what they are long.
-fn versions(count: usize) -> Vec<Files> {
+pub(super) fn versions(count: usize) -> Vec<Files> {
     let mut dice = Dice::new(41);
     let mut bytes = dice.bytes(3000);
     let version = |n: usize| {
@@ -14,7 +14,7 @@ fn versions(count: usize) -> Vec<Files> {
     (0..count).map(version).collect()
 }
 
-fn line(n: usize) -> String {
+pub(super) fn line(n: usize) -> String {
     format!("refs/snapshots/v{n}")
 }
 
@@ -38,7 +38,7 @@ fn shared(count: usize) -> (Arc<dyn Disk>, BTreeMap<ObjectId, Files>) {
 }
 
 /// The file of a version, and what it is made from in turn.
-fn chain(disk: &Arc<dyn Disk>, n: usize) -> Vec<ObjectId> {
+pub(super) fn chain(disk: &Arc<dyn Disk>, n: usize) -> Vec<ObjectId> {
     let repository = open(disk).unwrap();
     let snapshot = repository.refs.get(&line(n)).unwrap().unwrap();
     let key = ("d".to_owned(), "f".to_owned());
@@ -52,7 +52,7 @@ fn chain(disk: &Arc<dyn Disk>, n: usize) -> Vec<ObjectId> {
     }
 }
 
-fn block(n: usize) -> ObjectId {
+pub(super) fn block(n: usize) -> ObjectId {
     let files = versions(n + 1).pop().unwrap();
     ObjectId::hash(crate::object::HashAlgo::Sha256, files.values().next().unwrap())
 }
@@ -62,7 +62,7 @@ pub(super) fn forget(disk: &Arc<dyn Disk>, versions: impl IntoIterator<Item = us
     versions.into_iter().for_each(|n| delete(&repository, &line(n)));
 }
 
-fn contains(disk: &Arc<dyn Disk>, n: usize) -> bool {
+pub(super) fn contains(disk: &Arc<dyn Disk>, n: usize) -> bool {
     open(disk).unwrap().store.contains(&block(n)).unwrap()
 }
 

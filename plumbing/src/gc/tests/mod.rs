@@ -1,16 +1,23 @@
 //! Collecting garbage in repositories whose every content is known: what lives restores byte for byte, whatever happens.
 
+mod announced;
 mod basics;
 mod chain_crashes;
 mod chains;
 mod crash;
 mod deltas;
+mod ends;
+mod failing;
 mod folders;
+mod found;
 mod histories;
 mod interleaved;
 mod lost;
+mod marked;
 mod model;
 mod parity;
+mod places;
+mod props;
 mod schedule;
 mod twice;
 
