@@ -38,6 +38,8 @@ fn where_nothing_was_let_go_of_all_is_done_once() {
         (None, 1, 1),
         "{report:?}"
     );
+    let gone: u64 = report.files.iter().map(|file| file.usage.bytes).sum();
+    assert_eq!((report.condemned_bytes, report.swept.bytes), (gone, gone), "{report:?}");
     let fates: Vec<Fate> = report.files.iter().map(|file| file.fate).collect();
     assert_eq!(
         fates,

@@ -59,6 +59,7 @@ fn of_ids_that_begin_alike_the_one_that_is_meant_is_found() {
 }
 
 /// What is stored after the index was looked at has no position, however deep it is; what it needs of the rest is marked.
+/// Contents are not read.
 #[test]
 fn what_was_stored_since_leads_to_what_was_there() {
     let disk: Arc<dyn Disk> = Arc::new(new_disk());
@@ -119,6 +120,13 @@ fn what_was_stored_since_leads_to_what_was_there() {
             "{levels}: {error}"
         );
     }
+    let hurt = stored(&mut |packer| {
+        let id = id_of(2, 0);
+        packer.put_hashed(ObjectKind::Block, id, &[7; 400]).unwrap();
+        id
+    });
+    assert_eq!(mark(nested(hurt, 2)).unwrap(), []);
+    assert!(store.get(&hurt).is_err(), "its hash is another");
 }
 
 #[test]
