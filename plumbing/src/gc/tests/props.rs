@@ -247,7 +247,8 @@ fn of_a_frame_of_differences_in_which_something_dead_is_hurt_the_rest_is_copied(
     let length = |slot: usize| u64::from(place.head.parts[slot].stored_bytes);
     let start = place.head.payload_offset() + if slot == 1 { length(0) } else { 0 };
     let mut unreadable = 0;
-    for at in start..start + length(slot) {
+    // What its compressed form begins with, and some of the rest.
+    for at in (start..start + length(slot)).filter(|at| at - start < 10 || (at - start).is_multiple_of(10)) {
         let disk: Arc<dyn Disk> = Arc::new(memory.copy(1 << 40));
         place.hurt(&disk, at);
         let repository = open(&disk).unwrap();
