@@ -62,3 +62,47 @@ impl Store {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::data::format::{Codec, Part};
+    use crate::store::delta::tests::{disk, edited, id, open, put, row, text};
+
+    #[test]
+    fn rows_that_say_less_than_what_is_here_in_depth_or_in_weight_are_not_borne() {
+        let store = open(&disk());
+        let (old, new) = (text(0..300), edited(&text(0..300), 500));
+        let base = put(&store, &old, &[]);
+        let changed = put(&store, &new, &[base]);
+        let head = |bases: &[ObjectId], depth: u8, weight: u16| {
+            let bases: Vec<_> = bases.iter().map(|base| row(*base, 900)).collect();
+            let part = Part {
+                stored_bytes: 10,
+                first: 0,
+                count: bases.len() as u8,
+                depth,
+                weight,
+            };
+            let mut head = Head::nowhere(Codec::Delta, vec![row(id(b"next"), 900)], bases);
+            head.parts.push(part);
+            head
+        };
+        for (bases, depth, weight, expected) in [
+            (&[base][..], 1, 2, true),
+            (&[base], 1, 1, false),
+            (&[base], 0, 2, false),
+            (&[base], 2, 9, true),
+            (&[base, base], 1, 3, true),
+            (&[base, base], 1, 2, false),
+            (&[changed], 2, 3, true),
+            (&[changed], 2, 2, false),
+            (&[changed], 1, 3, false),
+            (&[changed, base], 2, 4, true),
+            (&[base, id(b"nowhere")], 8, 64, false),
+        ] {
+            let borne = store.bears(&head(bases, depth, weight)).unwrap();
+            assert_eq!(borne, expected, "{} bases, depth {depth}, weight {weight}", bases.len());
+        }
+    }
+}

@@ -147,7 +147,11 @@ fn decode(path: &Path, repository: &[u8; 16], bytes: &[u8]) -> Result<Vec<Row>> 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::disk::Disk;
+    use crate::store::delta::tests::{disk, open};
 
     fn rows() -> Vec<Row> {
         let row = |n: u16| Row {
@@ -187,5 +191,19 @@ mod tests {
         longer.push(0);
         longer.extend_from_slice(&xxh3_64(&longer).to_le_bytes());
         assert!(decode(path, &[7; 16], &longer).is_err(), "with a byte behind the rows");
+    }
+
+    #[test]
+    fn a_file_of_as_many_rows_as_may_be_is_read_and_one_of_more_is_not() {
+        let likeness = |count: usize| {
+            let disk = disk();
+            disk.create_dir(Path::new("/g/cache")).unwrap();
+            let row = Row { sketch: [7; 3], id: 9 };
+            let bytes = encode(&[7; 16], &vec![row; count]);
+            assert!(disk.place(Path::new("/g/cache/likeness"), Arc::new(bytes)));
+            open(&disk).likeness_table().rows.len()
+        };
+        assert_eq!(likeness(LIKENESS_ROWS_MAX), LIKENESS_ROWS_MAX);
+        assert_eq!(likeness(LIKENESS_ROWS_MAX + 1), 0);
     }
 }

@@ -182,4 +182,28 @@ mod tests {
         assert_eq!(rest, [(3, 1), (1, 2), (4, 1)]);
         assert_eq!(pending.bytes, 0);
     }
+
+    #[test]
+    fn a_unit_needs_its_frame_as_far_as_the_last_of_its_roots() {
+        let slots = |slots: &[u16]| {
+            let mut pending = Pending::default();
+            for &slot in slots {
+                let mut object = waiting(3, 10);
+                object.plan.root.slot = slot;
+                pending.push(object);
+            }
+            pending.take().unwrap().last_slot()
+        };
+        assert_eq!(slots(&[0]), 0);
+        assert_eq!(slots(&[2, 7, 5]), 7);
+        let (root, objects) = (waiting(3, 10).plan.root, Vec::new());
+        let root = Location { slot: 4, ..root };
+        let empty = Unit {
+            root,
+            objects,
+            bytes: 0,
+            last: 0,
+        };
+        assert_eq!(empty.last_slot(), 4);
+    }
 }

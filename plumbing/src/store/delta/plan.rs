@@ -131,3 +131,105 @@ fn shallow(store: &Store, at: Location, depth_max: u8, weight_max: u16) -> Resul
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::data::format::Part;
+    use crate::store::delta::tests::{delta, disk, edited, forge, id, open, put, row, text};
+
+    /// Objects that say of themselves that they are so heavy, made from one that is there.
+    fn heavy(store: &Store, weights: &[u16]) -> Vec<ObjectId> {
+        let old = text(0..40);
+        let base = put(store, &old, &[]);
+        let one = |(number, weight): (u32, &u16)| {
+            let new = edited(&old, 10 * number as usize);
+            let objects = [(
+                id(&new),
+                new.len() as u32,
+                &[row(base, old.len())][..],
+                &delta(&old, &new)[..],
+            )];
+            forge(store, &objects, |part| Part {
+                weight: *weight,
+                ..part
+            });
+            id(&new)
+        };
+        (1..).zip(weights).map(one).collect()
+    }
+
+    /// The bases of what is planned with the depth and the weight.
+    fn planned(plan: Result<Option<Plan>>) -> Option<(Vec<ObjectId>, u8, u16)> {
+        let plan = plan.unwrap()?;
+        let bases = plan.bases.iter().map(|(_, row)| row.id).collect();
+        Some((bases, plan.depth, plan.weight))
+    }
+
+    #[test]
+    fn bases_are_taken_until_their_weights_reach_the_limit() {
+        for (weights, taken) in [
+            (&[63][..], 1),
+            (&[64], 0),
+            (&[31, 32], 2),
+            (&[32, 32], 1),
+            (&[9, 9, 9, 9, 9, 9, 9], 7),
+            (&[9, 9, 9, 9, 9, 9, 9, 2], 7),
+            (&[9, 9, 9, 9, 9, 9, 7, 2], 8),
+            (&[9, 9, 9, 9, 9, 9, 8, 2], 7),
+        ] {
+            let store = open(&disk());
+            let bases = heavy(&store, weights);
+            let writer = store.writer().unwrap();
+            let plan = planned(writer.packer().plan_on(&id(b"new"), &bases));
+            let weight = 1 + weights[..taken].iter().sum::<u16>();
+            let expected = (taken > 0).then(|| (bases[..taken].to_vec(), 2, weight));
+            assert_eq!(plan, expected, "{weights:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_its_own_base_nor_the_same_twice() {
+        let store = open(&disk());
+        let (one, two) = (put(&store, &text(0..300), &[]), put(&store, &text(900..1300), &[]));
+        let writer = store.writer().unwrap();
+        let packer = writer.packer();
+        let new = id(b"new");
+        for plan in [Packer::plan, Packer::plan_on] {
+            assert_eq!(
+                planned(plan(&packer, &new, &[one, one, two, one])),
+                Some((vec![one, two], 1, 3))
+            );
+            assert_eq!(planned(plan(&packer, &one, &[one, two])), Some((vec![two], 1, 2)));
+            assert_eq!(planned(plan(&packer, &one, &[two, one])), Some((vec![two], 1, 2)));
+            assert_eq!(planned(plan(&packer, &one, &[one])), None);
+            assert_eq!(planned(plan(&packer, &new, &[])), None);
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_as_long_as_all_bases() {
+        let store = open(&disk());
+        let contents = [text(0..300), text(900..1300)];
+        let bases = contents.each_ref().map(|bytes| put(&store, bytes, &[]));
+        let writer = store.writer().unwrap();
+        let plan = writer.packer().plan_on(&id(b"new"), &bases).unwrap().unwrap();
+        assert_eq!(plan.prefix_bytes(), contents.concat().len());
+        assert_eq!(Some(plan.root), store.locate(&bases[0]).unwrap());
+        assert_eq!(Plan::of_root(plan.root).prefix_bytes(), 0);
+    }
+
+    #[test]
+    fn behind_the_deepest_follows_one_about_half_as_deep() {
+        let store = open(&disk());
+        let mut bytes = text(0..200);
+        let mut last = put(&store, &bytes, &[]);
+        let mut depths = Vec::new();
+        for version in 1..18 {
+            bytes = edited(&bytes, 150 * version);
+            last = put(&store, &bytes, &[last]);
+            depths.push(store.depth_and_weight(store.locate(&last).unwrap().unwrap()).unwrap().0);
+        }
+        assert_eq!(depths, [1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 7, 8, 5, 6, 7, 8, 5]);
+    }
+}

@@ -234,3 +234,6 @@ fn check(objects: &[Waiting], prefixes: &mut [Option<Cow<'_, [u8]>>]) {
         *prefix = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

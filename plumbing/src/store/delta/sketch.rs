@@ -224,4 +224,102 @@ mod tests {
         assert!(sketch(&enough[..BLOCK_BYTES_MIN]).is_some());
         assert!(sketch(&vec![b'x'; 20_000]).is_none_or(|found| Some(found) == sketch(&vec![b'x'; 30_000])));
     }
+
+    /// The features as the page has them, in other words than the code: every place by its number.
+    fn by_the_page(bytes: &[u8]) -> Option<Sketch> {
+        const K: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f, 0x1656_67b1_9e37_79f9];
+        let sample = &bytes[..8192];
+        let number = |at: usize, count: usize| {
+            let bytes = sample[at..at + count].iter().rev();
+            bytes.fold(0u64, |all, byte| all * 256 + u64::from(*byte))
+        };
+        let ends = 8192 - 24;
+        let mut places: Vec<usize> = (1..=ends).filter(|at| sample[at - 1] == 0x0a).collect();
+        if places.len() < 16 {
+            let is_one = |at: &usize| (number(*at, 4) * 0x9e37_79b1) % (1 << 32) < 1 << 28;
+            places.extend((0..=ends).filter(is_one));
+        }
+        let hash = |at: usize| {
+            let words = [0, 8, 16].map(|word| number(at + word, 8));
+            let mixed = words.iter().fold(0u64, |hash, word| {
+                let hash = (hash ^ word).wrapping_mul(K[0]);
+                hash ^ (hash >> 29)
+            });
+            mixed ^ (mixed >> 31)
+        };
+        let feature = |way: usize| {
+            let values = places.iter().map(|&at| hash(at).wrapping_mul(K[way]));
+            let least = values.map(|value| value ^ (value >> 32)).min().unwrap();
+            (least.wrapping_mul(K[0]) >> 48) as u16
+        };
+        (places.len() >= 16).then(|| [0, 1, 2].map(feature))
+    }
+
+    /// Noise with so many ends of lines, far from each other.
+    fn broken(seed: u64, ends: usize) -> Vec<u8> {
+        let mut bytes = noise(seed, 20_000);
+        (0..ends).for_each(|n| bytes[100 + 400 * n] = b'\n');
+        bytes
+    }
+
+    #[test]
+    fn sketches_are_what_the_page_says() {
+        let mut contents: Vec<Vec<u8>> = vec![lines(0, 1000), lines(5000, 6000), vec![b'x'; 20_000], vec![0; 20_000]];
+        for ends in [0, 1, 14, 15, 16, 17, 20] {
+            contents.extend((0..3).map(|seed| broken(1000 * ends as u64 + seed, ends)));
+        }
+        // An end of a line with one byte less than a window behind it, and one with just as many.
+        for at in [8192 - 24, 8192 - 25] {
+            let mut bytes = broken(77, 15);
+            bytes[at] = b'\n';
+            contents.push(bytes);
+        }
+        for (number, bytes) in contents.iter().enumerate() {
+            assert_eq!(sketch(bytes), by_the_page(bytes), "content {number}");
+        }
+        assert!(contents.iter().filter(|bytes| sketch(bytes).is_some()).count() > 20);
+    }
+
+    #[test]
+    fn where_there_are_ends_of_lines_enough_nothing_else_counts() {
+        let hidden = |ends: usize| {
+            let bytes = broken(5, ends);
+            let mut other = noise(6, bytes.len());
+            for n in 0..ends {
+                let place = 100 + 400 * n;
+                other[place..=place + 24].copy_from_slice(&bytes[place..=place + 24]);
+            }
+            sketch(&bytes) == sketch(&other)
+        };
+        assert!(hidden(16), "what is between the places");
+        assert!(!hidden(15));
+    }
+
+    #[test]
+    fn about_one_place_in_sixteen_counts_where_there_are_no_lines() {
+        let bytes = noise(3, 16_000);
+        let count = bytes.windows(WINDOW_BYTES).filter(|window| is_place(window)).count();
+        assert!((500..2000).contains(&count), "{count}");
+        assert!(is_place(&[0; 4]), "zero times anything");
+        assert!(!is_place(&[0; 3]), "no four bytes");
+        assert!(!is_place(&[1, 0, 0, 0]), "9e3779b1");
+    }
+
+    #[test]
+    fn features_count_in_their_own_places_alone() {
+        let (id, sketch) = (7, [1, 2, 3]);
+        let table = Table::new(vec![Row { sketch, id }]);
+        for (sketch, expected) in [
+            ([1, 2, 3], &[7][..]),
+            ([1, 2, 9], &[7]),
+            ([9, 2, 3], &[7]),
+            ([1, 9, 3], &[7]),
+            ([1, 9, 9], &[]),
+            ([2, 3, 1], &[]),
+            ([3, 1, 2], &[]),
+            ([2, 1, 9], &[]),
+        ] {
+            assert_eq!(table.like(&sketch), expected, "{sketch:?}");
+        }
+    }
 }

@@ -245,3 +245,53 @@ impl Store {
         unit.settle(0, tell)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::delta::tests::id;
+
+    fn put(kept: &mut Kept, number: u16, bytes: Vec<u8>) {
+        let (file, frame, slot) = (3, 0, number);
+        kept.put(Location { file, frame, slot }, id(&number.to_le_bytes()), bytes);
+    }
+
+    #[test]
+    fn what_is_kept_is_found_and_counted_until_it_is_cleared() {
+        let mut kept = Kept::default();
+        put(&mut kept, 1, vec![1; 10]);
+        put(&mut kept, 2, vec![2; 20]);
+        let of = |kept: &Kept, number: u16| kept.get(&id(&number.to_le_bytes())).map(<[u8]>::to_vec);
+        assert_eq!(of(&kept, 1), Some(vec![1; 10]));
+        assert_eq!(of(&kept, 2), Some(vec![2; 20]));
+        assert_eq!(of(&kept, 3), None);
+        assert_eq!((kept.bytes, kept.objects.len()), (30, 2));
+        kept.clear();
+        assert_eq!((of(&kept, 1), of(&kept, 2)), (None, None));
+        assert_eq!((kept.bytes, kept.objects.len(), kept.numbers.len()), (0, 0, 0));
+        put(&mut kept, 2, vec![3; 5]);
+        assert_eq!((of(&kept, 1), of(&kept, 2), kept.bytes), (None, Some(vec![3; 5]), 5));
+    }
+
+    #[test]
+    fn buffers_serve_again_unless_they_are_many_or_long() {
+        let mut kept = Kept::default();
+        assert_eq!(kept.buffer().capacity(), 0, "there is none yet");
+        put(&mut kept, 0, vec![7; SPARE_BYTES_MAX + 1]);
+        put(&mut kept, 1, vec![7; SPARE_BYTES_MAX]);
+        kept.clear();
+        assert_eq!(kept.spare.len(), 1);
+        let buffer = kept.buffer();
+        assert!(buffer.is_empty() && buffer.capacity() == SPARE_BYTES_MAX);
+        assert_eq!(kept.spare.len(), 0);
+        for number in 0..=SPARE_MAX as u16 {
+            put(&mut kept, number, vec![7; 3]);
+        }
+        kept.clear();
+        assert_eq!(kept.spare.len(), SPARE_MAX);
+        // Long ones are not kept where there is room, nor any where there is none.
+        put(&mut kept, 1, vec![7; 3]);
+        kept.clear();
+        assert_eq!(kept.spare.len(), SPARE_MAX);
+    }
+}

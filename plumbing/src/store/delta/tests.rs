@@ -1,14 +1,15 @@
 //! Delta frames on a disk in memory: sound ones, and such as only an enemy or a mistake writes.
 
 mod bad;
+mod checking;
+mod loading;
 
 use std::path::Path;
 
 use proptest::prelude::*;
 
 use super::super::data::delta::{Encoder, NoBases, check_parts};
-use super::super::data::format::{FILE_HEADER_BYTES, Part};
-use super::super::data::read::scan;
+use super::super::data::format::Part;
 use super::super::data::write::Sealed;
 use super::super::{Class, DeltaOptions, Options, Store};
 use super::*;
@@ -104,32 +105,6 @@ pub(crate) fn edited(bytes: &[u8], at: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes.splice(at..at + 3, *b"an edit");
     bytes
-}
-
-#[test]
-fn heads_are_kept_of_what_segments_vouch_for_alone() {
-    let disk = disk();
-    let store = open(&disk);
-    let (old, new) = (text(0..3000), edited(&text(0..3000), 20_000));
-    let base = put(&store, &old, &[]);
-    let writer = store.writer().unwrap();
-    let mut packer = writer.packer();
-    packer
-        .put_against(Class::Small, ObjectKind::Block, id(&new), &new, &[base])
-        .unwrap();
-    packer.flush().unwrap();
-    drop(packer);
-    let kept = || {
-        let at = store.locate(&id(&new)).unwrap().unwrap();
-        store.frames.drop_all();
-        assert_eq!(store.bases_at(at).unwrap(), [row(base, old.len())]);
-        store.frames.drop_all();
-        assert_eq!(store.get(&id(&new)).unwrap().unwrap(), new);
-        store.deltas.row_at_hand(at).map(|row| row.id)
-    };
-    assert_eq!(kept(), None, "it may be withdrawn");
-    writer.commit().unwrap();
-    assert_eq!(kept(), Some(id(&new)));
 }
 
 #[test]
@@ -496,55 +471,5 @@ proptest! {
         for (id, bytes) in known {
             prop_assert_eq!(store.get(&id).unwrap().unwrap(), bytes);
         }
-    }
-}
-
-/// Whatever the order is in which frames are added, the end of each chain is that which following it finds; and a check with that at
-/// hand tells of each object once.
-#[test]
-fn ends_of_chains_are_those_of_their_bases() {
-    let store = open(&disk());
-    for version in 0..7usize {
-        for family in 0..3 {
-            let edits =
-                |count: usize| (1..=count).fold(text(family * 900..family * 900 + 300), |all, n| edited(&all, n * 700));
-            let base = version.checked_sub(1).map(|before| id(&edits(before)));
-            put(&store, &edits(version), base.as_slice());
-        }
-    }
-    let (file, committed) = store.data_files().remove(0);
-    let mut heads = Vec::new();
-    scan(&file, FILE_HEADER_BYTES, committed, &mut |head| {
-        heads.push(head.clone())
-    })
-    .unwrap();
-    for is_reversed in [false, true] {
-        let mut gathered = Gathered::default();
-        for head in heads.iter().filter(|head| !head.parts.is_empty()) {
-            gathered.add(&store, 0, head).unwrap();
-        }
-        assert_eq!(gathered.count(), 18);
-        for object in gathered.objects() {
-            let root = store.root_of(object.at).unwrap();
-            assert_eq!(object.root, (root.file, root.frame));
-        }
-        gathered.sort();
-        let mut told = Vec::new();
-        for unit in gathered.objects().chunk_by(|a, b| a.root == b.root) {
-            let (mut frame, root) = (Frame::default(), store.root_of(unit[0].at).unwrap());
-            store.read_frame(root, &mut frame).unwrap();
-            let mut tell = |at: Location, _: ObjectId, checked: Result<usize>| -> Result<()> {
-                told.push((at, checked.unwrap()));
-                Ok(())
-            };
-            store
-                .check_leaning(unit, Some(&frame), &mut Checking::default(), &mut tell)
-                .unwrap();
-        }
-        assert_eq!(told.len(), 18, "{is_reversed}");
-        told.sort();
-        told.dedup_by_key(|(at, _)| *at);
-        assert_eq!(told.len(), 18, "{is_reversed}");
-        heads.reverse();
     }
 }
