@@ -87,4 +87,21 @@ mod tests {
         assert_eq!(left.last(), Some(&(10 * fits as u64 - 1)));
         assert!(heads.get((2, 0)).is_none());
     }
+
+    #[test]
+    fn the_young_take_all_that_they_may_and_no_more() {
+        let head = Arc::new(Head::nowhere(Codec::Delta, Vec::new(), Vec::new()));
+        for (more, is_young) in [(0, true), (1, false)] {
+            let heads = Heads::default();
+            heads.put((1, 1), head.clone());
+            heads.0.lock().bytes = BYTES_MAX - head.memory_bytes() + more;
+            heads.put((1, 2), head.clone());
+            let kept = heads.0.lock();
+            assert_eq!(kept.young.contains_key(&(1, 1)), is_young);
+            assert_eq!(kept.old.contains_key(&(1, 1)), !is_young);
+            assert!(kept.young.contains_key(&(1, 2)));
+            let bytes = if is_young { BYTES_MAX } else { head.memory_bytes() };
+            assert_eq!(kept.bytes, bytes);
+        }
+    }
 }

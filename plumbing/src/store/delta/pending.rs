@@ -206,4 +206,25 @@ mod tests {
         };
         assert_eq!(empty.last_slot(), 4);
     }
+
+    #[test]
+    fn as_much_waits_as_may_and_what_is_taken_waits_no_more() {
+        let half = WAITING_BYTES_MAX / 2 - OBJECT_BYTES;
+        for (more, is_taken) in [(0, false), (1, true)] {
+            let mut pending = Pending::default();
+            pending.push(waiting(1, half));
+            pending.push(waiting(2, half + more));
+            assert_eq!(pending.bytes, WAITING_BYTES_MAX + more);
+            assert_eq!(pending.take_excess().is_some(), is_taken);
+        }
+        let mut pending = Pending::default();
+        pending.push(waiting(1, 1000));
+        pending.push(waiting(2, 300));
+        pending.push(waiting(2, 30));
+        assert_eq!(pending.take().unwrap().bytes, 1000 + OBJECT_BYTES);
+        assert_eq!(pending.bytes, 330 + 2 * OBJECT_BYTES);
+        pending.take().unwrap();
+        assert_eq!(pending.bytes, 0);
+        assert!(pending.take().is_none());
+    }
 }

@@ -249,7 +249,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::delta::tests::id;
+    use crate::store::delta::tests::{disk, id, open};
 
     fn put(kept: &mut Kept, number: u16, bytes: Vec<u8>) {
         let (file, frame, slot) = (3, 0, number);
@@ -293,5 +293,48 @@ mod tests {
         put(&mut kept, 1, vec![7; 3]);
         kept.clear();
         assert_eq!(kept.spare.len(), SPARE_MAX);
+    }
+
+    #[test]
+    fn what_is_kept_is_told_when_it_is_so_much_and_then_no_more() {
+        let store = open(&disk());
+        let mut kept = Kept::default();
+        for content in [b"one", b"two"] {
+            let at = Location {
+                file: 0,
+                frame: 0,
+                slot: content[0].into(),
+            };
+            kept.put(at, id(content), content.to_vec());
+        }
+        let unit = Unit {
+            near: store.near(),
+            kept: RefCell::new(&mut kept),
+        };
+        let mut told = Vec::new();
+        let mut settle = |bytes: usize| {
+            let mut tell = |_: Location, id: ObjectId, checked: Result<usize>| -> Result<()> {
+                told.push((id, checked.unwrap()));
+                Ok(())
+            };
+            unit.settle(bytes, &mut tell).unwrap();
+            told.clone()
+        };
+        let both = [(id(b"one"), 3), (id(b"two"), 3)];
+        assert_eq!(settle(7), []);
+        assert_eq!(settle(6), both);
+        assert_eq!(settle(1), both);
+        assert_eq!(settle(0), both, "they are forgotten");
+        // What is longer than so much is told, too.
+        unit.kept.borrow_mut().put(
+            Location {
+                file: 0,
+                frame: 0,
+                slot: 0,
+            },
+            id(b"three"),
+            b"three".to_vec(),
+        );
+        assert_eq!(settle(4).len(), 3);
     }
 }

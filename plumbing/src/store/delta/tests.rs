@@ -3,6 +3,7 @@
 mod bad;
 mod checking;
 mod loading;
+pub(crate) mod refusing;
 
 use std::path::Path;
 

@@ -1,47 +1,10 @@
 //! What becomes of what waits: what pays, what its bases are, and how much one frame takes.
 
-use std::io;
-use std::sync::Arc;
-
 use super::*;
-use crate::disk::{DiskFile, LockKind};
 use crate::store::Store;
 use crate::store::data::format::Part;
+use crate::store::delta::tests::refusing::while_refused;
 use crate::store::delta::tests::{delta, disk, edited, forge, id, open, put, row, text};
-
-/// A file that does not read from an offset on.
-#[derive(Debug)]
-struct Refusing(Arc<dyn DiskFile>, u64);
-
-impl DiskFile for Refusing {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        match offset >= self.1 {
-            true => Err(io::Error::other("refused")),
-            false => self.0.read_at(buffer, offset),
-        }
-    }
-    fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn set_len(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    fn try_lock(&self, _: LockKind) -> io::Result<bool> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    fn lock(&self, _: LockKind) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    fn unlock(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
 
 /// What comes of a block like others, where the data file of `hidden` is not read from its frame on when it is compressed.
 fn put_refused(store: &Store, bytes: &[u8], base: ObjectId, hidden: ObjectId) -> Result<()> {
@@ -52,15 +15,7 @@ fn put_refused(store: &Store, bytes: &[u8], base: ObjectId, hidden: ObjectId) ->
         .put_against(Class::Small, ObjectKind::Block, id(bytes), bytes, &[base])
         .unwrap();
     store.frames.drop_all();
-    let with_file = |file: Arc<dyn DiskFile>| {
-        let known = &mut store.state.write().files[hidden.file as usize];
-        std::mem::replace(&mut known.file.file, file)
-    };
-    let file = store.data_file(hidden.file).unwrap().file;
-    with_file(Arc::new(Refusing(file.clone(), hidden.frame)));
-    let done = packer.flush();
-    with_file(file);
-    done
+    while_refused(store, hidden, || packer.flush())
 }
 
 fn depth(store: &Store, id: &ObjectId) -> u8 {
@@ -154,6 +109,23 @@ fn a_tenth_of_the_bytes_pays_however_well_the_base_is_compressed() {
         put(&store, &new, &[base]);
         assert_eq!(depth(&store, &id(&new)), expected, "{changed} bytes");
         assert_eq!(store.get(&id(&new)).unwrap().unwrap(), new);
+    }
+}
+
+#[test]
+fn what_does_not_compress_is_compared_with_all_of_its_bytes() {
+    let noise: Vec<u8> = (0..400u16)
+        .flat_map(|n| id(&n.to_le_bytes()).digest().to_vec())
+        .collect();
+    let mut old = vec![b'x'; 80_000];
+    old[20_000..28_000].copy_from_slice(&noise[..8000]);
+    // A third of it is new: more than others take in the frame of the base, less than it takes alone.
+    for (new, expected) in [(&noise[..12_000], 1), (&noise[7000..], 0)] {
+        let store = open(&disk());
+        let base = put(&store, &old, &[]);
+        put(&store, new, &[base]);
+        assert_eq!(depth(&store, &id(new)), expected);
+        assert_eq!(store.get(&id(new)).unwrap().unwrap(), new);
     }
 }
 

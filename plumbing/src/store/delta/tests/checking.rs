@@ -1,5 +1,6 @@
 //! Objects that have bases, gathered and checked many at a time.
 
+use super::refusing::while_refused;
 use super::*;
 use crate::store::data::format::FILE_HEADER_BYTES;
 use crate::store::data::read::scan;
@@ -142,4 +143,86 @@ fn an_object_whose_chain_does_not_read_is_its_own_end_and_those_beside_it_have_t
         .map(|object| (object.at.slot, object.root))
         .collect();
     assert_eq!(found, [(0, (at.file, at.frame)), (1, (base.file, base.frame))]);
+}
+
+#[test]
+fn where_the_disk_fails_nothing_of_a_frame_is_added() {
+    let disk = disk();
+    let before = open(&disk);
+    let contents = [text(0..300), text(5000..5300)];
+    let bases = contents.each_ref().map(|bytes| put(&before, bytes, &[]));
+    let rows = [0, 1].map(|n: usize| [row(bases[n], contents[n].len())]);
+    let changed = contents.each_ref().map(|bytes| edited(bytes, 500));
+    let stored = [0, 1].map(|n: usize| delta(&contents[n], &changed[n]));
+    let objects = [0, 1].map(|n: usize| (id(&changed[n]), changed[n].len() as u32, &rows[n][..], &stored[n][..]));
+    forge(&before, &objects, |part| part);
+    // It has nothing in memory.
+    let store = open(&disk);
+    let head = heads(&store).remove(0);
+    let last = before.locate(&bases[1]).unwrap().unwrap();
+    let mut gathered = Gathered::default();
+    let error = while_refused(&store, last, || gathered.add(&store, 0, &head)).unwrap_err();
+    assert!(!error.is_damage() && error.to_string().contains("refused"), "{error}");
+    assert_eq!(gathered.count(), 0);
+    assert!(!gathered.has_frame((0, head.offset)));
+    gathered.add(&store, 0, &head).unwrap();
+    assert_eq!(gathered.count(), 2);
+}
+
+#[test]
+fn what_is_added_after_sorting_has_its_own_roots() {
+    let (store, heads) = families();
+    let mut gathered = Gathered::default();
+    for (number, head) in heads.iter().enumerate() {
+        if number % 4 == 0 {
+            gathered.sort();
+        }
+        gathered.add(&store, 0, head).unwrap();
+    }
+    assert_eq!(gathered.count(), 18);
+    for object in gathered.objects() {
+        let root = store.root_of(object.at).unwrap();
+        assert_eq!(object.root, (root.file, root.frame));
+    }
+}
+
+#[test]
+fn much_that_is_made_from_one_root_is_told_before_the_next_root_is_begun() {
+    let store = open(&disk());
+    let roots = [b'a', b'b'].map(|byte| vec![byte; 600_000]);
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    for bytes in &roots {
+        packer
+            .put_in(Class::Small, ObjectKind::Block, id(bytes), bytes)
+            .unwrap();
+    }
+    packer.flush().unwrap();
+    drop(packer);
+    writer.commit().unwrap();
+    drop(writer);
+    let rows = roots.each_ref().map(|bytes| [row(id(bytes), bytes.len())]);
+    let changed = [500, 900].map(|at| edited(&roots[0], at));
+    let stored = changed.each_ref().map(|bytes| delta(&roots[0], bytes));
+    let hurt = id(b"hurt");
+    let objects = [
+        (id(&changed[0]), changed[0].len() as u32, &rows[0][..], &stored[0][..]),
+        (id(&changed[1]), changed[1].len() as u32, &rows[0][..], &stored[1][..]),
+        (hurt, 9, &rows[1][..], b"x"),
+    ];
+    forge(&store, &objects, |part| part);
+    let leaning = store.leaning(0, &heads(&store)[0]).unwrap();
+    let root = store.root_of(leaning[0].at).unwrap();
+    let mut frame = Frame::default();
+    store.read_frame(root, &mut frame).unwrap();
+    let mut told = Vec::new();
+    let mut tell = |_: Location, id: ObjectId, checked: Result<usize>| -> Result<()> {
+        told.push((id, checked.is_ok()));
+        Ok(())
+    };
+    store
+        .check_leaning(&leaning, Some(&frame), &mut Checking::default(), &mut tell)
+        .unwrap();
+    // What is damaged is told at once.
+    assert_eq!(told, [(id(&changed[0]), true), (id(&changed[1]), true), (hurt, false)]);
 }

@@ -116,6 +116,54 @@ fn at_hand_is_what_lies_in_that_frame_under_that_id_alone() {
 }
 
 #[test]
+fn a_frame_at_hand_is_a_decompressed_one_that_goes_far_enough() {
+    let store = open(&disk());
+    let objects = long_frame(&store);
+    let (first, last) = (objects[0].1, objects[2].1);
+    assert!(store.at_hand(first, first.slot).is_none(), "nobody has read it");
+    let front = store.load_front(first, Some(first.slot)).unwrap();
+    assert!(
+        store
+            .at_hand(first, first.slot)
+            .is_some_and(|found| Arc::ptr_eq(&front, &found))
+    );
+    assert!(store.at_hand(first, last.slot).is_none());
+    store.load_front(last, None).unwrap();
+    assert!(store.at_hand(first, last.slot).is_some());
+    let old = text(0..300);
+    let base = put(&store, &old, &[]);
+    let changed = put(&store, &edited(&old, 70), &[base]);
+    let at = store.locate(&changed).unwrap().unwrap();
+    assert_eq!(store.get(&changed).unwrap().unwrap(), edited(&old, 70));
+    assert!(store.frames.get((at.file, at.frame)).is_some());
+    assert!(store.at_hand(at, at.slot).is_none(), "it holds differences");
+}
+
+#[test]
+fn another_object_in_a_row_is_told_as_that_and_nothing_of_it_is_given() {
+    let store = open(&disk());
+    let old = text(0..300);
+    let base = put(&store, &old, &[]);
+    let changed = put(&store, &edited(&old, 70), &[base]);
+    let [base_at, changed_at] = [base, changed].map(|id| store.locate(&id).unwrap().unwrap());
+    for (at, id) in [(base_at, changed), (changed_at, base)] {
+        let mut bytes = b"before".to_vec();
+        let error = store.near().read(at, &id, &mut bytes).unwrap_err();
+        let told = error.to_string();
+        assert!(
+            error.is_damage() && told.contains("another in its row, or none"),
+            "{told}"
+        );
+        assert!(told.contains(&id.to_string()) && told.contains(".gd"), "{told}");
+        assert!(bytes.is_empty());
+    }
+    let mut bytes = Vec::new();
+    let behind = Location { slot: 1, ..base_at };
+    let error = store.near().read(behind, &base, &mut bytes).unwrap_err().to_string();
+    assert!(error.contains("another in its row, or none"), "{error}");
+}
+
+#[test]
 fn frames_without_bases_are_remembered_up_to_a_number() {
     let store = open(&disk());
     let places: Vec<Location> = (0..3)
