@@ -186,10 +186,10 @@ fn what_is_added_after_sorting_has_its_own_roots() {
     }
 }
 
-#[test]
-fn much_that_is_made_from_one_root_is_told_before_the_next_root_is_begun() {
+/// A difference from each root in turn and one that is damaged, as they are told: the number of the root, and whether it reads.
+fn told_of_roots(bytes: usize) -> Vec<(usize, bool)> {
     let store = open(&disk());
-    let roots = [b'a', b'b'].map(|byte| vec![byte; 600_000]);
+    let roots = [b'a', b'b'].map(|byte| vec![byte; bytes]);
     let writer = store.writer().unwrap();
     let mut packer = writer.packer();
     for bytes in &roots {
@@ -202,27 +202,44 @@ fn much_that_is_made_from_one_root_is_told_before_the_next_root_is_begun() {
     writer.commit().unwrap();
     drop(writer);
     let rows = roots.each_ref().map(|bytes| [row(id(bytes), bytes.len())]);
-    let changed = [500, 900].map(|at| edited(&roots[0], at));
-    let stored = changed.each_ref().map(|bytes| delta(&roots[0], bytes));
-    let hurt = id(b"hurt");
-    let objects = [
-        (id(&changed[0]), changed[0].len() as u32, &rows[0][..], &stored[0][..]),
-        (id(&changed[1]), changed[1].len() as u32, &rows[0][..], &stored[1][..]),
-        (hurt, 9, &rows[1][..], b"x"),
-    ];
+    let changed: Vec<(usize, Vec<u8>)> = [(0, 500), (0, 900), (1, 500), (1, 900)]
+        .map(|(root, at)| (root, edited(&roots[root], at)))
+        .to_vec();
+    let stored: Vec<Vec<u8>> = changed
+        .iter()
+        .map(|(root, bytes)| delta(&roots[*root], bytes))
+        .collect();
+    let mut objects: Vec<_> = changed
+        .iter()
+        .zip(&stored)
+        .map(|((root, bytes), stored)| (id(bytes), bytes.len() as u32, &rows[*root][..], &stored[..]))
+        .collect();
+    for (number, rows) in rows.iter().enumerate() {
+        objects.push((id(&[number as u8; 9]), 9, rows, b"x"));
+    }
     forge(&store, &objects, |part| part);
     let leaning = store.leaning(0, &heads(&store)[0]).unwrap();
-    let root = store.root_of(leaning[0].at).unwrap();
     let mut frame = Frame::default();
-    store.read_frame(root, &mut frame).unwrap();
+    store
+        .read_frame(store.root_of(leaning[0].at).unwrap(), &mut frame)
+        .unwrap();
     let mut told = Vec::new();
-    let mut tell = |_: Location, id: ObjectId, checked: Result<usize>| -> Result<()> {
-        told.push((id, checked.is_ok()));
+    let mut tell = |_: Location, found: ObjectId, checked: Result<usize>| -> Result<()> {
+        let row = objects.iter().find(|object| object.0 == found).unwrap().2[0];
+        told.push((usize::from(row == rows[1][0]), checked.is_ok()));
         Ok(())
     };
     store
         .check_leaning(&leaning, Some(&frame), &mut Checking::default(), &mut tell)
         .unwrap();
-    // What is damaged is told at once.
-    assert_eq!(told, [(id(&changed[0]), true), (id(&changed[1]), true), (hurt, false)]);
+    told
+}
+
+#[test]
+fn much_that_is_made_from_one_root_is_told_before_the_next_and_little_at_the_end() {
+    // What is damaged is told at once, what reads when it is hashed.
+    let much = [(0, false), (0, true), (0, true), (1, false), (1, true), (1, true)];
+    assert_eq!(told_of_roots(600_000), much);
+    let little = [(0, false), (1, false), (0, true), (0, true), (1, true), (1, true)];
+    assert_eq!(told_of_roots(6000), little);
 }
