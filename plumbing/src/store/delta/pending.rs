@@ -209,12 +209,12 @@ mod tests {
 
     #[test]
     fn as_much_waits_as_may_and_what_is_taken_waits_no_more() {
-        let half = WAITING_BYTES_MAX / 2 - OBJECT_BYTES;
+        let half = (4 << 20) - OBJECT_BYTES;
         for (more, is_taken) in [(0, false), (1, true)] {
             let mut pending = Pending::default();
             pending.push(waiting(1, half));
             pending.push(waiting(2, half + more));
-            assert_eq!(pending.bytes, WAITING_BYTES_MAX + more);
+            assert_eq!(pending.bytes, (8 << 20) + more);
             assert_eq!(pending.take_excess().is_some(), is_taken);
         }
         let mut pending = Pending::default();

@@ -277,12 +277,12 @@ mod tests {
     fn buffers_serve_again_unless_they_are_many_or_long() {
         let mut kept = Kept::default();
         assert_eq!(kept.buffer().capacity(), 0, "there is none yet");
-        put(&mut kept, 0, vec![7; SPARE_BYTES_MAX + 1]);
-        put(&mut kept, 1, vec![7; SPARE_BYTES_MAX]);
+        put(&mut kept, 0, vec![7; (128 << 10) + 1]);
+        put(&mut kept, 1, vec![7; 128 << 10]);
         kept.clear();
         assert_eq!(kept.spare.len(), 1);
         let buffer = kept.buffer();
-        assert!(buffer.is_empty() && buffer.capacity() == SPARE_BYTES_MAX);
+        assert!(buffer.is_empty() && buffer.capacity() == 128 << 10);
         assert_eq!(kept.spare.len(), 0);
         for number in 0..=SPARE_MAX as u16 {
             put(&mut kept, number, vec![7; 3]);

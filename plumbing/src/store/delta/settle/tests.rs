@@ -158,9 +158,9 @@ fn a_frame_is_full_when_one_more_object_might_not_fit() {
     assert!(!group.is_full(), "another eight fit");
     add(&mut group, count, 1, &[object(u32::MAX, 9)]);
     assert!(group.is_full());
-    // Bytes.
+    // Bytes: 8 MiB.
     let mut group = Group::default();
-    add(&mut group, 1, FRAME_BYTES - 1, &base);
+    add(&mut group, 1, (8 << 20) - 1, &base);
     assert!(!group.is_full());
     add(&mut group, 2, 1, &base);
     assert!(group.is_full());
@@ -209,7 +209,7 @@ fn a_full_frame_goes_at_once_and_differences_of_what_describes_wait_apart() {
         let first = settle(&mut packer, &edited(&old, 100));
         assert_eq!((first[number], first[1 - number]), (1, 0), "{kind:?}");
         // A stand-in for as many bytes as a frame has.
-        let long = row(id(b"long"), FRAME_BYTES);
+        let long = row(id(b"long"), 8 << 20);
         packer.deltas[number].push(Row { kind, ..long }, &[row(base, old.len())], (1, 2), b"x");
         let last = edited(&old, 300);
         assert_eq!(settle(&mut packer, &last), [0, 0], "{kind:?}");
