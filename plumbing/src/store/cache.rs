@@ -75,3 +75,82 @@ fn drop_for(frames: &mut Vec<(Key, Arc<Loaded>)>, bytes: usize) -> Vec<Arc<Loade
     }
     frames.drain(..count).map(|(_, frame)| frame).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::disk::Disk;
+    use crate::disk::memory::MemoryDisk;
+    use crate::object::{HashAlgo, ObjectKind};
+    use crate::store::{Options, Store};
+
+    /// Reads a frame of so many bytes, again and again.
+    fn frames(bytes: usize) -> impl Fn() -> Frame {
+        let disk = MemoryDisk::default();
+        disk.create_dir(Path::new("/f")).unwrap();
+        let store = Store::spool(Arc::new(disk), Path::new("/f/b"), HashAlgo::Blake3, Options::default()).unwrap();
+        let writer = store.writer().unwrap();
+        let mut packer = writer.packer();
+        let (id, _) = packer.put(ObjectKind::Block, &vec![7; bytes]).unwrap();
+        packer.flush().unwrap();
+        drop(packer);
+        writer.commit().unwrap();
+        drop(writer);
+        let at = store.locate(&id).unwrap().unwrap();
+        move || {
+            let mut frame = Frame::default();
+            store.read_frame(at, &mut frame).unwrap();
+            assert!(frame.memory_bytes() >= bytes && frame.memory_bytes() < 2 * bytes);
+            frame
+        }
+    }
+
+    fn kept(cache: &FrameCache, keys: u64) -> Vec<u64> {
+        let frames = cache.frames.lock();
+        (0..keys)
+            .filter(|n| frames.iter().any(|(key, _)| *key == (0, *n)))
+            .collect()
+    }
+
+    #[test]
+    fn the_frames_that_were_used_last_are_kept_and_not_too_many() {
+        let (cache, frame) = (FrameCache::default(), frames(1200));
+        let put = |n| cache.put((0, n), Arc::new(Loaded::Whole(frame())));
+        (0..256).for_each(put);
+        assert_eq!(kept(&cache, 300), (0..256).collect::<Vec<_>>());
+        assert!(cache.get((0, 0)).is_some() && cache.get((0, 256)).is_none());
+        (256..258).for_each(put);
+        assert_eq!(kept(&cache, 300), [&[0][..], &(3..258).collect::<Vec<_>>()].concat());
+        // The same one again takes no more room than it had.
+        put(257);
+        assert_eq!(cache.frames.lock().len(), 256);
+    }
+
+    #[test]
+    fn frames_go_where_another_does_not_fit_and_one_that_goes_is_used_again() {
+        const BYTES: usize = 3 << 20;
+        let (cache, frame) = (FrameCache::default(), frames(BYTES));
+        let put = |n| cache.put((0, n), Arc::new(Loaded::Whole(frame())));
+        (0..7).for_each(put);
+        assert!(cache.make_room(100).is_none());
+        assert_eq!(kept(&cache, 9), [0, 1, 2, 3, 4, 5, 6]);
+        (7..9).for_each(put);
+        assert_eq!(
+            kept(&cache, 9),
+            [2, 3, 4, 5, 6, 7, 8],
+            "24 MiB and some bytes would be too much"
+        );
+        let spare = cache.make_room(BYTES).unwrap();
+        assert!(spare.memory_bytes() >= BYTES);
+        assert_eq!(kept(&cache, 9), [3, 4, 5, 6, 7, 8]);
+        // Somebody reads it, it is too short, it is much too long: then it is only let go.
+        let read = cache.get((0, 8));
+        cache.frames.lock().rotate_right(1);
+        assert!(cache.make_room(2 * BYTES).is_none());
+        assert_eq!((kept(&cache, 9), read.is_some()), (vec![3, 4, 5, 6, 7], true));
+        assert!(cache.make_room(4 * BYTES).is_none());
+        assert_eq!(kept(&cache, 9), [5, 6, 7]);
+    }
+}

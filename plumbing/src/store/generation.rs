@@ -227,6 +227,7 @@ pub(crate) fn give_up_reserve(disk: &dyn Disk, ghost_dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::simulated::{Fault, Injection, SimulatedDisk};
 
     fn sample() -> Generation {
         Generation {
@@ -272,5 +273,55 @@ mod tests {
         }
         let other = Generation::decode(Path::new("g"), &good, &[8; 16]).unwrap_err();
         assert!(other.to_string().contains("repository 0808"), "{other}");
+    }
+
+    fn disk() -> (SimulatedDisk, &'static Path) {
+        let disk = SimulatedDisk::default();
+        let ghost_dir = Path::new("/g");
+        disk.create_dir(ghost_dir).unwrap();
+        (disk, ghost_dir)
+    }
+
+    #[test]
+    fn room_is_kept_once_and_given_up_once() {
+        let (disk, ghost_dir) = disk();
+        assert!(!give_up_reserve(&disk, ghost_dir));
+        keep_reserve(&disk, ghost_dir);
+        let bytes = read_file(&disk, &ghost_dir.join("reserve"), 1 << 20).unwrap();
+        assert_eq!(bytes.len(), 65_536);
+        let zeros = bytes.iter().filter(|byte| **byte == 0).count();
+        assert!(zeros < 1000, "neither holes nor what compresses: {zeros} zeros");
+        let done = disk.asked();
+        keep_reserve(&disk, ghost_dir);
+        assert_eq!(disk.asked(), done, "it is there");
+        assert!(give_up_reserve(&disk, ghost_dir) && !give_up_reserve(&disk, ghost_dir));
+    }
+
+    #[test]
+    fn the_reserve_is_given_up_where_the_disk_is_full_and_nowhere_else() {
+        use io::ErrorKind::{Other, PermissionDenied, QuotaExceeded, StorageFull};
+        for (kind, is_given_up) in [
+            (StorageFull, true),
+            (QuotaExceeded, true),
+            (PermissionDenied, false),
+            (Other, false),
+        ] {
+            let (disk, ghost_dir) = disk();
+            keep_reserve(&disk, ghost_dir);
+            // The file is made, and writing to it fails.
+            disk.inject(Some(Injection {
+                from: disk.asked() + 1,
+                count: 1,
+                fault: Fault::Half(kind),
+            }));
+            let prepared = Prepared::new(&disk, ghost_dir, &[7; 16], &sample());
+            assert_eq!(prepared.is_ok(), is_given_up, "{kind:?}");
+            let names = disk.list(ghost_dir).unwrap();
+            assert_eq!(names.iter().any(|name| name == RESERVE_FILE), !is_given_up, "{kind:?}");
+            assert_eq!(names.len(), 1, "{names:?}");
+            let Ok(prepared) = prepared else { continue };
+            prepared.publish(&disk).unwrap();
+            assert_eq!(Generation::read(&disk, ghost_dir, &[7; 16]).unwrap(), Some(sample()));
+        }
     }
 }

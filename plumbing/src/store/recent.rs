@@ -156,3 +156,69 @@ impl Recent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::HashAlgo;
+
+    fn id(number: u32) -> ObjectId {
+        ObjectId::hash(HashAlgo::Sha256, &number.to_le_bytes())
+    }
+
+    fn at(file: u32, slot: u16) -> Location {
+        Location { file, frame: 64, slot }
+    }
+
+    fn all(recent: &Recent) -> Vec<(ObjectId, Location)> {
+        let mut all = Vec::new();
+        recent.each(&mut |id, at| all.push((*id, at)));
+        all.sort_by_key(|(_, at)| *at);
+        all
+    }
+
+    #[test]
+    fn the_first_place_is_told_and_the_others_are_kept() {
+        let recent = Recent::default();
+        assert!(recent.claim(&id(1)) && !recent.claim(&id(1)));
+        assert_eq!((recent.get(&id(1)), all(&recent)), (Some(State::Pending), Vec::new()));
+        for place in [at(3, 0), at(1, 0), at(3, 0), at(2, 0)] {
+            recent.set(id(1), place);
+        }
+        assert_eq!((recent.get(&id(1)), recent.count()), (Some(State::At(at(3, 0))), 1));
+        assert_eq!(all(&recent), [1, 2, 3].map(|file| (id(1), at(file, 0))));
+        assert!(!recent.claim(&id(1)));
+        recent.forget(&|at| at.file == 3);
+        assert_eq!(all(&recent), [1, 2].map(|file| (id(1), at(file, 0))));
+        assert!(matches!(recent.get(&id(1)), Some(State::At(at)) if at.file < 3));
+    }
+
+    #[test]
+    fn what_is_removed_may_be_claimed_again() {
+        let recent = Recent::default();
+        recent.set(id(1), at(0, 0));
+        recent.set(id(2), at(0, 1));
+        recent.remove(&id(1));
+        assert_eq!((recent.get(&id(1)), recent.count()), (None, 1));
+        assert!(recent.claim(&id(1)) && !recent.claim(&id(2)));
+    }
+
+    #[test]
+    fn what_lies_in_some_files_is_taken_out_and_the_rest_stays() {
+        let recent = Recent::default();
+        for number in 0..10 {
+            recent.set(id(u32::from(number)), at(u32::from(number) % 2, number));
+        }
+        recent.set(id(4), at(1, 10));
+        recent.claim(&id(99));
+        let mut taken = recent.drain(&|file| file == 1);
+        taken.sort_by_key(|(_, at)| *at);
+        let expected = [(1, 1), (3, 3), (5, 5), (7, 7), (9, 9), (4, 10)];
+        assert_eq!(taken, expected.map(|(number, slot)| (id(number), at(1, slot))));
+        assert_eq!(all(&recent), [0, 2, 4, 6, 8].map(|n| (id(u32::from(n)), at(0, n))));
+        assert_eq!((recent.get(&id(99)), recent.count()), (Some(State::Pending), 6));
+        recent.give_up(&|at| at.slot > 5);
+        assert_eq!(all(&recent), [0, 2, 4].map(|n| (id(u32::from(n)), at(0, n))));
+        assert_eq!(recent.count(), 3);
+    }
+}

@@ -7,7 +7,16 @@ use crate::object::{IdPrefix, ObjectId, ObjectKind};
 use crate::progress::Progress;
 use crate::store::data::format::{Codec, FRAME_HEADER_BYTES, FrameHeader, FrameKind, ROW_BYTES};
 
+pub(super) mod asking;
+mod bundles;
+mod copies;
 mod frames;
+mod leases;
+mod refreshed;
+mod segments;
+mod standing;
+mod supplied;
+mod swept;
 mod syncs;
 
 fn disk() -> Arc<MemoryDisk> {

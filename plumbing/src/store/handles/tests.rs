@@ -7,6 +7,7 @@ use super::*;
 use crate::disk::memory::MemoryDisk;
 use crate::disk::real::RealDisk;
 use crate::object::{HashAlgo, ObjectId, ObjectKind};
+use crate::store::tests::asking::AskingDisk;
 use crate::store::{Options, Store};
 
 const UUID: [u8; 16] = [7; 16];
@@ -103,8 +104,94 @@ fn another_file_under_the_name_is_refused_and_nothing_is_written_or_locked() {
         pooled.file.set_len(0),
         pooled.file.lock(LockKind::Shared),
         pooled.file.try_lock(LockKind::Shared).map(drop),
+        pooled.file.unlock(),
     ] {
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::Unsupported);
+    }
+}
+
+fn errors() -> [(io::Error, bool); 4] {
+    let of = |errno: rustix::io::Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+    [
+        (of(rustix::io::Errno::MFILE), true),
+        (of(rustix::io::Errno::NFILE), true),
+        (of(rustix::io::Errno::NOENT), false),
+        (io::ErrorKind::Other.into(), false),
+    ]
+}
+
+#[test]
+fn too_many_open_files_are_told_from_all_else() {
+    for (error, is_too_many) in errors() {
+        assert_eq!(error.is_too_many(), is_too_many, "{error}");
+        let error = Error::io("open", Path::new("f"))(error);
+        assert_eq!(error.is_too_many(), is_too_many, "{error}");
+    }
+    assert!(!Error::damaged(Path::new("f"), 0, "open", "files").is_too_many());
+}
+
+#[test]
+fn where_too_many_are_open_half_as_many_are_kept_and_it_is_tried_once_more() {
+    let (disk, ghost_dir) = memory();
+    let files = fill(&disk, ghost_dir, 6).data_files();
+    for (at, (_, is_too_many)) in errors().iter().enumerate() {
+        let handles = Arc::new(Handles::default());
+        let pooled: Vec<DataFile> = files
+            .iter()
+            .map(|(file, _)| handles.pool(&disk, file.clone()))
+            .collect();
+        let tries = AtomicUsize::new(0);
+        let opened: io::Result<()> = handles.open(|| {
+            tries.fetch_add(1, Relaxed);
+            let [.., (error, _)] = &mut errors()[..=at] else {
+                panic!()
+            };
+            Err(std::mem::replace(error, io::ErrorKind::Other.into()))
+        });
+        assert!(opened.is_err());
+        let (count, open_max, left) = if *is_too_many { (2, 3, 0) } else { (1, OPEN_MAX, 6) };
+        assert_eq!(tries.load(Relaxed), count, "{:?}", errors()[at]);
+        assert_eq!(
+            (handles.open_max.load(Relaxed), handles.ring.lock().len()),
+            (open_max, left),
+            "{:?}",
+            errors()[at]
+        );
+        let lengths: u64 = pooled.iter().map(|file| file.file.len().unwrap()).sum();
+        assert!(lengths > 0);
+        assert_eq!(handles.ring.lock().len(), open_max.min(6));
+    }
+    // One may always be open.
+    let handles = Arc::new(Handles::default());
+    handles.close_all();
+    assert_eq!(handles.open_max.load(Relaxed), 1);
+}
+
+#[test]
+fn a_file_is_opened_once_more_where_too_many_were_open_and_only_there() {
+    let (disk, ghost_dir) = memory();
+    fill(&disk, ghost_dir, 4);
+    for (at, (_, is_too_many)) in errors().into_iter().enumerate() {
+        let fails = Arc::new(AtomicBool::new(false));
+        let asked = fails.clone();
+        let asking: Arc<dyn Disk> = AskingDisk::of(disk.clone(), move |op, path, _| {
+            match op == "open" && path.starts_with("/g/data") && asked.swap(false, Relaxed) {
+                true => Err(errors().into_iter().nth(at).unwrap().0),
+                false => Ok(()),
+            }
+        });
+        let handles = Arc::new(Handles::default());
+        let files = open(&disk, ghost_dir).data_files();
+        let pooled: Vec<DataFile> = files.into_iter().map(|(file, _)| handles.pool(&asking, file)).collect();
+        handles.close_all();
+        for file in &pooled[..3] {
+            file.file.len().unwrap();
+        }
+        fails.store(true, Relaxed);
+        assert_eq!(pooled[3].file.len().is_ok(), is_too_many, "{:?}", errors()[at]);
+        let left = if is_too_many { 1 } else { 3 };
+        assert_eq!(handles.ring.lock().len(), left, "{:?}", errors()[at]);
+        assert!(pooled[3].file.len().is_ok());
     }
 }
 

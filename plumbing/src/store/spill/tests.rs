@@ -144,3 +144,82 @@ fn where_nothing_can_be_written_ids_stay_in_memory() {
     check(&reader);
     assert_eq!(spilled(&reader), 0);
 }
+
+fn put(store: &Store, numbers: std::ops::Range<u32>) {
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    for number in numbers {
+        packer.put(ObjectKind::Block, &block(number)).unwrap();
+    }
+    packer.flush().unwrap();
+    drop(packer);
+    writer.commit().unwrap();
+}
+
+#[test]
+fn as_many_ids_as_may_be_are_in_memory_and_one_more_moves_all() {
+    let store = spool(disk());
+    store.keep_in_memory(10);
+    put(&store, 0..10);
+    assert_eq!((spilled(&store), store.recent.count()), (0, 10));
+    put(&store, 10..11);
+    assert_eq!((spilled(&store), store.recent.count()), (11, 0));
+    put(&store, 11..14);
+    assert_eq!((spilled(&store), store.recent.count()), (11, 3));
+    assert!((0..14).all(|number| store.get(&id(number)).unwrap() == Some(block(number))));
+}
+
+/// To try again for each frame would only take time, where most of what is in memory stays there.
+#[test]
+fn ids_of_bundles_move_where_they_are_more_than_half_of_what_may_be_in_memory() {
+    for (count, expected) in [(4, (0, 12)), (5, (5, 8))] {
+        let disk = disk();
+        for folder in ["/g", "/g/data", "/g/index"] {
+            disk.create_dir(Path::new(folder)).unwrap();
+        }
+        let open = || Store::open(disk.clone(), Path::new("/g"), [7; 16], HashAlgo::Sha256, options()).unwrap();
+        put(&open(), 100..108);
+        for name in disk.list(Path::new("/g/index")).unwrap() {
+            disk.remove(&Path::new("/g/index").join(name)).unwrap();
+        }
+        let (store, bundle) = (open(), spool(disk.clone()));
+        put(&bundle, 0..count);
+        store.keep_in_memory(8);
+        store.attach(&bundle).unwrap();
+        assert_eq!((spilled(&store), store.recent.count()), expected, "{count}");
+        assert!(
+            (0..count)
+                .chain(100..108)
+                .all(|number| store.contains(&id(number)).unwrap())
+        );
+        assert!(disk.list(Path::new("/g/index")).unwrap().is_empty(), "no name is left");
+    }
+}
+
+#[test]
+fn segments_without_names_are_made_beside_the_store() {
+    use crate::disk::simulated::Op;
+    let disk = SimulatedDisk::on(disk().as_ref().clone());
+    let bundle = Store::create_bundle(
+        Arc::new(disk.clone()),
+        Path::new("/f/c.gfs"),
+        HashAlgo::Sha256,
+        options(),
+    );
+    for (store, beside) in [
+        (spool(Arc::new(disk.clone())), "/f/b.gfs."),
+        (bundle.unwrap(), "/f/c.gfs."),
+    ] {
+        store.keep_in_memory(10);
+        let begin = disk.journal().ops().len();
+        put(&store, 0..200);
+        assert!(spilled(&store) > 100);
+        let journal = disk.journal();
+        let mut made = journal.ops()[begin..].iter().filter_map(|op| match op {
+            Op::Create { path, .. } => Some(path.to_str().unwrap()),
+            _ => None,
+        });
+        assert!(made.clone().count() > 3);
+        assert!(made.all(|path| path.starts_with(beside)), "{beside}");
+    }
+}
