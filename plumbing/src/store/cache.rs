@@ -136,7 +136,12 @@ mod tests {
         (0..7).for_each(put);
         assert!(cache.make_room(100).is_none());
         assert_eq!(kept(&cache, 9), [0, 1, 2, 3, 4, 5, 6]);
-        (7..9).for_each(put);
+        let left = 7 * frame().memory_bytes();
+        assert!(cache.make_room(BYTES_MAX - left).is_none());
+        assert_eq!(kept(&cache, 9).len(), 7, "it just fits");
+        put(7);
+        assert_eq!(kept(&cache, 9), [1, 2, 3, 4, 5, 6, 7]);
+        put(8);
         assert_eq!(
             kept(&cache, 9),
             [2, 3, 4, 5, 6, 7, 8],

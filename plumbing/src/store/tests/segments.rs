@@ -116,10 +116,8 @@ fn a_damaged_segment_is_not_merged() {
     add(&store, 40..50);
     assert!(!index(&disk).iter().any(|name| path.ends_with(name)));
     let again = open(&disk);
-    assert_eq!(
-        (again.segment_sizes().iter().sum::<usize>(), again.recent.count()),
-        (50, 0)
-    );
+    assert_eq!(again.recent.count(), 0);
+    assert!((0..50).all(|i| again.contains(&ObjectId::hash(HashAlgo::Sha256, &block(i))).unwrap()));
     assert!(again.verify_index().unwrap().is_empty());
 }
 
@@ -208,8 +206,6 @@ fn a_file_of_just_the_longest_length_is_full_and_what_is_left_in_it_is_taken_ove
     store.writer().unwrap().take_over().unwrap();
     assert_eq!(store.get(&id).unwrap(), Some(block(0)));
     assert_eq!(open(&disk).get(&id).unwrap(), Some(block(0)));
-    add(&sized(&disk, bytes), 1..2);
-    assert_eq!(open(&disk).data_files().len(), 2);
 }
 
 #[test]
