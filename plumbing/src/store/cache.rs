@@ -157,5 +157,7 @@ mod tests {
         assert_eq!((kept(&cache, 9), read.is_some()), (vec![3, 4, 5, 6, 7], true));
         assert!(cache.make_room(4 * BYTES).is_none());
         assert_eq!(kept(&cache, 9), [5, 6, 7]);
+        // For what never fits all go.
+        assert!(cache.make_room(BYTES_MAX + 1).is_none() && kept(&cache, 9).is_empty());
     }
 }

@@ -298,6 +298,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_prepared_stands_when_it_is_published_and_leaves_nothing_when_it_is_not() {
+        let (disk, ghost_dir) = disk();
+        let prepare = || Prepared::new(&disk, ghost_dir, &[7; 16], &sample()).unwrap();
+        let names = || disk.list(ghost_dir).unwrap();
+        let prepared = prepare();
+        assert_eq!(
+            (names().len(), Generation::read(&disk, ghost_dir, &[7; 16]).unwrap()),
+            (1, None)
+        );
+        prepared.abandon(&disk);
+        assert!(names().is_empty());
+        prepare().publish(&disk).unwrap();
+        assert_eq!(names(), [FILE]);
+        assert_eq!(Generation::read(&disk, ghost_dir, &[7; 16]).unwrap(), Some(sample()));
+    }
+
+    #[test]
     fn the_reserve_is_given_up_where_the_disk_is_full_and_nowhere_else() {
         use io::ErrorKind::{Other, PermissionDenied, QuotaExceeded, StorageFull};
         for (kind, is_given_up) in [

@@ -223,3 +223,20 @@ fn segments_without_names_are_made_beside_the_store() {
         assert!(made.all(|path| path.starts_with(beside)), "{beside}");
     }
 }
+
+#[test]
+fn there_are_never_more_segments_without_names_than_the_limit() {
+    let store = spool(disk());
+    store.keep_in_memory(0);
+    put(&store, 0..1);
+    assert_eq!(spilled(&store), 1);
+    store.keep_in_memory(7);
+    let mut most = 0;
+    for round in 0..8 {
+        // One is much smaller than all others, so that nothing else says to merge.
+        put(&store, 1 + 8 * round..9 + 8 * round);
+        most = most.max(store.state.read().spilled.len());
+    }
+    assert_eq!((most, spilled(&store)), (8, 65));
+    assert!((0..65).all(|number| store.contains(&id(number)).unwrap()));
+}

@@ -151,3 +151,22 @@ fn so_many_ids_with_a_prefix_are_told_as_are_wanted_at_most() {
     let other: IdPrefix = "abababababac".parse().unwrap();
     assert_eq!(store.find_prefix(&other, 9).unwrap(), []);
 }
+
+#[test]
+fn what_is_in_other_files_than_those_that_are_passed_over_is_found() {
+    let (disk, places, id) = copies(3);
+    let store = on(Arc::new(disk));
+    let known = || store.locate(&id).unwrap();
+    assert_eq!(known(), Some(places[0]));
+    store.distrust_files(&[places[0].file]).unwrap();
+    assert_eq!(known(), Some(places[1]));
+    store.distrust_files(&[places[2].file]).unwrap();
+    assert_eq!((known(), store.get(&id).unwrap()), (Some(places[1]), Some(block(7))));
+    assert_eq!(
+        store.files_to_write(true).unwrap().len(),
+        1,
+        "nothing is added to the others"
+    );
+    store.distrust_files(&[places[1].file]).unwrap();
+    assert_eq!(known(), None);
+}

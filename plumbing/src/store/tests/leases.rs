@@ -91,6 +91,11 @@ fn a_lock_that_fails_is_told_apart_from_locks_that_are_not_there() {
     let take = |error| CollectLock::take(&*failing(&disk, "lock", error), Path::new("/g")).unwrap_err();
     let error = take(|| ErrorKind::TimedOut.into());
     assert_eq!(told(&error), ("lock", ErrorKind::TimedOut));
+    let error = CollectLock::take(
+        &*failing(&disk, "change", || ErrorKind::TimedOut.into()),
+        Path::new("/g"),
+    );
+    assert_eq!(told(&error.unwrap_err()), ("open", ErrorKind::TimedOut));
     for number in [rustix::io::Errno::NOLCK, rustix::io::Errno::NOSYS] {
         let without = CollectLock::take(
             &*AskingDisk::on(&disk, move |op, _, _| match op {

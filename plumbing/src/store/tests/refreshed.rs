@@ -114,31 +114,35 @@ fn a_file_that_comes_while_a_store_is_opened_is_found() {
 }
 
 #[test]
-fn what_is_wrong_with_the_generation_is_told_once_whatever_comes_meanwhile() {
-    let disk = disk();
-    crate::disk::replace_file(&*disk, Path::new("/g/generation"), b"not what it was").unwrap();
-    disk.place(Path::new("/g/data/notes.gd"), Arc::new(b"others".to_vec()));
+fn what_is_wrong_is_told_once_whatever_comes_meanwhile() {
     let other = MemoryDisk::with_seed(1 << 40);
     for folder in ["/g", "/g/data", "/g/index"] {
         other.create_dir(Path::new(folder)).unwrap();
     }
     add(&open(&Arc::new(other.clone())), 0..5);
-    let (inner, is_done) = (disk.clone(), AtomicBool::new(false));
-    let asking = AskingDisk::on(&disk, move |op, path, _| {
-        if op == "list" && path == Path::new("/g/index") && !is_done.swap(true, Ordering::Relaxed) {
-            for (path, bytes) in other.files() {
-                inner.place(&path, bytes);
-            }
+    for wrong in [&["/g/generation", "/g/data/notes.gd"][..], &["/g/data/notes.gd"]] {
+        let disk = disk();
+        for path in wrong {
+            disk.place(Path::new(path), Arc::new(b"not what it was".to_vec()));
         }
-        Ok(())
-    });
-    let store = on(asking);
-    assert_eq!((store.data_files().len(), store.segment_sizes()), (1, vec![5]));
-    let problems = store.problems();
-    assert!(
-        problems.len() == 2 && problems[0].contains("/g/generation") && problems[1].contains("notes.gd"),
-        "{problems:?}"
-    );
+        let (inner, files, is_done) = (disk.clone(), other.files(), AtomicBool::new(false));
+        let asking = AskingDisk::on(&disk, move |op, path, _| {
+            if op == "list" && path == Path::new("/g/index") && !is_done.swap(true, Ordering::Relaxed) {
+                for (path, bytes) in &files {
+                    inner.place(path, bytes.clone());
+                }
+            }
+            Ok(())
+        });
+        let store = on(asking);
+        assert_eq!((store.data_files().len(), store.segment_sizes()), (1, vec![5]));
+        let problems = store.problems();
+        assert_eq!(problems.len(), wrong.len(), "{problems:?}");
+        assert!(
+            problems.iter().zip(wrong).all(|(problem, path)| problem.contains(path)),
+            "{problems:?}"
+        );
+    }
 }
 
 #[test]

@@ -95,6 +95,79 @@ fn what_others_committed_is_made_durable_with_its_name_and_only_once() {
     assert_eq!((again.segment_sizes(), again.recent.count()), (vec![5], 0));
 }
 
+#[test]
+fn the_large_one_stays_where_nothing_of_it_lies_between_the_small_ones() {
+    let disk = disk();
+    add(&open(&disk), 0..50);
+    for i in 50..54 {
+        add(&open(&disk), i..i + 1);
+    }
+    assert_eq!(open(&disk).segment_sizes(), [50, 4]);
+}
+
+#[test]
+fn there_are_never_more_segments_than_the_limit() {
+    let disk = disk();
+    add(&open(&disk), 0..1);
+    let mut most = 0;
+    for round in 0..8 {
+        // One is much smaller than all others, so that nothing else says to merge.
+        add(&open(&disk), 1 + 8 * round..9 + 8 * round);
+        most = most.max(index(&disk).len());
+    }
+    assert_eq!(most, index::merge::SEGMENTS_MAX);
+    let store = open(&disk);
+    assert!(store.segment_sizes().iter().sum::<usize>() == 65 && store.recent.count() == 0);
+}
+
+#[test]
+fn segments_of_a_range_that_others_cover_too_are_merged() {
+    let disk = disk();
+    add(&open(&disk), 0..1);
+    let first = index(&disk);
+    add(&open(&disk), 1..2);
+    for name in index(&disk).iter().filter(|name| !first.contains(name)) {
+        disk.remove(&Path::new("/g/index").join(name)).unwrap();
+    }
+    // It knows of a segment of the first and of none of the second, when others lose the index and make another.
+    let late = open(&disk);
+    drop_index(&disk);
+    add(&open(&disk), 2..3);
+    assert_eq!(open(&disk).segment_sizes(), [3]);
+    late.publish_segment().unwrap();
+    assert_eq!(open(&disk).segment_sizes(), [3, 1]);
+    add(&open(&disk), 3..4);
+    add(&open(&disk), 4..5);
+    assert_eq!(index(&disk).len(), 1);
+    let store = open(&disk);
+    assert!(store.recent.count() == 0);
+    assert!((0..5).all(|i| store.contains(&ObjectId::hash(HashAlgo::Sha256, &block(i))).unwrap()));
+}
+
+#[test]
+fn segments_of_a_file_that_is_gone_are_not_merged_over_a_gap() {
+    let disk = disk();
+    let mut names = Vec::new();
+    for i in 0..3 {
+        add(&open(&disk), i..i + 1);
+        names.extend(
+            index(&disk)
+                .into_iter()
+                .filter(|name| !names.contains(name))
+                .collect::<Vec<_>>(),
+        );
+    }
+    disk.remove(&Path::new("/g/index").join(&names[1])).unwrap();
+    disk.remove(&only_file(&disk)).unwrap();
+    for i in 3..5 {
+        add(&open(&disk), i..i + 1);
+    }
+    assert_eq!(index(&disk).len(), 4);
+    let store = open(&disk);
+    assert_eq!(store.missing_data().len(), 2);
+    assert!((3..5).all(|i| store.contains(&ObjectId::hash(HashAlgo::Sha256, &block(i))).unwrap()));
+}
+
 /// It would get a check that holds.
 #[test]
 fn a_damaged_segment_is_not_merged() {
@@ -109,6 +182,9 @@ fn a_damaged_segment_is_not_merged() {
     file.write_all_at(&[byte[0] ^ 1], at).unwrap();
     add(&open(&disk), 30..40);
     assert_eq!(open(&disk).segment_sizes(), [10, 10, 10, 10]);
+    let looks = open(&disk);
+    let damaged = [(); 2].map(|()| looks.distrust_damaged_segments().unwrap());
+    assert_eq!(damaged, [true, false], "it looks once");
     let store = open(&disk);
     assert_eq!(store.verify_index().unwrap().len(), 1);
     assert!((0..40).all(|i| store.contains(&ObjectId::hash(HashAlgo::Sha256, &block(i))).unwrap()));
@@ -116,7 +192,10 @@ fn a_damaged_segment_is_not_merged() {
     add(&store, 40..50);
     assert!(!index(&disk).iter().any(|name| path.ends_with(name)));
     let again = open(&disk);
-    assert_eq!(again.recent.count(), 0);
+    assert_eq!(
+        (again.recent.count(), again.distrust_damaged_segments().unwrap()),
+        (0, false)
+    );
     assert!((0..50).all(|i| again.contains(&ObjectId::hash(HashAlgo::Sha256, &block(i))).unwrap()));
     assert!(again.verify_index().unwrap().is_empty());
 }
@@ -220,4 +299,28 @@ fn entries_for_gc_are_those_that_are_committed() {
     assert_eq!((store.recent.count(), entries()), (1, 0));
     writer.commit().unwrap();
     assert_eq!(entries(), 1);
+}
+
+#[test]
+fn what_is_not_committed_is_in_no_segment() {
+    let disk = disk();
+    let store = open(&disk);
+    let writer = store.writer().unwrap();
+    let put = |i| {
+        let mut packer = writer.packer();
+        packer.put(ObjectKind::Block, &block(i)).unwrap();
+        packer.flush().unwrap();
+    };
+    put(0);
+    writer.commit().unwrap();
+    drop_index(&disk);
+    store.refresh().unwrap();
+    // It begins where what is committed ends.
+    put(1);
+    assert_eq!((store.recent.count(), store.segment_sizes()), (2, vec![]));
+    store.publish_segment().unwrap();
+    assert_eq!((store.recent.count(), store.segment_sizes()), (1, vec![1]));
+    assert!(store.contains(&ObjectId::hash(HashAlgo::Sha256, &block(1))).unwrap());
+    writer.commit().unwrap();
+    assert_eq!((store.recent.count(), store.segment_sizes()), (0, vec![1, 1]));
 }

@@ -159,7 +159,9 @@ fn what_others_add_to_a_file_that_is_passed_over_is_passed_over() {
     let store = open(&disk);
     add(&open(&disk), 0..5);
     store.refresh().unwrap();
+    let committed = store.data_files()[0].1;
     store.pass_over(&[0]);
+    assert_eq!(store.data_files()[0].1, committed);
     let ids = add(&open(&disk), 5..9);
     only_file(&disk);
     // No segment says where it is.

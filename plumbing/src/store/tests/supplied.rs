@@ -82,3 +82,14 @@ fn stores_of_one_file_are_known_by_number_once_they_are_attached() {
     assert!(!own.contains(&id(0)).unwrap() && own.contains(&id(3)).unwrap());
     assert_eq!(own.number_of(&open(&disk)), None, "a repository without data files");
 }
+
+#[test]
+fn what_somebody_keeps_is_counted_as_stored() {
+    let store = open(&disk());
+    store.count_on([id(1), id(2)].into_iter().collect());
+    store.count_on([id(3)].into_iter().collect());
+    let added: Vec<Added> = add(&store, 0..4).into_iter().map(|(_, added)| added).collect();
+    assert_eq!(added, [Added::New, Added::Existing, Added::Existing, Added::New]);
+    let here = [0, 1, 2, 3].map(|i| store.contains(&id(i)).unwrap());
+    assert_eq!(here, [true, false, false, true]);
+}

@@ -117,7 +117,7 @@ fn only_temporary_names_are_removed_and_only_where_nobody_else_is() {
             "data/a.tmp-0123456789abcde",
             "data/a.tmp-0123456789abcdef0",
             "data/a.tmp-0123456789abcdeg",
-            "index/c.idx",
+            "index/c.gi",
         ],
     );
     let all = || disk.files().into_iter().map(|(path, _)| path).collect::<Vec<_>>();
@@ -161,4 +161,32 @@ fn what_waits_is_read_while_others_go() {
     assert_eq!((swept.files, swept.waiting_files), (1, 1));
     assert_eq!(store.get(&ids[0]).unwrap(), None);
     assert_eq!(store.get(&ids[1]).unwrap(), Some(block(1)));
+}
+
+#[test]
+fn a_damaged_segment_is_not_in_the_way_of_a_sweep() {
+    let disk = condemned();
+    disk.place(Path::new("/g/index/0.gi"), Arc::new(b"not what it was".to_vec()));
+    let store = open(&disk);
+    assert_eq!(sweep(&disk, &store).unwrap().files, 1);
+    assert!(open(&disk).state.read().generation.condemned.is_empty());
+}
+
+#[test]
+fn who_holds_no_lease_of_what_stands_sweeps_nothing_on_the_way() {
+    let disk = condemned();
+    let data = || disk.list(Path::new("/g/data")).unwrap().len();
+    disk.remove(Path::new("/g/locks/lease-0")).unwrap();
+    let refuses = AskingDisk::on(&disk, |op, path, _| {
+        match op == "lock" && path.starts_with("/g/locks/lease-1") {
+            true => Err(ErrorKind::PermissionDenied.into()),
+            false => Ok(()),
+        }
+    });
+    let store = Store::open(refuses, Path::new("/g"), [7; 16], HashAlgo::Sha256, Options::default()).unwrap();
+    assert_eq!((store.generation(), store.leased()), (1, None));
+    store.sweep_if_due();
+    assert_eq!(data(), 1);
+    open(&disk).sweep_if_due();
+    assert_eq!(data(), 0);
 }
