@@ -159,6 +159,8 @@ fn what_others_add_to_a_file_that_is_passed_over_is_passed_over() {
     let store = open(&disk);
     add(&open(&disk), 0..5);
     store.refresh().unwrap();
+    drop_index(&disk);
+    store.refresh().unwrap();
     let committed = store.data_files()[0].1;
     store.pass_over(&[0]);
     assert_eq!(store.data_files()[0].1, committed);
