@@ -8,12 +8,12 @@ use crate::progress::Progress;
 use crate::store::data::format::{Codec, FRAME_HEADER_BYTES, FrameHeader, FrameKind, ROW_BYTES};
 
 pub(super) mod asking;
-mod bundles;
 mod copies;
 mod frames;
 mod leases;
 mod refreshed;
 mod segments;
+mod single;
 mod standing;
 mod supplied;
 mod swept;
