@@ -4,9 +4,12 @@ use hashbrown::HashSet;
 
 use super::*;
 
-/// Brings nothing, and notes what it is asked: what for, what is absent, what is here or in which files.
+/// What a supply is asked: what for, what is absent, what is here, and in which files.
+type Question = (&'static str, Vec<ObjectId>, Vec<ObjectId>, Vec<u32>);
+
+/// Brings nothing, and notes what it is asked.
 #[derive(Debug, Default)]
-struct Asked(Mutex<Vec<(&'static str, Vec<ObjectId>, Vec<ObjectId>, Vec<u32>)>>);
+struct Asked(Mutex<Vec<Question>>);
 
 impl Supply for Asked {
     fn bring(&self, _: &Store, absent: &[ObjectId], beside: &HashSet<u32>, _: Option<&Show<'_>>) -> Result<()> {
