@@ -126,7 +126,9 @@ mod tests {
         }
         // Ghost is stricter than git here: everything is under refs/, and names end somewhere.
         assert!(check_ref_name("heads/main").is_err());
-        assert!(check_ref_name(&format!("refs/{}", "a".repeat(REF_NAME_BYTES_MAX))).is_err());
+        let long = |bytes: usize| format!("refs/{}", "a".repeat(bytes - 5));
+        assert!(check_ref_name(&long(REF_NAME_BYTES_MAX)).is_ok());
+        assert!(check_ref_name(&long(REF_NAME_BYTES_MAX + 1)).is_err());
     }
 
     #[test]
@@ -142,6 +144,7 @@ mod tests {
         );
         assert_eq!(candidates("refs/tags/v1"), ["refs/tags/v1"]);
         assert!(candidates("a b").is_empty());
+        assert!(candidates("refs/a..b").is_empty(), "it begins as a name and is none");
         assert_eq!(line_ref("main").unwrap(), "refs/snapshots/main");
         assert_eq!(short_name("refs/snapshots/a/b"), "a/b");
         assert_eq!(short_name("refs/x"), "refs/x");

@@ -113,6 +113,9 @@ mod tests {
             "ago",
             "days ago",
             "2 moons ago",
+            "a month",
+            "an hour",
+            "one week",
             "99999999999 years ago",
             "12",
         ] {

@@ -290,3 +290,28 @@ fn check_folders(refs: &BTreeMap<String, ObjectId>, changes: &[Change]) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::HashAlgo;
+
+    #[test]
+    fn there_may_be_as_many_refs_as_the_limit_and_no_more() {
+        let value = ObjectId::hash(HashAlgo::Sha256, b"value");
+        let numbered = |number: usize| format!("{number:07}");
+        let change = |number: usize, old: Option<ObjectId>| {
+            let name = numbered(number);
+            let new = Some(value);
+            [Change { name, old, new }]
+        };
+        let mut refs: BTreeMap<String, ObjectId> = (1..REFS_MAX).map(|number| (numbered(number), value)).collect();
+        check_folders(&refs, &change(0, None)).unwrap();
+        refs.insert(numbered(0), value);
+        let refused = check_folders(&refs, &change(REFS_MAX, None)).unwrap_err().to_string();
+        assert!(refused.contains("expected at most 1048576 refs"), "{refused}");
+        // One that is there already may still move.
+        let other = ObjectId::hash(HashAlgo::Sha256, b"other");
+        check_folders(&refs, &change(5, Some(other))).unwrap();
+    }
+}

@@ -1,3 +1,5 @@
+mod uses;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! Failed syncs, power cuts, real locks.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
@@ -10,18 +10,56 @@ use crate::disk::real::RealDisk;
 use crate::disk::simulated::{Crash, Fate, Fault, Injection, SimulatedDisk, Tail};
 use crate::disk::{DiskFile, Mapped};
 
-/// A disk whose syncs fail while told so.
+/// A disk whose syncs fail while told so, and whose reads are counted, and fail so often as told.
 #[derive(Clone, Debug, Default)]
-struct FailingDisk {
-    disk: MemoryDisk,
-    failing: Arc<AtomicBool>,
+pub(super) struct FailingDisk {
+    pub(super) disk: MemoryDisk,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    syncs_fail: AtomicBool,
+    reads: AtomicUsize,
+    opens_to_fail: AtomicUsize,
+    reads_to_fail: AtomicUsize,
+}
+
+impl FailingDisk {
+    /// How often files are read while something is done.
+    pub(super) fn reads_of<T>(&self, act: impl FnOnce() -> T) -> (usize, T) {
+        let before = self.faults.reads.load(Ordering::Relaxed);
+        let result = act();
+        (self.faults.reads.load(Ordering::Relaxed) - before, result)
+    }
+
+    /// So many of the next files cannot be opened to be read.
+    pub(super) fn fail_opens(&self, count: usize) {
+        self.faults.opens_to_fail.store(count, Ordering::Relaxed);
+    }
+
+    /// So many of the next reads fail.
+    pub(super) fn fail_reads(&self, count: usize) {
+        self.faults.reads_to_fail.store(count, Ordering::Relaxed);
+    }
+}
+
+/// Fails where something is still to fail.
+fn admit(to_fail: &AtomicUsize) -> io::Result<()> {
+    let less = |count: usize| count.checked_sub(1);
+    match to_fail.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
+        Ok(_) => Err(io::ErrorKind::PermissionDenied.into()),
+        Err(_) => Ok(()),
+    }
 }
 
 #[derive(Debug)]
-struct FailingFile(Arc<dyn DiskFile>, Arc<AtomicBool>);
+struct FailingFile(Arc<dyn DiskFile>, Arc<Faults>);
 
 impl DiskFile for FailingFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.1.reads.fetch_add(1, Ordering::Relaxed);
+        admit(&self.1.reads_to_fail)?;
         self.0.read_at(buffer, offset)
     }
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -34,7 +72,7 @@ impl DiskFile for FailingFile {
         self.0.set_len(bytes)
     }
     fn sync_data(&self) -> io::Result<()> {
-        if self.1.load(Ordering::Relaxed) {
+        if self.1.syncs_fail.load(Ordering::Relaxed) {
             return Err(io::Error::other("no"));
         }
         self.0.sync_data()
@@ -52,7 +90,10 @@ impl DiskFile for FailingFile {
 
 impl Disk for FailingDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(FailingFile(self.disk.open(path, mode)?, self.failing.clone())))
+        if mode == OpenMode::Read {
+            admit(&self.faults.opens_to_fail)?;
+        }
+        Ok(Arc::new(FailingFile(self.disk.open(path, mode)?, self.faults.clone())))
     }
     fn map(&self, path: &Path) -> io::Result<Mapped> {
         self.disk.map(path)
@@ -92,13 +133,13 @@ fn a_failed_sync_is_not_acknowledged_nor_tried_again() {
     store
         .transaction(&[set("main", Expected::Any, Some(id(1)))], &who(1), "")
         .unwrap();
-    disk.failing.store(true, Ordering::Relaxed);
+    disk.faults.syncs_fail.store(true, Ordering::Relaxed);
     assert!(
         store
             .transaction(&[set("main", Expected::Any, Some(id(2)))], &who(1), "")
             .is_err()
     );
-    disk.failing.store(false, Ordering::Relaxed);
+    disk.faults.syncs_fail.store(false, Ordering::Relaxed);
     let again = store
         .transaction(&[set("main", Expected::Any, Some(id(2)))], &who(1), "")
         .unwrap_err();

@@ -1,5 +1,8 @@
 mod examples;
 mod faults;
+mod limits;
+mod reads;
+mod reports;
 mod salvage;
 
 use proptest::prelude::*;

@@ -1,0 +1,128 @@
+//! What is told of damage, and of refs that are not where they were expected.
+
+use super::*;
+use crate::limits::REF_RECORD_BYTES_MAX;
+use crate::refs::format::{Checkpoint, HEADER_BYTES, TRAILER_BYTES};
+
+#[test]
+fn a_ref_that_moved_is_told_with_both_values() {
+    let (_, store) = new_store();
+    let change = |expected| store.transaction(&[set("main", expected, Some(id(5)))], &who(1), "");
+    let values = |error: Error| match error {
+        Error::RefMoved { name, expected, found } => (name, expected, found),
+        other => panic!("{other}"),
+    };
+    let name = || "refs/snapshots/main".to_owned();
+    let moved = values(change(Expected::Is(id(1))).unwrap_err());
+    assert_eq!(moved, (name(), id(1).to_string(), "nothing".to_owned()));
+    change(Expected::Absent).unwrap();
+    let moved = values(change(Expected::Absent).unwrap_err());
+    assert_eq!(moved, (name(), "nothing".to_owned(), id(5).to_string()));
+}
+
+/// A log with these bytes behind its last record: what a check of all of it says of them, and what who reads it says.
+fn tails_of(bytes: &[u8]) -> (RefReport, Option<Tail>, u64) {
+    let (disk, _) = small_log();
+    let whole = log_bytes(&disk);
+    put_log(&disk, &[&whole, bytes].concat());
+    let store = reopen(&disk);
+    let read = State::load(&disk, &store.place).unwrap().tail;
+    (store.verify().unwrap(), read, whole.len() as u64)
+}
+
+#[test]
+fn a_torn_tail_is_told_with_its_place_and_its_length() {
+    for bytes in [1, 70, 300] {
+        let (report, read, offset) = tails_of(&vec![0xaa; bytes]);
+        let tail = report.torn_tail.unwrap();
+        assert_eq!((tail.offset, tail.bytes), (offset, bytes as u64));
+        assert_eq!(read, Some(tail));
+    }
+}
+
+#[test]
+fn a_tail_looks_complete_where_it_ends_with_its_length_and_may_be_a_record() {
+    for (bytes, length, expected) in [
+        (99, 99, false),
+        (100, 100, true),
+        (100, 99, false),
+        (101, 101, true),
+        (300, 300, true),
+    ] {
+        let mut tail = vec![0; bytes];
+        let at = bytes - TRAILER_BYTES;
+        tail[at..at + 4].copy_from_slice(&u32::to_le_bytes(length));
+        let (report, read, _) = tails_of(&tail);
+        let looks_complete = report.torn_tail.unwrap().looks_complete;
+        assert_eq!(looks_complete, expected, "{bytes} bytes that end with {length}");
+        assert_eq!(read.unwrap().looks_complete, expected);
+        assert_eq!(report.problems.len(), usize::from(expected));
+    }
+}
+
+#[test]
+fn on_the_way_back_a_wrong_length_is_told_from_a_wrong_record() {
+    let (disk, store) = new_store();
+    let log = disk.open(&folder().join("log"), OpenMode::Write).unwrap();
+    // Zeros, and behind them the length of all of them as that of one record.
+    let refused = |bytes: usize| {
+        let end = (HEADER_BYTES + bytes) as u64;
+        let trailer_at = end - TRAILER_BYTES as u64;
+        log.set_len(end).unwrap();
+        log.write_all_at(&(bytes as u32).to_le_bytes(), trailer_at).unwrap();
+        let mut reader = LogReader::open(&disk, &store.place).unwrap();
+        match reader.step_back(end).unwrap_err() {
+            Error::Damaged { offset, expected, .. } => (offset, expected, trailer_at),
+            other => panic!("{other}"),
+        }
+    };
+    for bytes in [100, 5000, REF_RECORD_BYTES_MAX] {
+        let (offset, expected, _) = refused(bytes);
+        assert_eq!((offset, expected.as_str()), (HEADER_BYTES as u64, "a valid record"));
+    }
+    let (offset, expected, trailer_at) = refused(REF_RECORD_BYTES_MAX + 1);
+    assert_eq!(
+        (offset, expected.as_str()),
+        (trailer_at, "the length of the record before")
+    );
+}
+
+#[test]
+fn a_checkpoint_that_differs_from_the_log_is_told_with_the_ref_that_differs() {
+    let (disk, ends) = small_log();
+    let log = log_bytes(&disk);
+    let header = Header::decode(Path::new("log"), &log[..HEADER_BYTES]).unwrap();
+    let name = folder().join(format!("{CHECKPOINT_PREFIX}{:020}", 3));
+    let main = ("refs/snapshots/main".to_owned(), id(3));
+    let other = |n: u64| ("refs/snapshots/other".to_owned(), id(n));
+    let third = || ("refs/snapshots/third".to_owned(), id(1));
+    for (refs, differs) in [
+        (vec![main.clone(), other(13)], None),
+        (vec![main.clone(), other(14)], Some("refs/snapshots/other")),
+        (vec![main.clone()], Some("refs/snapshots/other")),
+        (vec![main.clone(), other(13), third()], Some("refs/snapshots/third")),
+    ] {
+        let checkpoint = Checkpoint {
+            uuid: UUID,
+            salt: header.salt,
+            sequence: 3,
+            offset: ends[2] as u64,
+            check: log[log.len() - 32..].try_into().unwrap(),
+            refs: refs.into_iter().collect(),
+        };
+        replace_file(&disk, &name, &checkpoint.encode()).unwrap();
+        let report = reopen(&disk).verify().unwrap();
+        let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+        match differs {
+            None => assert_eq!((problems, report.checkpoints), (vec![], 1)),
+            Some(differs) => {
+                assert_eq!((problems.len(), report.checkpoints), (1, 0));
+                let told = format!("another value of {differs}");
+                assert!(
+                    problems[0].contains(&told) && problems[0].contains(CHECKPOINT_PREFIX),
+                    "{problems:?}"
+                );
+            }
+        }
+    }
+}
