@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, REF_RECORD_BYTES_MAX, REFS_MAX};
+use crate::limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, REF_CHANGES_MAX, REF_RECORD_BYTES_MAX, REFS_MAX};
 use crate::refs::format::{Checkpoint, HEAD_BYTES, Head, TRAILER_BYTES, differs_in_trailing_length};
 
 const HEADER: Header = Header {
@@ -203,4 +203,17 @@ fn who_and_why_may_be_as_long_as_their_limits_and_no_longer() {
     let entry = reopen(&disk).history("refs/snapshots/main").unwrap().remove(0);
     let found = (entry.author.len(), entry.host.len(), entry.message.len());
     assert_eq!(found, (name, name, message));
+}
+
+#[test]
+fn more_changes_than_one_record_may_hold_are_refused() {
+    let (_, store) = new_store();
+    let change = set("main", Expected::Any, Some(id(1)));
+    let refused = store.transaction(&vec![change; REF_CHANGES_MAX + 1], &who(1), "");
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("expected at most 65536 refs"), "{refused}");
+    // As many are looked at: each ref must be there once.
+    let twice = vec![set("main", Expected::Any, Some(id(1))); REF_CHANGES_MAX];
+    let refused = store.transaction(&twice, &who(1), "").unwrap_err().to_string();
+    assert!(refused.contains("expected each ref once"), "{refused}");
 }

@@ -2,6 +2,7 @@
 
 use super::faults::FailingDisk;
 use super::*;
+use crate::disk::simulated::{Op, SimulatedDisk};
 
 fn open(disk: &FailingDisk) -> RefStore {
     RefStore::open(Arc::new(disk.clone()), &folder(), UUID)
@@ -83,4 +84,49 @@ fn a_log_that_cannot_be_read_is_not_taken_for_a_damaged_one() {
     assert!(matches!(refused, Error::Io { .. }), "{refused}");
     assert_eq!(log_bytes(&disk.disk), before);
     assert_eq!(store.salvage(&who(9)).unwrap(), None);
+}
+
+#[test]
+fn a_check_of_a_log_that_cannot_be_read_fails_and_names_no_damage() {
+    let (disk, store) = log_of(2);
+    disk.fail_reads(1);
+    let refused = store.verify().unwrap_err();
+    assert!(matches!(refused, Error::Io { .. }), "{refused}");
+    assert_eq!(store.verify().unwrap().problems.len(), 0);
+}
+
+/// The next record is looked for in pieces of 64 KiB, and its marker of 12 bytes may lie across the end of one.
+#[test]
+fn the_record_behind_damage_is_found_wherever_it_begins() {
+    let (disk, ends) = small_log();
+    let whole = log_bytes(&disk);
+    for short_of_piece in 0..=13 {
+        let next = ends[1] + 1 + (64 << 10) - short_of_piece;
+        let mut bytes = whole[..ends[1]].to_vec();
+        bytes.resize(next, 0);
+        bytes.extend_from_slice(&whole[ends[1]..]);
+        put_log(&disk, &bytes);
+        let error = main_of(&reopen(&disk)).unwrap_err();
+        assert!(
+            matches!(&error, Error::Damaged { offset, .. } if *offset as usize == ends[1]),
+            "{error}"
+        );
+        let expected = format!("record 2 (the log goes on at {next})");
+        assert!(error.to_string().contains(&expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn a_first_record_is_written_behind_the_header_and_nowhere_else() {
+    let disk = SimulatedDisk::on(MemoryDisk::default());
+    disk.create_dir(&folder()).unwrap();
+    let store = RefStore::create(Arc::new(disk.clone()), &folder(), UUID).unwrap();
+    let before = disk.journal().ops().len();
+    append(&store, 1);
+    let journal = disk.journal();
+    let written = journal.ops()[before..].iter().filter_map(|op| match op {
+        Op::Write { offset, .. } => Some(*offset),
+        _ => None,
+    });
+    assert_eq!(written.collect::<Vec<_>>(), [80]);
 }

@@ -88,6 +88,27 @@ fn on_the_way_back_a_wrong_length_is_told_from_a_wrong_record() {
 }
 
 #[test]
+fn on_the_way_back_a_record_that_ends_elsewhere_is_told_from_the_one_that_was_asked_for() {
+    let (disk, ends) = small_log();
+    let mut bytes = log_bytes(&disk);
+    // The last record says at its end that it is as long as the last two.
+    let length = (ends[3] - ends[1]) as u32;
+    let at = ends[3] - TRAILER_BYTES;
+    bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
+    put_log(&disk, &bytes);
+    let store = reopen(&disk);
+    let end = ends[3] as u64;
+    let refused = LogReader::open(&disk, &store.place).unwrap().step_back(end);
+    let expected = Error::damaged(
+        store.log_path(),
+        ends[1] as u64,
+        format_args!("a record that ends at {end}"),
+        "another",
+    );
+    assert_eq!(refused.unwrap_err().to_string(), expected.to_string());
+}
+
+#[test]
 fn a_checkpoint_that_differs_from_the_log_is_told_with_the_ref_that_differs() {
     let (disk, ends) = small_log();
     let log = log_bytes(&disk);
@@ -123,6 +144,43 @@ fn a_checkpoint_that_differs_from_the_log_is_told_with_the_ref_that_differs() {
                     "{problems:?}"
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_whose_record_is_another_is_no_reason_to_pass_over_the_log() {
+    let (disk, ends) = small_log();
+    let log = log_bytes(&disk);
+    let header = Header::decode(Path::new("log"), &log[..HEADER_BYTES]).unwrap();
+    let check_of = |end: usize| log[end - 32..end].try_into().unwrap();
+    // The record at that offset is the third, with its check; or another record with the check that is named.
+    for (sequence, offset, check, is_right) in [
+        (3, ends[2], check_of(ends[3]), true),
+        (3, ends[2], [9; 32], false),
+        (4, ends[2], check_of(ends[3]), false),
+        (3, ends[1], check_of(ends[2]), false),
+        (3, ends[3], check_of(ends[3]), false),
+    ] {
+        let checkpoint = Checkpoint {
+            uuid: UUID,
+            salt: header.salt,
+            sequence,
+            offset: offset as u64,
+            check,
+            refs: reopen(&disk).list("").unwrap().into_iter().collect(),
+        };
+        let name = folder().join(format!("{CHECKPOINT_PREFIX}{sequence:020}"));
+        replace_file(&disk, &name, &checkpoint.encode()).unwrap();
+        let (values, report) = (reopen(&disk).list(""), reopen(&disk).verify().unwrap());
+        disk.remove(&name).unwrap();
+        if is_right {
+            assert_eq!((values.unwrap().len(), report.problems.len()), (2, 0));
+            continue;
+        }
+        let expected = format!("record {sequence}, which {CHECKPOINT_PREFIX}{sequence:020} covers");
+        for error in [&values.unwrap_err(), &report.problems[0]] {
+            assert!(error.to_string().contains(&expected), "{error}");
         }
     }
 }

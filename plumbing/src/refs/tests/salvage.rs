@@ -1,6 +1,7 @@
 //! Making a usable log of a damaged one.
 
 use super::*;
+use crate::refs::format::Checkpoint;
 
 fn other_of(store: &RefStore) -> Option<ObjectId> {
     store.get("refs/snapshots/other").unwrap()
@@ -72,4 +73,56 @@ fn the_log_of_another_repository_is_left_alone() {
     let foreign = RefStore::open(Arc::new(disk.clone()), &folder(), *b"another one 0000");
     assert!(foreign.salvage(&who(1)).is_err());
     assert_eq!(log_bytes(&disk), before);
+}
+
+#[test]
+fn the_salt_of_a_damaged_header_is_that_of_the_first_record() {
+    for records in [1, 8] {
+        let disk = MemoryDisk::with_seed(7);
+        disk.create_dir(&folder()).unwrap();
+        let store = RefStore::create(Arc::new(disk.clone()), &folder(), UUID).unwrap();
+        for n in 1..=records {
+            let change = set("main", Expected::Any, Some(id(n)));
+            store.transaction(&[change], &who(n as i64), "why").unwrap();
+        }
+        let mut bytes = log_bytes(&disk);
+        assert_ne!(bytes[32..40], [0; 8]);
+        bytes[32..40].fill(0);
+        put_log(&disk, &bytes);
+        let salvaged = store.salvage(&who(9)).unwrap().unwrap();
+        assert_eq!((salvaged.records, salvaged.lost, salvaged.refs), (records, vec![], 1));
+        assert_eq!(main_of(&reopen(&disk)).unwrap(), Some(id(records)));
+    }
+}
+
+#[test]
+fn checkpoints_of_another_repository_or_under_another_number_tell_nothing() {
+    for (uuid, sequence, tells) in [(*b"another one 0000", 10, false), (UUID, 9, false), (UUID, 10, true)] {
+        let (disk, ends) = small_log();
+        let mut bytes = log_bytes(&disk);
+        bytes[ends[1] + 100] ^= 1;
+        put_log(&disk, &bytes);
+        let checkpoint = Checkpoint {
+            uuid,
+            salt: [0; 8],
+            sequence,
+            offset: 80,
+            check: [0; 32],
+            refs: [("refs/snapshots/main".to_owned(), id(77))].into(),
+        };
+        let name = folder().join(format!("{CHECKPOINT_PREFIX}{:020}", 10));
+        replace_file(&disk, &name, &checkpoint.encode()).unwrap();
+        let store = reopen(&disk);
+        let salvaged = store.salvage(&who(9)).unwrap().unwrap();
+        let (value, gaps) = if tells {
+            (id(77), vec![2, 4, 5, 6, 7, 8, 9, 10])
+        } else {
+            (id(3), vec![2])
+        };
+        assert_eq!(
+            (main_of(&store).unwrap(), salvaged.lost),
+            (Some(value), gaps),
+            "{sequence}"
+        );
+    }
 }

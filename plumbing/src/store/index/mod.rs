@@ -12,3 +12,6 @@ pub mod format;
 pub mod merge;
 pub mod read;
 pub mod write;
+
+#[cfg(test)]
+mod tests;

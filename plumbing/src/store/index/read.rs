@@ -190,3 +190,45 @@ impl Segment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::write::SegmentWriter;
+    use super::*;
+    use crate::disk::MappedBytes;
+    use crate::disk::memory::MemoryDisk;
+
+    /// Bytes that count how often their memory is given back.
+    struct Counted(Vec<u8>, Arc<AtomicUsize>);
+
+    impl std::ops::Deref for Counted {
+        type Target = [u8];
+
+        fn deref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl MappedBytes for Counted {
+        fn release(&self) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_memory_of_a_segment_is_given_back_when_asked_for() {
+        let disk = MemoryDisk::default();
+        disk.create_dir(Path::new("/s")).unwrap();
+        let written = SegmentWriter::create(&disk, Path::new("/s"), &[7; 16], &[], 0).and_then(SegmentWriter::finish);
+        let mut segment = Segment::open(&disk, &written.unwrap(), &[7; 16]).unwrap();
+        let count = Arc::new(AtomicUsize::new(0));
+        segment.bytes = Arc::new(Counted(segment.bytes.to_vec(), count.clone()));
+        segment.verify().unwrap();
+        assert_eq!(count.load(Ordering::Relaxed), 0, "short ones are not worth it");
+        segment.release();
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+}

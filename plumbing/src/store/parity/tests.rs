@@ -1,5 +1,7 @@
 //! Random damage up to the bound is mended, and refused beyond it.
 
+mod keeping;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -207,4 +209,42 @@ fn the_worked_example_is_that_of_the_page() {
     let hex: Vec<String> = bytes.chunks(16).map(line).collect();
     let hex = hex.join("\n");
     assert!(page.contains(&format!("```hex parity\n{hex}\n```")), "{hex}");
+}
+
+#[test]
+fn what_is_mended_must_have_the_digest_of_its_parity() {
+    let world = World::new(3000, 5);
+    let mut head = read_head(&*world.disk, Path::new(PARITY)).unwrap();
+    head.digest[0] ^= 1;
+    let encoded = head.encode();
+    let layout = world.layout;
+    let end = layout.head_bytes() + layout.recovery_shards() * u64::from(layout.shard_bytes);
+    let parity = world.disk.open(Path::new(PARITY), OpenMode::Write).unwrap();
+    for at in [0, end] {
+        parity.write_all_at(&encoded, at).unwrap();
+    }
+    // Every shard has its hash again, and all of them are not what was covered.
+    world.flip(FILE, 100);
+    let error = world.heal().unwrap_err().to_string();
+    assert!(error.contains("the digest in its parity file"), "{error}");
+    assert!(
+        examine(&*world.disk, Path::new(FILE), Path::new(PARITY), &Progress::default())
+            .unwrap()
+            .is_sound()
+    );
+}
+
+#[test]
+fn what_grew_behind_the_covered_part_does_not_hinder_healing() {
+    // More than is read at once, of which the second piece is covered in part.
+    let world = World::new(READ_BYTES + 5000, 1);
+    let mut longer = world.bytes.clone();
+    longer.extend_from_slice(&noise(9, 5000));
+    put(&world.disk, FILE, &longer);
+    for at in [5, READ_BYTES as u64 + 70] {
+        world.flip(FILE, at);
+    }
+    let examined = world.heal().unwrap();
+    assert_eq!((examined.damaged.len(), examined.hopeless.len()), (2, 0));
+    assert_eq!(world.now(), longer);
 }

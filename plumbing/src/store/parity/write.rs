@@ -157,3 +157,46 @@ fn read_row(
 pub(super) fn failed(path: &Path, error: reed_solomon_simd::Error) -> Error {
     Error::invalid("parity", path.display(), error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::memory::MemoryDisk;
+
+    #[test]
+    fn a_row_is_of_shards_that_lie_behind_each_other_and_zeros_behind_the_end() {
+        // Nine shards and a bit in three stripes.
+        let bytes: Vec<u8> = (0..580_u32).map(|n| 1 + (n % 251) as u8).collect();
+        let layout = Layout {
+            bytes: 580,
+            shard_bytes: 64,
+            data: 4,
+            recovery: 2,
+            stripes: 3,
+        };
+        let disk = MemoryDisk::default();
+        disk.create_dir(Path::new("/f")).unwrap();
+        let path = Path::new("/f/file");
+        let file = disk.open(path, OpenMode::Create).unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        for (number, first, count) in [
+            (0, 0, 3),
+            (0, 2, 1),
+            (2, 0, 3),
+            (2, 1, 2),
+            (2, 2, 1),
+            (3, 0, 2),
+            (3, 2, 1),
+        ] {
+            let mut row = vec![0xff; count * 64];
+            read_row((path, &*file), &layout, (number, first), &mut row).unwrap();
+            let shards = bytes.chunks(64).skip((number * 3 + first) as usize).take(count);
+            let mut expected = shards.collect::<Vec<_>>().concat();
+            expected.resize(count * 64, 0);
+            assert_eq!(row, expected, "{number}, {count} from {first}");
+        }
+        file.set_len(579).unwrap();
+        let error = read_row((path, &*file), &layout, (3, 0), &mut [0; 64]).unwrap_err();
+        assert!(error.to_string().contains("offset 576"), "{error}");
+    }
+}
