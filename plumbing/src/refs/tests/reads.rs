@@ -117,16 +117,24 @@ fn the_record_behind_damage_is_found_wherever_it_begins() {
 }
 
 #[test]
-fn a_first_record_is_written_behind_the_header_and_nowhere_else() {
+fn a_first_record_is_written_behind_the_header_when_the_names_are_durable() {
     let disk = SimulatedDisk::on(MemoryDisk::default());
     disk.create_dir(&folder()).unwrap();
     let store = RefStore::create(Arc::new(disk.clone()), &folder(), UUID).unwrap();
-    let before = disk.journal().ops().len();
-    append(&store, 1);
-    let journal = disk.journal();
-    let written = journal.ops()[before..].iter().filter_map(|op| match op {
-        Op::Write { offset, .. } => Some(*offset),
-        _ => None,
-    });
-    assert_eq!(written.collect::<Vec<_>>(), [80]);
+    for expected in [&["sync /r/refs", "sync /r", "write at 80"][..], &["write at"]] {
+        let before = disk.journal().ops().len();
+        append(&store, before as u64);
+        let journal = disk.journal();
+        let done = journal.ops()[before..].iter().filter_map(|op| match op {
+            Op::Write { offset, .. } => Some(format!("write at {offset}")),
+            Op::SyncDir(path) => Some(format!("sync {}", path.display())),
+            _ => None,
+        });
+        let done: Vec<String> = done.collect();
+        let begins = done
+            .iter()
+            .zip(expected)
+            .all(|(done, expected)| done.starts_with(expected));
+        assert!(begins && done.len() == expected.len(), "{done:?}");
+    }
 }

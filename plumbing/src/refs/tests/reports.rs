@@ -88,6 +88,82 @@ fn on_the_way_back_a_wrong_length_is_told_from_a_wrong_record() {
 }
 
 #[test]
+fn on_the_way_back_a_record_begins_behind_the_header() {
+    let (disk, store) = new_store();
+    let log = disk.open(&folder().join("log"), OpenMode::Write).unwrap();
+    let (end, trailer_at) = (400, 364);
+    log.set_len(end).unwrap();
+    for (length, at, expected) in [
+        (0, 400, "a record that ends at 400"),
+        (320, 80, "a valid record"),
+        (321, trailer_at, "the length of the record before"),
+        (400, trailer_at, "the length of the record before"),
+    ] {
+        log.write_all_at(&u32::to_le_bytes(length), trailer_at).unwrap();
+        let mut reader = LogReader::open(&disk, &store.place).unwrap();
+        let refused = reader.step_back(end).unwrap_err().to_string();
+        let told = format!("offset {at}: expected {expected}");
+        assert!(refused.contains(&told), "{length}: {refused}");
+    }
+}
+
+/// The log is read from a checkpoint on; a history goes behind it.
+#[test]
+fn a_record_that_the_one_behind_it_does_not_follow_ends_a_history() {
+    let (disk, ends) = small_log();
+    let mut log = log_bytes(&disk);
+    let header = Header::decode(Path::new("log"), &log[..HEADER_BYTES]).unwrap();
+    let checkpoint = Checkpoint {
+        uuid: UUID,
+        salt: header.salt,
+        sequence: 3,
+        offset: ends[2] as u64,
+        check: log[log.len() - 32..].try_into().unwrap(),
+        refs: reopen(&disk).list("").unwrap().into_iter().collect(),
+    };
+    let name = folder().join(format!("{CHECKPOINT_PREFIX}{:020}", 3));
+    replace_file(&disk, &name, &checkpoint.encode()).unwrap();
+    let (mut second, _) = Record::decode(&log[ends[1]..ends[2]]).unwrap();
+    second.message = "lie".into();
+    log[ends[1]..ends[2]].copy_from_slice(&second.encode(&header).unwrap());
+    put_log(&disk, &log);
+
+    let store = reopen(&disk);
+    assert_eq!(main_of(&store).unwrap(), Some(id(3)));
+    let mut seen = Vec::new();
+    let walked = store.walk_history("refs/snapshots/main", &mut |entry| {
+        seen.push(entry.sequence.0);
+        ControlFlow::Continue(())
+    });
+    let told = format!(
+        "offset {}: expected the record that the one behind it follows, found record 2",
+        ends[1]
+    );
+    let refused = walked.unwrap_err().to_string();
+    assert!(refused.contains(&told), "{refused}");
+    assert_eq!(seen, [3]);
+}
+
+#[test]
+fn only_twenty_digits_are_the_number_of_a_checkpoint() {
+    let (disk, store) = new_store();
+    let names = [
+        "3",
+        "+0000000000000000003",
+        "0000000000000000000x",
+        "000000000000000000003",
+    ];
+    for digits in names.iter().chain(&["00000000000000000004"]) {
+        replace_file(&disk, &folder().join(format!("{CHECKPOINT_PREFIX}{digits}")), b"").unwrap();
+    }
+    let found = list_checkpoints(&disk, &store.place).unwrap();
+    assert_eq!(
+        found,
+        [(4, folder().join(format!("{CHECKPOINT_PREFIX}00000000000000000004")))]
+    );
+}
+
+#[test]
 fn on_the_way_back_a_record_that_ends_elsewhere_is_told_from_the_one_that_was_asked_for() {
     let (disk, ends) = small_log();
     let mut bytes = log_bytes(&disk);

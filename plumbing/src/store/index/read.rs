@@ -222,13 +222,17 @@ mod tests {
     fn the_memory_of_a_segment_is_given_back_when_asked_for() {
         let disk = MemoryDisk::default();
         disk.create_dir(Path::new("/s")).unwrap();
-        let written = SegmentWriter::create(&disk, Path::new("/s"), &[7; 16], &[], 0).and_then(SegmentWriter::finish);
-        let mut segment = Segment::open(&disk, &written.unwrap(), &[7; 16]).unwrap();
+        let mut writer = SegmentWriter::create(&disk, Path::new("/s"), &[7; 16], &[], 1).unwrap();
+        writer.push(1, 2).unwrap();
+        let mut segment = Segment::open(&disk, &writer.finish().unwrap(), &[7; 16]).unwrap();
         let count = Arc::new(AtomicUsize::new(0));
         segment.bytes = Arc::new(Counted(segment.bytes.to_vec(), count.clone()));
         segment.verify().unwrap();
-        assert_eq!(count.load(Ordering::Relaxed), 0, "short ones are not worth it");
-        segment.release();
+        segment.release_behind(&vec![0; PIECE_BYTES - 1]);
+        assert_eq!(count.load(Ordering::Relaxed), 0, "short pieces are not worth it");
+        segment.release_behind(&vec![0; PIECE_BYTES]);
         assert_eq!(count.load(Ordering::Relaxed), 1);
+        segment.release();
+        assert_eq!(count.load(Ordering::Relaxed), 2);
     }
 }

@@ -9,6 +9,7 @@ use super::read::Segment;
 use super::write::{SegmentWriter, file_check, header_check};
 use crate::disk::memory::MemoryDisk;
 use crate::disk::real::RealDisk;
+use crate::disk::simulated::{Op, SimulatedDisk};
 use crate::disk::{Disk, read_file};
 use crate::error::{Error, Result};
 
@@ -138,6 +139,26 @@ fn a_segment_of_many_entries_is_read_as_it_was_written() {
         let start = u32_at(&bytes, layout.buckets + 4 * bucket as usize);
         assert_eq!(start as usize, smaller, "bucket {bucket}");
     }
+}
+
+#[test]
+fn a_small_segment_is_written_at_its_end_and_piece_by_piece() {
+    let disk = SimulatedDisk::on(disk());
+    write(&disk, Path::new("/s"), &[1, 2, 3, 4, 5]);
+    let journal = disk.journal();
+    let written = journal.ops().iter().filter_map(|op| match op {
+        Op::Write { offset, bytes, .. } => Some((*offset as usize, bytes.len())),
+        _ => None,
+    });
+    // Everything in front of the columns, each column, the check.
+    let layout = Layout::new(5, 1);
+    let expected = [
+        (0, layout.prefixes),
+        (layout.prefixes, 40),
+        (layout.locators, 40),
+        (layout.footer, FOOTER_BYTES),
+    ];
+    assert_eq!(written.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -29,17 +29,20 @@ const PARITY: &str = "/g/parity/data-x.gd.par";
 
 impl World {
     fn new(count: usize, percent: u64) -> Self {
+        Self::of(noise(count as u64, count), percent)
+    }
+
+    fn of(bytes: Vec<u8>, percent: u64) -> Self {
         let disk = Arc::new(MemoryDisk::default());
         for folder in ["/g", "/g/data", "/g/parity"] {
             disk.create_dir(Path::new(folder)).unwrap();
         }
-        let bytes = noise(count as u64, count);
         put(&disk, FILE, &bytes);
         let progress = Progress::default();
         let target = Path::new(PARITY);
         write(
             &*disk,
-            (Path::new(FILE), count as u64),
+            (Path::new(FILE), bytes.len() as u64),
             target,
             UUID,
             percent,
@@ -247,4 +250,19 @@ fn what_grew_behind_the_covered_part_does_not_hinder_healing() {
     let examined = world.heal().unwrap();
     assert_eq!((examined.damaged.len(), examined.hopeless.len()), (2, 0));
     assert_eq!(world.now(), longer);
+}
+
+#[test]
+fn stripes_that_are_not_gathered_together_are_mended_as_others_are() {
+    // Five stripes, of which four fit into the memory that is used.
+    let world = World::of(b"seventeen bytes. ".repeat(1_000_000), 1);
+    let layout = world.layout;
+    let stripe_bytes = u64::from(layout.data) * u64::from(layout.shard_bytes);
+    assert_eq!((layout.stripes, MEMORY_BYTES / stripe_bytes), (5, 4));
+    for shard in [0, 3, 4, 9, 4144, 4148, 4149, 4150] {
+        world.flip(FILE, shard * 4096 + 50);
+    }
+    let examined = world.heal().unwrap();
+    assert_eq!((examined.damaged.len(), examined.hopeless.len()), (8, 0));
+    assert_eq!(world.now(), world.bytes);
 }

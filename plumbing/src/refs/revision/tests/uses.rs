@@ -83,3 +83,27 @@ fn what_a_ref_names_is_what_its_bytes_can_be() {
     };
     assert_eq!(line.fixture.resolve("trees/f").unwrap(), Named::Content(content));
 }
+
+#[test]
+fn a_colon_belongs_to_an_id_only_behind_the_name_of_a_hash() {
+    let mut line = line();
+    // What looks like a beginning of an id is a path here.
+    let error = line.fixture.refused("main:abcdef012");
+    assert!(error.contains("no path \"abcdef012\""), "{error}");
+    // A line may be called as a hash is, where no id follows.
+    line.fixture
+        .change("refs/snapshots/sha256", Some(line.snapshots[0]), "2026-11-02T00:00:00Z");
+    let named = line.fixture.resolve("sha256:top").unwrap();
+    assert!(matches!(named, Named::Entry { .. }), "{named:?}");
+    let error = line.fixture.refused("sha256:abcdef012");
+    assert!(error.contains("no revision \"sha256:abcdef012\""), "{error}");
+}
+
+#[test]
+fn the_step_at_which_no_parent_is_left_is_told() {
+    let line = line();
+    for (text, step) in [("main~3", 3), ("main~5", 3), ("main~1~4", 2), ("main^3", 3)] {
+        let error = line.fixture.refused(text);
+        assert!(error.contains(&format!("{text} (number {step}:")), "{error}");
+    }
+}

@@ -8,7 +8,7 @@ use crate::disk::real::RealDisk;
 use crate::disk::simulated::{Fault, Injection, SimulatedDisk};
 use crate::object::HashAlgo;
 use crate::store::index::write::SegmentWriter;
-use crate::store::parity::keep::{cover, covered, remove_orphans};
+use crate::store::parity::keep::{cover, covered, length, remove_orphans};
 use crate::store::{Options, Store};
 
 const GHOST_DIR: &str = "/g";
@@ -45,7 +45,8 @@ fn a_file_that_is_gone_is_passed_over_and_one_that_is_too_short_is_not() {
     let made = cover_all(&disk, &wanted).unwrap();
     assert_eq!(made, [files[0].clone(), files[1].clone()]);
     let error = cover_all(&disk, &[(files[2].clone(), 101)]).unwrap_err();
-    assert!(error.is_damage(), "{error}");
+    let told = "/g/data/c.gd is damaged at offset 0: expected 101 bytes, found its end";
+    assert_eq!(error.to_string(), told);
     // What is covered up to there stays; what has grown is covered anew.
     let wanted = [(files[0].clone(), 100), (files[1].clone(), 51)];
     assert_eq!(cover_all(&disk, &wanted).unwrap(), [files[1].clone()]);
@@ -128,4 +129,21 @@ fn what_no_parity_is_wished_for_gets_none() {
         let made = disk.list(&ghost_dir.join(FOLDER)).map_or(0, |names| names.len());
         assert_eq!(made, expected, "{percent} percent");
     }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_not_taken_for_one_that_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, parity) = (folder.path().join("file"), folder.path().join("file.par"));
+    let opened = RealDisk.open(&file, OpenMode::CreateNew).unwrap();
+    opened.write_all_at(&noise(1, 100), 0).unwrap();
+    let progress = Progress::default();
+    write(&RealDisk, (&file, 100), &parity, UUID, 5, &progress).unwrap();
+    let (gone, below_a_file) = (folder.path().join("gone"), file.join("below"));
+    assert_eq!(length(&RealDisk, &file).unwrap(), Some(100));
+    assert_eq!(length(&RealDisk, &gone).unwrap(), None);
+    assert!(length(&RealDisk, &below_a_file).is_err());
+    assert_eq!(examine(&RealDisk, &gone, &parity, &progress).unwrap().damaged, [0, 1]);
+    let error = examine(&RealDisk, &below_a_file, &parity, &progress).unwrap_err();
+    assert!(matches!(error, Error::Io { op: "open", .. }), "{error}");
 }
