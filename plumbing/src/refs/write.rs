@@ -299,19 +299,24 @@ mod tests {
     #[test]
     fn there_may_be_as_many_refs_as_the_limit_and_no_more() {
         let value = ObjectId::hash(HashAlgo::Sha256, b"value");
-        let numbered = |number: usize| format!("{number:07}");
-        let change = |number: usize, old: Option<ObjectId>| {
-            let name = numbered(number);
+        // Four letters of 32: they are made a million times.
+        let numbered = |number: usize| {
+            let letters = [15, 10, 5, 0].map(|shift| b'0' + (number >> shift & 31) as u8);
+            String::from_utf8(letters.to_vec()).unwrap()
+        };
+        let change = |name: String, old: Option<ObjectId>| {
             let new = Some(value);
             [Change { name, old, new }]
         };
         let mut refs: BTreeMap<String, ObjectId> = (1..REFS_MAX).map(|number| (numbered(number), value)).collect();
-        check_folders(&refs, &change(0, None)).unwrap();
+        check_folders(&refs, &change(numbered(0), None)).unwrap();
         refs.insert(numbered(0), value);
-        let refused = check_folders(&refs, &change(REFS_MAX, None)).unwrap_err().to_string();
+        assert_eq!(refs.len(), REFS_MAX);
+        let refused = check_folders(&refs, &change("another".into(), None));
+        let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("expected at most 1048576 refs"), "{refused}");
         // One that is there already may still move.
         let other = ObjectId::hash(HashAlgo::Sha256, b"other");
-        check_folders(&refs, &change(5, Some(other))).unwrap();
+        check_folders(&refs, &change(numbered(5), Some(other))).unwrap();
     }
 }

@@ -117,6 +117,25 @@ fn a_bucket_is_the_upper_bits_of_a_prefix() {
     assert_eq!(prefixes.map(|prefix| four.bucket(prefix)), [0, 0, 1, 2, 2, 3]);
 }
 
+#[test]
+fn candidates_are_all_entries_with_a_prefix_and_no_others() {
+    let disk = disk();
+    let prefixes = [0, 0, 3, 5, 5, 5, 9, u64::MAX, u64::MAX];
+    let path = write(&disk, Path::new("/s"), &prefixes);
+    let segment = Segment::open(&disk, &path, &REPOSITORY).unwrap();
+    for prefix in [0, 1, 3, 4, 5, 6, 9, 10, u64::MAX - 1, u64::MAX] {
+        let expected = (0..).zip(prefixes).filter(|entry| entry.1 == prefix);
+        let expected: Vec<u64> = expected.map(|entry| entry.0).collect();
+        let found: Vec<u64> = segment.candidates(prefix).collect();
+        assert_eq!(found, expected, "{prefix}");
+        let before = prefixes.partition_point(|it| *it < prefix);
+        assert_eq!(segment.lower_bound(prefix), before, "{prefix}");
+    }
+    let path = write(&disk, Path::new("/s"), &[]);
+    let none = Segment::open(&disk, &path, &REPOSITORY).unwrap();
+    assert_eq!((none.candidates(0).count(), none.lower_bound(u64::MAX)), (0, 0));
+}
+
 /// More entries than are gathered before they are written, on files that may have holes.
 #[test]
 fn a_segment_of_many_entries_is_read_as_it_was_written() {

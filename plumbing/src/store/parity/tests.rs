@@ -266,3 +266,17 @@ fn stripes_that_are_not_gathered_together_are_mended_as_others_are() {
     assert_eq!((examined.damaged.len(), examined.hopeless.len()), (8, 0));
     assert_eq!(world.now(), world.bytes);
 }
+
+#[test]
+fn a_file_that_is_cut_while_it_is_mended_is_not_said_to_be_whole() {
+    let world = World::new(3000, 5);
+    world.flip(FILE, 100);
+    let file = world.disk.open(Path::new(FILE), OpenMode::Write).unwrap();
+    let mut cut = |_: u64, _: &[u8]| {
+        file.set_len(1000).unwrap();
+        Ok(())
+    };
+    let (path, parity) = (Path::new(FILE), Path::new(PARITY));
+    let error = heal(&*world.disk, path, parity, &mut cut, &Progress::default()).unwrap_err();
+    assert!(error.to_string().contains("the digest in its parity file"), "{error}");
+}

@@ -160,8 +160,72 @@ pub(super) fn failed(path: &Path, error: reed_solomon_simd::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::disk::LockKind;
     use crate::disk::memory::MemoryDisk;
+
+    /// A file that is only read, and notes the longest read.
+    #[derive(Debug)]
+    struct Noting(Arc<dyn DiskFile>, AtomicUsize);
+
+    impl DiskFile for Noting {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            self.1.fetch_max(buffer.len(), Ordering::Relaxed);
+            self.0.read_at(buffer, offset)
+        }
+        fn write_all_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        fn len(&self) -> io::Result<u64> {
+            self.0.len()
+        }
+        fn set_len(&self, _bytes: u64) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        fn try_lock(&self, kind: LockKind) -> io::Result<bool> {
+            self.0.try_lock(kind)
+        }
+        fn lock(&self, kind: LockKind) -> io::Result<()> {
+            self.0.lock(kind)
+        }
+        fn unlock(&self) -> io::Result<()> {
+            self.0.unlock()
+        }
+    }
+
+    #[test]
+    fn as_many_stripes_are_gathered_as_fit_into_memory_and_no_more() {
+        let disk = MemoryDisk::default();
+        disk.create_dir(Path::new("/f")).unwrap();
+        let open = |name: &str| disk.open(Path::new(name), OpenMode::Create).unwrap();
+        // Five stripes of 3.4 million bytes; then all of a file that fits.
+        for (bytes, together) in [(17_000_000, 4), (5_000_000, 2)] {
+            let (source, target) = (Path::new("/f/source"), Path::new("/f/target"));
+            let layout = Layout::new(bytes, 1);
+            let file = open("/f/source");
+            file.set_len(bytes).unwrap();
+            let noting = Noting(file, AtomicUsize::new(0));
+            let mut head = Head {
+                repository: [7; 16],
+                layout,
+                digest: [0; 32],
+                data: Vec::new(),
+                recovery: Vec::new(),
+            };
+            let out = open("/f/target");
+            encode_stripes((source, &noting), (target, &*out), &mut head, &Progress::default()).unwrap();
+            assert_eq!(head.recovery.len() as u64, layout.recovery_shards());
+            // What is gathered of a stripe lies together in each row.
+            assert_eq!(noting.1.load(Ordering::Relaxed), together * 4096);
+        }
+    }
 
     #[test]
     fn a_row_is_of_shards_that_lie_behind_each_other_and_zeros_behind_the_end() {
