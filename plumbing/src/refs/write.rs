@@ -299,24 +299,21 @@ mod tests {
     #[test]
     fn there_may_be_as_many_refs_as_the_limit_and_no_more() {
         let value = ObjectId::hash(HashAlgo::Sha256, b"value");
-        // Four letters of 32: they are made a million times.
-        let numbered = |number: usize| {
-            let letters = [15, 10, 5, 0].map(|shift| b'0' + (number >> shift & 31) as u8);
-            String::from_utf8(letters.to_vec()).unwrap()
-        };
         let change = |name: String, old: Option<ObjectId>| {
             let new = Some(value);
             [Change { name, old, new }]
         };
-        let mut refs: BTreeMap<String, ObjectId> = (1..REFS_MAX).map(|number| (numbered(number), value)).collect();
-        check_folders(&refs, &change(numbered(0), None)).unwrap();
-        refs.insert(numbered(0), value);
+        // The characters that take four bytes are just as many.
+        let (first, second) = ('\u{10000}', '\u{10001}');
+        let mut refs: BTreeMap<String, ObjectId> = (second..=char::MAX).map(|c| (c.into(), value)).collect();
+        check_folders(&refs, &change(first.into(), None)).unwrap();
+        refs.insert(first.into(), value);
         assert_eq!(refs.len(), REFS_MAX);
         let refused = check_folders(&refs, &change("another".into(), None));
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("expected at most 1048576 refs"), "{refused}");
         // One that is there already may still move.
         let other = ObjectId::hash(HashAlgo::Sha256, b"other");
-        check_folders(&refs, &change(numbered(5), Some(other))).unwrap();
+        check_folders(&refs, &change(second.into(), Some(other))).unwrap();
     }
 }
