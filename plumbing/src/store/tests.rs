@@ -5,12 +5,18 @@ use crate::disk::OpenMode;
 use crate::disk::memory::MemoryDisk;
 use crate::object::{IdPrefix, ObjectId, ObjectKind};
 use crate::progress::Progress;
-use crate::store::data::format::{Codec, FRAME_HEADER_BYTES, FrameHeader, FrameKind, ROW_BYTES};
+use crate::store::data::format::{Codec, FRAME_HEADER_BYTES, FrameKind, ROW_BYTES};
 
 pub(super) mod asking;
+mod bundles;
+mod cached;
 mod copies;
 mod frames;
+mod headers;
+mod indexed;
+mod leaning;
 mod leases;
+mod odd;
 mod refreshed;
 mod segments;
 mod single;
@@ -18,6 +24,8 @@ mod standing;
 mod supplied;
 mod swept;
 mod syncs;
+mod walks;
+mod writing;
 
 fn disk() -> Arc<MemoryDisk> {
     let disk = MemoryDisk::default();
@@ -406,103 +414,6 @@ fn what_was_passed_over_and_stays_is_found_again() {
     assert!(store.locate_condemned(&ids[0].0).unwrap().is_some());
     store.pass_over_no_more(&[0]);
     assert_eq!(found(), 5);
-}
-
-#[test]
-fn a_trailer_is_the_length_with_the_salt_over_it() {
-    let salt = 0xff00_0000_0000_00f0;
-    assert_eq!(
-        data::format::trailer(0x1f8, salt),
-        0xff00_0000_0000_0108u64.to_le_bytes()
-    );
-}
-
-#[test]
-fn a_header_that_is_too_short_is_damage() {
-    let disk = disk();
-    add(&open(&disk), 0..1);
-    let path = only_file(&disk);
-    let whole = crate::disk::read_file(&*disk, &path, 1 << 20).unwrap();
-    for bytes in [0, 10, 63] {
-        crate::disk::replace_file(&*disk, &path, &whole[..bytes]).unwrap();
-        let opened = data::read::DataFile::open(&*disk, &path, OpenMode::Read, &[7; 16]);
-        let error = opened.unwrap_err().to_string();
-        assert!(
-            error.contains("a header of 64 bytes") && error.contains(&format!("{bytes} bytes")),
-            "{error}"
-        );
-    }
-}
-
-#[test]
-fn a_frame_header_is_read_up_to_its_limits_and_no_further() {
-    let (objects, raw) = (crate::limits::FRAME_OBJECTS_MAX, crate::limits::FRAME_RAW_BYTES_MAX);
-    let stored = crate::limits::FRAME_STORED_BYTES_MAX;
-    let decode = |bases: usize, objects: usize, raw: usize, stored: usize| {
-        let header = FrameHeader {
-            kind: FrameKind::Objects,
-            codec: if bases > 0 { Codec::Delta } else { Codec::Raw },
-            bases: bases as u16,
-            objects: objects as u32,
-            raw_bytes: raw as u32,
-            stored_bytes: stored as u32,
-            group: 64,
-            digest: [0; 32],
-        };
-        FrameHeader::decode(&header.encode(9, 64, &[]), 9).map(|_| ())
-    };
-    assert_eq!(decode(0, objects, raw, stored), Ok(()));
-    assert_eq!(decode(objects, objects, raw, stored), Ok(()));
-    for (at, refused) in [
-        decode(objects + 1, objects, raw, stored),
-        decode(0, objects + 1, raw, stored),
-        decode(0, objects + 2, raw, stored),
-        decode(0, objects, raw + 1, stored),
-        decode(0, objects, raw + 2, stored),
-        decode(0, objects, raw, stored + 1),
-        decode(0, objects, raw, stored + 2),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let refused = refused.unwrap_err();
-        assert!(refused.contains("over its limit"), "{at}: {refused}");
-    }
-}
-
-#[test]
-fn rows_out_of_a_window_are_those_of_the_file() {
-    let disk = disk();
-    let store = open(&disk);
-    let writer = store.writer().unwrap();
-    let mut packer = writer.packer();
-    let mut ids = Vec::new();
-    for number in 0..600 {
-        ids.push(packer.put(ObjectKind::Block, &block(number)).unwrap().0);
-        if number % 200 == 199 {
-            packer.flush().unwrap();
-        }
-    }
-    writer.commit().unwrap();
-    let places: Vec<Location> = ids.iter().map(|id| store.locate(id).unwrap().unwrap()).collect();
-    let (file, committed) = store.data_files().remove(0);
-    let second = places[200].frame;
-    for fixed in [0, second, committed] {
-        let mut window = Window::default();
-        for number in (0..600).map(|number| number * 7 % 600) {
-            let (at, id) = (places[number], ids[number]);
-            let row = file.row_through(&mut window, fixed, at.frame, at.slot).unwrap();
-            assert_eq!(row.unwrap().id, id, "object {number}, fixed up to {fixed}");
-        }
-    }
-    // What is behind what is fixed may become something else, and is never taken from a window.
-    let mut window = Window::default();
-    let last = places[199];
-    file.row_through(&mut window, second, last.frame, last.slot).unwrap();
-    let other = disk.open(&only_file(&disk), OpenMode::Write).unwrap();
-    other.write_all_at(&[0xee; 4096], second).unwrap();
-    let row = file.row_through(&mut window, second, second, 0).unwrap();
-    assert_ne!(row.map(|row| row.id), Some(ids[200]));
 }
 
 #[test]

@@ -7,13 +7,13 @@ use crate::store::data::read::{DataFile, Frame};
 use crate::store::data::verify::{Finding, check_objects, walk};
 use crate::store::data::write::{Appender, Sealed};
 
-fn appender() -> (Arc<MemoryDisk>, Appender) {
+pub(super) fn appender() -> (Arc<MemoryDisk>, Appender) {
     let disk = disk();
     let appender = Appender::create(&*disk, Path::new("/g/data"), [7; 16]).unwrap();
     (disk, appender)
 }
 
-fn row(bytes: &[u8]) -> Row {
+pub(super) fn row(bytes: &[u8]) -> Row {
     Row {
         id: ObjectId::hash(HashAlgo::Sha256, bytes),
         kind: ObjectKind::Block,
@@ -22,7 +22,7 @@ fn row(bytes: &[u8]) -> Row {
 }
 
 /// A frame of these objects with these rows, and what it holds.
-fn frame(rows: &[Row], payload: &[u8]) -> Sealed {
+pub(super) fn frame(rows: &[Row], payload: &[u8]) -> Sealed {
     let mut table = Vec::new();
     rows.iter().for_each(|row| row.encode(&mut table));
     let (raw, objects) = (payload.len() as u32, rows.len() as u32);
@@ -30,7 +30,7 @@ fn frame(rows: &[Row], payload: &[u8]) -> Sealed {
 }
 
 /// What a walk says, in short.
-fn told(file: &DataFile) -> Vec<String> {
+pub(super) fn told(file: &DataFile) -> Vec<String> {
     let mut told = Vec::new();
     walk(file, &mut |finding| {
         told.push(match finding {
