@@ -451,4 +451,23 @@ mod tests {
         assert_eq!(Class::of(ObjectKind::Block, &bytes[1..]), Class::Small);
         assert_eq!(Class::of(ObjectKind::Tree, &bytes), Class::Meta);
     }
+
+    #[test]
+    fn bytes_are_dense_up_to_a_fifth_more_than_noise_has() {
+        // Half of the values are by so much more frequent than sixteen times, the others by so much less.
+        let uneven = |by: usize| {
+            let bytes = (0..=255u8).flat_map(|value| {
+                let count = if value < 128 { 16 + by } else { 16 - by };
+                std::iter::repeat_n(value, count)
+            });
+            bytes.collect::<Vec<u8>>()
+        };
+        for (by, expected) in [(0, true), (6, true), (8, true), (9, false), (16, false)] {
+            assert_eq!(
+                (uneven(by).len(), is_dense(&uneven(by))),
+                (SAMPLE_BYTES, expected),
+                "{by}"
+            );
+        }
+    }
 }

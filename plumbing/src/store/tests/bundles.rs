@@ -313,3 +313,18 @@ fn what_somebody_keeps_is_not_stored_here() {
     let store = open(&disk);
     assert_eq!([2, 3, 4].map(|i| store.contains(&id(i)).unwrap()), [true, false, true]);
 }
+
+#[test]
+fn what_is_retired_is_found_no_more_and_what_is_ours_stays() {
+    let disk = disk();
+    let ids = add(&open(&disk), 0..2);
+    let (store, other) = (open(&disk), bundle(&disk));
+    put_frame(&other, 50..52);
+    store.attach(&other).unwrap();
+    assert!(store.contains(&id(50)).unwrap());
+    store.retire(&[0, store.number_of(&other).unwrap()]);
+    store.refresh().unwrap();
+    assert!(!store.contains(&id(50)).unwrap() && !store.contains(&id(51)).unwrap());
+    assert!(ids.iter().all(|(id, _)| store.contains(id).unwrap()));
+    assert!(other.contains(&id(50)).unwrap());
+}

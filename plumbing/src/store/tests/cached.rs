@@ -129,3 +129,14 @@ fn what_a_frame_was_decompressed_with_goes_to_the_next() {
     assert_eq!(format!("{scratch:?}"), unused);
     assert_eq!(frame.payload(), block(96));
 }
+
+#[test]
+fn a_frame_that_is_cleared_holds_nothing() {
+    let mut frame = frame(3, 100);
+    assert_eq!(format!("{frame:?}"), "Frame(3 objects, 300 bytes)");
+    assert_eq!(frame.objects().count(), 3);
+    frame.clear();
+    assert_eq!(format!("{frame:?}"), "Frame(0 objects, 0 bytes)");
+    assert!(frame.objects().next().is_none() && frame.object(0).is_none());
+    assert!(frame.payload().is_empty() && frame.rows().is_empty());
+}

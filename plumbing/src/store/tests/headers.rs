@@ -367,3 +367,32 @@ fn rows_out_of_a_window_are_those_of_the_file() {
     let row = file.row_through(&mut window, second, second, 0).unwrap();
     assert_ne!(row.map(|row| row.id), Some(ids[200]));
 }
+
+#[test]
+fn bases_and_their_codec_go_together() {
+    let decode = |kind, codec, bases| {
+        let header = FrameHeader {
+            kind,
+            codec,
+            bases,
+            objects: 0,
+            raw_bytes: 0,
+            stored_bytes: 0,
+            group: 64,
+            digest: [0; 32],
+        };
+        FrameHeader::decode(&header.encode(9, 64, &[]), 9).map(|read| read == header)
+    };
+    assert_eq!(decode(FrameKind::Objects, Codec::Delta, 1), Ok(true));
+    assert_eq!(decode(FrameKind::Commit, Codec::Zstd, 0), Ok(true));
+    for (kind, codec, bases) in [
+        (FrameKind::Objects, Codec::Delta, 0),
+        (FrameKind::Objects, Codec::Raw, 1),
+        (FrameKind::Objects, Codec::Zstd, 1),
+        (FrameKind::Commit, Codec::Delta, 1),
+        (FrameKind::Roots, Codec::Delta, 1),
+    ] {
+        let refused = decode(kind, codec, bases).unwrap_err();
+        assert!(refused.contains("bases in a frame of codec"), "{kind:?}: {refused}");
+    }
+}

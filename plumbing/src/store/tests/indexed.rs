@@ -276,3 +276,110 @@ fn what_another_process_added_to_a_bundle_is_made_durable_by_a_sync() {
     second.make_durable().unwrap();
     assert!(second.contains(&added).unwrap());
 }
+
+/// A segment without entries that covers these ranges of files, by the first byte of their ids.
+fn covering(disk: &MemoryDisk, ranges: &[(u8, u64, u64)]) {
+    let cover = |&(file, from, to): &(u8, u64, u64)| index::format::Cover {
+        file: [file; 16],
+        from,
+        to,
+    };
+    let covers: Vec<_> = ranges.iter().map(cover).collect();
+    let writer = index::write::SegmentWriter::create(disk, Path::new("/g/index"), &[7; 16], &covers, 0);
+    writer.and_then(index::write::SegmentWriter::finish).unwrap();
+}
+
+#[test]
+fn segments_are_merged_where_nothing_is_missing_between_them() {
+    type Ranges = &'static [(u8, u64, u64)];
+    let cases: [(&str, [Ranges; 2], usize); 6] = [
+        ("one behind the other", [&[(1, 64, 500)], &[(1, 500, 600)]], 1),
+        (
+            "one in the other",
+            [&[(1, 64, 500), (2, 64, 80)], &[(1, 100, 200), (1, 400, 600)]],
+            1,
+        ),
+        ("of two files", [&[(1, 64, 500)], &[(2, 700, 900)]], 1),
+        ("a gap", [&[(1, 64, 500)], &[(1, 501, 600)]], 4),
+        (
+            "a gap behind a longer file",
+            [&[(1, 64, 9000), (2, 64, 100)], &[(2, 500, 600)]],
+            4,
+        ),
+        (
+            "a gap before a longer file",
+            [&[(1, 64, 100), (2, 64, 9000)], &[(1, 500, 600)]],
+            4,
+        ),
+    ];
+    for (what, ranges, left) in cases {
+        let disk = disk();
+        ranges.iter().for_each(|ranges| covering(&disk, ranges));
+        let store = open(&disk);
+        let ids = add_each(&store, &[1, 1]);
+        assert_eq!(index(&disk).len(), left, "{what}");
+        assert_eq!(store.segment_sizes().len(), left, "{what}");
+        for store in [store, open(&disk)] {
+            assert!(has_all(&store, &ids), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_went_since_the_folder_was_listed_is_no_problem_and_one_that_cannot_be_read_is() {
+    let disk = disk();
+    let ids = add_each(&open(&disk), &[5]);
+    let odd = Odd::on(disk.clone());
+    *odd.refused.phantom.lock() = Some("/g/index/00.gi".into());
+    assert_eq!(index::format::EXTENSION, "gi");
+    let store = odd.open_store();
+    assert_eq!(store.problems(), Vec::<String>::new());
+    assert!(has_all(&store, &ids));
+    *odd.refused.phantom.lock() = None;
+    *odd.refused.map.lock() = Some("/g/index".into());
+    let store = odd.open_store();
+    let problems = store.problems();
+    assert!(problems.len() == 1 && problems[0].contains("map"), "{problems:?}");
+    assert!(has_all(&store, &ids), "it is scanned");
+}
+
+#[test]
+fn what_is_not_committed_is_in_no_segment() {
+    let disk = disk();
+    add_each(&open(&disk), &[3]);
+    remove_index(&disk);
+    let store = open(&disk);
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    packer.put(ObjectKind::Block, &block(9)).unwrap();
+    packer.flush().unwrap();
+    // It lies right behind what is committed.
+    let at = store.locate(&ObjectId::hash(HashAlgo::Sha256, &block(9))).unwrap();
+    assert_eq!(at.unwrap().frame, store.data_files()[0].1);
+    store.publish_segment().unwrap();
+    assert_eq!((store.segment_sizes(), store.recent.count()), (vec![3], 1));
+    drop(packer);
+    writer.commit().unwrap();
+    assert_eq!((store.segment_sizes(), store.recent.count()), (vec![3, 1], 0));
+}
+
+#[test]
+fn whether_a_segment_was_damaged_is_looked_at_once_and_told() {
+    for is_damaged in [false, true] {
+        let disk = disk();
+        add_each(&open(&disk), &[30]);
+        let store = open(&disk);
+        let path = index(&disk).remove(0);
+        drop(store);
+        if is_damaged {
+            let file = disk.open(&path, OpenMode::Write).unwrap();
+            let at = file.len().unwrap() / 2;
+            let mut byte = [0];
+            file.read_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        }
+        let store = open(&disk);
+        assert_eq!(store.distrust_damaged_segments().unwrap(), is_damaged);
+        assert!(!store.distrust_damaged_segments().unwrap(), "it is known by now");
+    }
+}

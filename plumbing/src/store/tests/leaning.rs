@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::disk::simulated::{Crash, Fate, Fault, Injection, Op, SimulatedDisk, Tail};
-use crate::limits::DELTA_READS_MAX;
+use crate::limits::{DELTA_LINKS_MAX, DELTA_READS_MAX};
 use crate::store::data::delta::{Bases, Decoder, Encoder, NoBases};
 use crate::store::data::format::Row;
+use crate::store::data::verify::check_objects;
 use crate::store::delta::tests::{delta, edited, forge, id, put, row, text};
 
 fn allowing(disk: &Arc<MemoryDisk>) -> Store {
@@ -44,6 +45,7 @@ struct Counting<'b>(&'b [u8]);
 impl Bases for Counting<'_> {
     fn append(&self, _: &Row, out: &mut Vec<u8>, decoder: &mut Decoder) -> Result<()> {
         assert_eq!(decoder.links(), 1);
+        assert_eq!(format!("{decoder:?}"), "Decoder(1 links, 1 objects)");
         decoder.back_to(7);
         assert_eq!(decoder.links(), 7, "as if it were the seventh");
         decoder.back_to(1);
@@ -215,4 +217,65 @@ fn what_an_acknowledged_object_is_made_from_is_durable_whatever_fails() {
         }
     }
     assert!(checked > 3, "{checked}");
+}
+
+#[test]
+fn a_chain_is_as_long_as_the_limit_and_no_longer() {
+    let store = allowing(&disk());
+    let bytes = |level: u8| vec![level; 64];
+    put(&store, &bytes(0), &[]);
+    for level in 1..=DELTA_LINKS_MAX + 1 {
+        let stored = delta(&bytes(level - 1), &bytes(level));
+        let base = row(id(&bytes(level - 1)), 64);
+        forge(&store, &[(id(&bytes(level)), 64, &[base], &stored)], |part| part);
+    }
+    let at_limit = bytes(DELTA_LINKS_MAX);
+    assert_eq!(store.get(&id(&at_limit)).unwrap(), Some(at_limit));
+    let error = store.get(&id(&bytes(DELTA_LINKS_MAX + 1))).unwrap_err().to_string();
+    assert!(
+        error.contains(&format!("a chain of more than {DELTA_LINKS_MAX} bases")),
+        "{error}"
+    );
+}
+
+#[test]
+fn without_its_bases_a_frame_is_checked_by_its_digest() {
+    let disk = disk();
+    let store = allowing(&disk);
+    let (old, new) = (text(0..300), edited(&text(0..300), 50));
+    let base = put(&store, &old, &[]);
+    let changed = put(&store, &new, &[base]);
+    let (file, head) = store.head(store.locate(&changed).unwrap().unwrap()).unwrap();
+    let mut frame = Frame::default();
+    let mut hurt = |bases: Option<&dyn Bases>| {
+        let hurt = check_objects(&file, head.clone(), &mut frame, bases).unwrap();
+        hurt.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    let near = store.near();
+    assert_eq!((hurt(None), hurt(Some(&near))), (vec![], vec![]));
+    let writable = disk.open(&file.path, OpenMode::Write).unwrap();
+    let at = head.payload_offset() + u64::from(head.header.stored_bytes) - 1;
+    let mut byte = [0];
+    writable.read_at(&mut byte, at).unwrap();
+    writable.write_all_at(&[byte[0] ^ 0x55], at).unwrap();
+    assert_eq!((hurt(None), hurt(Some(&near))), (vec![changed], vec![changed]));
+}
+
+#[test]
+fn what_has_become_much_is_written_before_the_end() {
+    let store = allowing(&disk());
+    let part = crate::disk::simulated::Dice::new(9).bytes(100_000);
+    let base = put(&store, &part, &[]);
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    let settled = || writer.counters.delta_objects.load(std::sync::atomic::Ordering::Relaxed);
+    for (number, expected) in [(0, 0), (1, 2)] {
+        let mut bytes = part.repeat(53);
+        bytes.push(number);
+        let (class, kind) = (Class::Large, ObjectKind::Block);
+        packer.put_against(class, kind, id(&bytes), &bytes, &[base]).unwrap();
+        assert_eq!(settled(), expected);
+    }
+    packer.flush().unwrap();
+    assert_eq!(settled(), 2);
 }

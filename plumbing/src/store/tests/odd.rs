@@ -13,6 +13,10 @@ use crate::disk::{DiskFile, LockKind, Mapped};
 pub(super) struct Refused {
     /// Listing this folder.
     pub list: Mutex<Option<PathBuf>>,
+    /// Mapping anything in this folder.
+    pub map: Mutex<Option<PathBuf>>,
+    /// Not refused, but listed in its folder though it is not there.
+    pub phantom: Mutex<Option<PathBuf>>,
     /// Reads at this offset.
     pub read_at: AtomicU64,
     /// Writes, with this number of the system; none where it is 0.
@@ -33,6 +37,8 @@ impl Odd {
     pub fn on(disk: Arc<MemoryDisk>) -> Self {
         let refused = Refused {
             list: Mutex::default(),
+            map: Mutex::default(),
+            phantom: Mutex::default(),
             read_at: AtomicU64::new(u64::MAX),
             write: AtomicI32::new(0),
         };
@@ -88,12 +94,21 @@ impl Disk for Odd {
         Ok(Arc::new(OddFile(file, self.refused.clone())))
     }
     fn map(&self, path: &Path) -> io::Result<Mapped> {
-        self.disk.map(path)
+        match path.parent() == self.refused.map.lock().as_deref() {
+            true => Err(io::ErrorKind::PermissionDenied.into()),
+            false => self.disk.map(path),
+        }
     }
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
         match self.refused.list.lock().as_deref() == Some(path) {
             true => Err(io::ErrorKind::PermissionDenied.into()),
-            false => self.disk.list(path),
+            false => {
+                let mut names = self.disk.list(path)?;
+                let phantom = self.refused.phantom.lock();
+                let phantom = phantom.as_ref().filter(|phantom| phantom.parent() == Some(path));
+                names.extend(phantom.and_then(|phantom| phantom.file_name()).map(ToOwned::to_owned));
+                Ok(names)
+            }
         }
     }
     fn create_dir(&self, path: &Path) -> io::Result<()> {

@@ -283,3 +283,66 @@ fn what_another_has_committed_is_written_again_as_it_is_and_once() {
     assert_eq!(at, end);
     assert_eq!(crate::disk::read_file(&simulated, &path, 1 << 24).unwrap(), before);
 }
+
+#[test]
+fn a_frame_is_found_however_far_behind_the_damage_it_is() {
+    let (_, mut appender) = appender();
+    let hurt = appender.append(&noise(3 << 20)).unwrap();
+    let next = appender.append(&noise(100)).unwrap();
+    let commit = appender.end();
+    appender.commit().unwrap();
+    let file = &appender.file;
+    assert_eq!(next_frame(file, hurt + 16, appender.end()).unwrap(), Some(next));
+    flip(file, hurt + 40);
+    let expected = [
+        format!("damage {}", hurt + 64),
+        format!("frame {next}"),
+        format!("commit {commit}"),
+    ];
+    assert_eq!(told(file), expected);
+}
+
+#[test]
+fn what_lies_before_something_that_may_have_been_acknowledged_is_not_cut() {
+    let (disk, mut appender) = appender();
+    appender.append(&noise(100)).unwrap();
+    let committed = appender.commit().unwrap();
+    let hurt = appender.append(&noise(200)).unwrap();
+    let next = appender.append(&noise(300)).unwrap();
+    let file = released(appender);
+    flip(&file, payload_of(hurt));
+    let length = file.file.len().unwrap();
+    let acquire = || Appender::acquire(&*disk, &file.path, &[7; 16], committed, 1 << 20, &mut |_| {}).unwrap();
+    assert!(acquire().is_none(), "another frame follows");
+    assert_eq!(file.file.len().unwrap(), length);
+    file.file.set_len(next + 71).unwrap();
+    assert!(acquire().is_some(), "that one has no whole header");
+    assert_eq!(file.file.len().unwrap(), hurt);
+}
+
+#[test]
+fn of_a_bundle_that_is_told_by_a_commit_record() {
+    for is_closed in [false, true] {
+        let disk = disk();
+        let path = Path::new("/g/b.gfs");
+        let mut appender = Appender::create_bundle(&*disk, path, HashAlgo::Sha256).unwrap();
+        let hurt = appender.append(&noise(200)).unwrap();
+        appender.append(&noise(300)).unwrap();
+        if is_closed {
+            appender.commit().unwrap();
+        }
+        let file = released(appender);
+        // The header of the first frame.
+        flip(&file, hurt + 40);
+        let length = file.file.len().unwrap();
+        let taken = Appender::acquire_bundle(&*disk, path, &mut |_| {});
+        assert_eq!(taken.is_err(), is_closed);
+        assert_eq!(file.file.len().unwrap(), if is_closed { length } else { hurt });
+        if let Err(error) = taken {
+            assert!(
+                error.is_damage() && error.to_string().contains("ghost verify"),
+                "{error}"
+            );
+        }
+    }
+}

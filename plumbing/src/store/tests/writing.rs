@@ -154,8 +154,11 @@ fn what_is_made_from_something_that_is_gone_is_stored_anew() {
         disk.remove(&Path::new("/g/index").join(name)).unwrap();
     }
     drop(store);
-    let put = |store: &Store| {
-        let writer = store.writer().unwrap();
+    let put = |store: &Store, trusts_bases: bool| {
+        let mut writer = store.writer().unwrap();
+        if trusts_bases {
+            writer.trust_bases();
+        }
         let mut packer = writer.packer();
         let (_, added) = packer.put(ObjectKind::Block, &new).unwrap();
         packer.flush().unwrap();
@@ -167,7 +170,8 @@ fn what_is_made_from_something_that_is_gone_is_stored_anew() {
     assert!(store.contains(&id(&new)).unwrap());
     // A gc that passes over files has begun, so bases are looked for.
     store.pass_over(&[]);
-    assert_eq!(put(&store), Added::New);
+    assert_eq!(put(&store, true), Added::Existing, "its base is about to be copied");
+    assert_eq!(put(&store, false), Added::New);
     drop(store);
     assert_eq!(open(&disk).get(&id(&new)).unwrap(), Some(new.clone()));
 }
@@ -261,4 +265,34 @@ fn a_group_is_closed_when_it_is_long_and_ids_go_to_a_segment_when_they_are_many(
         writer.commit().unwrap();
         assert_eq!(commits(&store), 2);
     }
+}
+
+#[test]
+fn a_packer_knows_what_is_there_and_what_is_on_its_way() {
+    let disk = disk();
+    add(&open(&disk), 0..2);
+    let store = open(&disk);
+    let writer = store.writer().unwrap();
+    let mut packer = writer.packer();
+    packer.put(ObjectKind::Block, &block(5)).unwrap();
+    let known = [0, 1, 5, 6].map(|i| packer.knows(&id(&block(i))).unwrap());
+    assert_eq!(known, [true, true, true, false]);
+}
+
+#[test]
+fn a_record_is_as_long_as_a_frame_may_be_and_no_longer() {
+    let path = Path::new("/g/b.gfs");
+    let store = Store::create_bundle(disk(), path, HashAlgo::Sha256, Options::default()).unwrap();
+    let writer = store.writer().unwrap();
+    let mut payload = vec![0; crate::limits::FRAME_RAW_BYTES_MAX];
+    writer.append_record(FrameKind::Roots, &payload).unwrap();
+    payload.push(0);
+    let refused = writer
+        .append_record(FrameKind::Roots, &payload)
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("the limit is 33554432"), "{refused}");
+    writer.commit().unwrap();
+    store.refresh().unwrap();
+    assert_eq!(store.records(FrameKind::Roots).len(), 1);
 }
