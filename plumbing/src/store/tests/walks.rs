@@ -260,7 +260,7 @@ fn what_another_has_committed_is_written_again_as_it_is_and_once() {
     appender.append(&noise(100)).unwrap();
     let first = appender.commit().unwrap();
     // Longer than what is written again at once.
-    appender.append(&noise((2 << 20) + 5)).unwrap();
+    appender.append(&noise((1 << 20) + 5000)).unwrap();
     let end = appender.commit().unwrap();
     appender.append(&noise(300)).unwrap();
     let path = released(appender).path;
@@ -287,7 +287,7 @@ fn what_another_has_committed_is_written_again_as_it_is_and_once() {
 #[test]
 fn a_frame_is_found_however_far_behind_the_damage_it_is() {
     let (_, mut appender) = appender();
-    let hurt = appender.append(&noise(3 << 20)).unwrap();
+    let hurt = appender.append(&noise((1 << 20) + 100)).unwrap();
     let next = appender.append(&noise(100)).unwrap();
     let commit = appender.end();
     appender.commit().unwrap();

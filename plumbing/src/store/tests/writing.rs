@@ -7,8 +7,8 @@ use super::odd::Odd;
 use super::*;
 use crate::disk::simulated::Dice;
 use crate::error::Error;
+use crate::store::data::format::{FILE_HEADER_BYTES, Row};
 use crate::store::data::verify::{Finding, walk};
-use crate::store::data::write::Sealed;
 use crate::store::delta::tests::{delta, edited, forge, row as delta_row, text};
 
 fn allowing(disk: &Arc<MemoryDisk>) -> Store {
@@ -216,6 +216,7 @@ fn who_comes_after_a_failure_is_told_what_the_system_said() {
     assert_eq!(number(writer.commit()), Some(STORAGE_FULL));
 }
 
+/// Commit records in the data file of a store.
 fn commits(store: &Store) -> usize {
     let mut commits = 0;
     let (file, _) = store.data_files().remove(0);
@@ -229,41 +230,68 @@ fn commits(store: &Store) -> usize {
 
 /// Ids move to a segment in the middle of a job where they have become many.
 #[test]
-fn a_group_is_closed_when_it_is_long_and_ids_go_to_a_segment_when_they_are_many() {
-    let payload = vec![0; 16 << 20];
-    let long = |byte: u8| {
-        let mut row = row(&[byte]);
-        row.bytes = 16 << 20;
-        (row.id, frame(&[row], &payload))
+fn a_group_is_closed_when_it_is_long_and_its_ids_go_to_a_segment_when_they_are_many() {
+    const LONG: usize = 16 << 20;
+    let store = open(&disk());
+    let writer = store.writer().unwrap();
+    let long = Row {
+        bytes: LONG as u32,
+        ..row(b"long")
     };
+    let frame_of_many = frame(&[long], &vec![0; LONG]);
+    let id = |number: u64| {
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&number.to_be_bytes());
+        digest[19] = number as u8;
+        ObjectId::from_padded(HashAlgo::Sha256, digest).unwrap()
+    };
+    let at = Location {
+        file: 0,
+        frame: FILE_HEADER_BYTES,
+        slot: 0,
+    };
+    (4..=128 << 10).for_each(|number| store.recent.set(id(number), at));
+    for number in 0..4 {
+        assert!(number == 0 || commits(&store) == 0, "not before it is long");
+        writer.append(&frame_of_many, &[id(number)]).unwrap();
+    }
+    assert_eq!(store.recent.count(), 0);
+    assert_eq!((commits(&store), store.segment_sizes()), (1, vec![(128 << 10) + 1]));
     let small = frame(&[row(b"small")], b"small");
-    let frames: Vec<(ObjectId, Sealed)> = (0..4).map(long).collect();
-    for (ids, segments) in [(0, 0), (128 << 10, 0), ((128 << 10) + 1, 1)] {
+    writer.append(&small, &[row(b"small").id]).unwrap();
+    assert_eq!(
+        (commits(&store), store.recent.count()),
+        (1, 1),
+        "the next is not long yet"
+    );
+    writer.commit().unwrap();
+    assert_eq!((commits(&store), store.recent.count()), (2, 0));
+}
+
+#[test]
+fn a_frame_is_compressed_where_that_saves_more_than_a_thirty_second_part() {
+    let payload = |noise: usize| {
+        let mut payload = vec![0; 3200 - noise];
+        payload.extend(Dice::new(4).bytes(noise));
+        payload
+    };
+    let compressed = |noise: usize| {
+        let (payload, mut stored) = (payload(noise), Vec::with_capacity(8000));
+        let mut context = zstd::zstd_safe::CCtx::create();
+        pack::compress(&mut context, 3, pack::logs(Class::Meta), &payload, &mut stored).unwrap();
+        stored.len()
+    };
+    for (bytes, codec) in [(3099, Codec::Zstd), (3100, Codec::Raw), (3101, Codec::Raw)] {
+        let noise = (3000..3100).find(|&noise| compressed(noise) == bytes).unwrap();
         let store = open(&disk());
         let writer = store.writer().unwrap();
-        for (number, (id, frame)) in frames.iter().enumerate() {
-            if number == 3 {
-                assert_eq!(commits(&store), 0, "not before it is long");
-                for i in store.recent.count() as u64 + 1..ids {
-                    let mut digest = [0; 32];
-                    digest[..8].copy_from_slice(&i.to_be_bytes());
-                    digest[19] = i as u8;
-                    let id = ObjectId::from_padded(HashAlgo::Sha256, digest).unwrap();
-                    let at = Location {
-                        file: 0,
-                        frame: 64,
-                        slot: 0,
-                    };
-                    store.recent.set(id, at);
-                }
-            }
-            writer.append(frame, &[*id]).unwrap();
-        }
-        writer.append(&small, &[row(b"small").id]).unwrap();
-        assert_eq!(commits(&store), 1);
-        assert_eq!(store.segment_sizes().len(), segments, "{ids} ids");
+        let mut packer = writer.packer();
+        let (id, _) = packer.put(ObjectKind::Tree, &payload(noise)).unwrap();
+        packer.flush().unwrap();
+        drop(packer);
         writer.commit().unwrap();
-        assert_eq!(commits(&store), 2);
+        let (_, head) = store.head(store.locate(&id).unwrap().unwrap()).unwrap();
+        assert_eq!(head.header.codec, codec, "{bytes} bytes");
     }
 }
 
