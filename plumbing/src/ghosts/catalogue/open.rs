@@ -19,6 +19,8 @@ use crate::time::Timestamp;
 
 /// How long a process waits for another that writes.
 const BUSY: Duration = Duration::from_secs(30);
+/// Between two tries of what does not wait by itself.
+const PAUSE: Duration = Duration::from_millis(10);
 /// Pages that the connection that writes keeps, in KiB: the index of a million contents is hit all over.
 const CACHE_KIB: i64 = 24 << 10;
 /// The same of others, which read one range after the other.
@@ -179,13 +181,28 @@ fn refuse_newer(version: i32, path: &Path) -> Result<()> {
 /// transactions and breaks nothing.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    patiently(|| connection.pragma_update(None, "journal_mode", "WAL"))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     // What is sorted may be as much as all files.
     connection.pragma_update(None, "temp_store", "FILE")?;
     keep_statements(connection)
+}
+
+/// Tries again what SQLite does not wait for by itself: where several open a new database at once, and each switches it to
+/// a log, all but one may be told at once that it is locked.
+fn patiently<T>(job: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let mut tries = BUSY.as_millis() / PAUSE.as_millis();
+    loop {
+        match job() {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && tries > 0 => {
+                tries -= 1;
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Statements are prepared once. Without the guarantee, SQLite prepares one again whenever a value in a condition is
@@ -198,12 +215,10 @@ fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
 
 /// The version of the tables; none where there are none. Fails where this is something else.
 fn known_version(connection: &Connection, path: &Path) -> Result<Option<i32>> {
-    let pragma = |name: &str| -> Result<i32> {
-        connection
-            .pragma_query_value(None, name, |row| row.get(0))
-            .map_err(failed("read", path))
-    };
-    match (pragma("application_id")?, pragma("user_version")?) {
+    // In one statement: between two of them somebody else may make the tables.
+    let query = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version";
+    let known = connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)));
+    match known.map_err(failed("read", path))? {
         (0, 0) => Ok(None),
         (APPLICATION_ID, version) if version > 0 => Ok(Some(version)),
         (application, version) => Err(Error::damaged(

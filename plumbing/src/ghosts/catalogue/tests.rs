@@ -145,6 +145,23 @@ fn several_may_write_at_once() {
 }
 
 #[test]
+fn several_may_open_a_new_one_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let path = folder.path().join(format!("{round}.db"));
+        let begin = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    begin.wait();
+                    open(&path);
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn contents_are_found_by_hash_size_and_fast_hash() {
     let folder = tempfile::tempdir().unwrap();
     let mut catalogue = open(&folder.path().join("c.db"));
