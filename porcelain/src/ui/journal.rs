@@ -160,7 +160,12 @@ impl Place {
         if file.file().try_lock().is_err() {
             return Ok(false);
         }
-        let (ours, named) = (file.metadata()?, fs::symlink_metadata(&self.path)?);
+        let named = match fs::symlink_metadata(&self.path) {
+            // Put aside by another, who has not begun the next one yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            named => named?,
+        };
+        let ours = file.metadata()?;
         if (ours.dev(), ours.ino()) != (named.dev(), named.ino()) {
             return Ok(true);
         }
@@ -257,5 +262,17 @@ mod tests {
                 assert!(all.contains(&format!(" error test: {writer}-{number}.\n")));
             }
         }
+    }
+    #[test]
+    fn what_another_has_just_put_aside_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = journal(folder.path(), "2026-01-01T00:00:00Z", |_| ());
+        journal.write(LogLevel::Error, "old");
+        let place = journal.place.get().unwrap();
+        let file = place.open().unwrap();
+        fs::rename(&place.path, place.numbered(1)).unwrap();
+        assert!(place.rotate(&file).unwrap());
+        journal.write(LogLevel::Error, "new");
+        assert!(fs::read_to_string(&place.path).unwrap().ends_with(" new\n"));
     }
 }
