@@ -263,6 +263,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn what_another_has_just_put_aside_is_begun_anew() {
         let folder = tempfile::tempdir().unwrap();
