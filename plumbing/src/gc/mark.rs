@@ -250,15 +250,16 @@ impl<'m> Marker<'m> {
         let Some((first, _)) = unit.first() else { return Ok(()) };
         self.progress.check()?;
         let (file, head) = self.store.head(first.at)?;
-        // What else is in a delta frame may be dead, and what it was made from gone.
-        let is_delta = head.header.codec == Codec::Delta;
         let rows = head.rows.clone();
-        if !is_delta {
-            match frame.read_payload(&file, head, &self.store.near()) {
+        let is_whole = match head.header.codec {
+            // What else is in it may be dead, and what it was made from gone.
+            Codec::Delta => false,
+            _ => match frame.read_payload(&file, head, &self.store.near()) {
                 Err(e) if e.is_damage() && self.needs == Needs::Nothing => return Ok(()),
-                read => read?,
-            }
-        }
+                Err(e) if e.is_damage() => false,
+                read => read.map(|()| true)?,
+            },
+        };
         let mut bytes = Vec::new();
         for (entry, class) in unit {
             let row = rows.get(usize::from(entry.at.slot));
@@ -270,21 +271,20 @@ impl<'m> Marker<'m> {
                 return Err(Error::damaged(&file.path, entry.at.frame, expected, "another"));
             };
             let (kind, id) = (READ_AS[*class], row.id);
-            let gathered = match is_delta {
-                true => {
-                    let read = match self.store.near().read(entry.at, &id, &mut bytes) {
-                        // Something is gone that this copy is made from; another may stand.
-                        Err(e) if e.is_damage() && !self.store.has_bases(entry.at)? => {
-                            self.another(&id, e).map(|found| bytes = found)
-                        }
-                        read => read,
-                    };
-                    read.and_then(|()| self.gather(kind, &id, &bytes))
-                }
+            let read = match is_whole {
+                true => frame.verified(entry.at.slot, &id),
                 false => {
-                    let read = frame.verified(entry.at.slot, &id);
-                    read.and_then(|bytes| self.gather(kind, &id, bytes))
+                    let read = self.store.near().read(entry.at, &id, &mut bytes);
+                    read.map(|()| &bytes[..])
                 }
+            };
+            let gathered = match read {
+                // Damaged, or something is gone that it is made from: another copy may read.
+                Err(e) if e.is_damage() => {
+                    let another = self.another(&id, e);
+                    another.and_then(|bytes| self.gather(kind, &id, &bytes))
+                }
+                read => read.and_then(|bytes| self.gather(kind, &id, bytes)),
             };
             match gathered {
                 Err(e) if e.is_damage() && self.needs == Needs::Nothing => {}

@@ -4,7 +4,8 @@
 //! 2. Frames in which nearly everything lives are copied as they are stored; of others, what lives is decompressed, each
 //!    hash compared, and packed anew. Of a delta frame it is copied as it is stored: what it is made from lives, too.
 //!    Several threads read, check and compress; one walk hands them frames in order.
-//! 3. Then come the objects that [`super::chains`] wants to be made from others than they are: these are there now.
+//! 3. Then come the objects that [`super::chains`] wants to be made from others than they are: these are there now. So do those
+//!    of which several copies live: the first that reads is taken.
 //! 4. All of it is made durable. Then each object that lived there is looked up once more: it must be found elsewhere, and
 //!    with all that it is made from. It may be found in a file of a writer who knew nothing of this copy and stored it as
 //!    the difference from something that now goes: then it is copied whole. A copy that was there before is read, since the one
@@ -19,7 +20,7 @@ use parking_lot::Mutex;
 
 use super::bits::Bits;
 use super::chains::Chains;
-use super::tables::Tables;
+use super::tables::{Tables, retain_id};
 use super::walk::{LiveWalk, frames, unused};
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, ObjectKind};
@@ -142,77 +143,114 @@ impl Repack<'_> {
         packer.flush()
     }
 
-    /// Copies objects of a delta frame as they are stored, but for those that are written again when all others are there.
+    /// Copies objects of a delta frame as they are stored, but for those that are written again when all others are there, and
+    /// those of which there are several copies: one that reads is to be taken.
     fn copy_firm(&self, writer: &Writer<'_>, work: &Work, later: &Mutex<Vec<Location>>) -> Result<()> {
         let place = |slot: u16| Location {
             file: work.number,
             frame: work.head.offset,
             slot,
         };
-        let is_firm = |slot: &u16| self.chains.bases_for(&place(*slot)).is_none();
-        let (firm, loose): (Vec<u16>, Vec<u16>) = work.slots.iter().partition(|slot| is_firm(slot));
-        later.lock().extend(loose.into_iter().map(place));
+        let (mut firm, mut loose) = (Vec::new(), Vec::new());
+        for slot in &work.slots {
+            let (row, at) = (&work.head.rows[usize::from(*slot)], place(*slot));
+            match self.chains.bases_for(&at).is_none() && !self.has_others(&row.id, at)? {
+                true => firm.push(*slot),
+                false => loose.push(at),
+            }
+        }
+        later.lock().extend(loose);
         if firm.is_empty() {
             return Ok(());
         }
         writer.copy_deltas(&work.file, &work.head, &firm)
     }
 
-    /// Writes objects again, made from others than they are. Where one does not read, it is copied as it is: what it is made
-    /// from stays. Gives how many were written.
+    /// Whether other copies of the object at `at` live, too. Then none of them is known to be sound, or all are made from others.
+    fn has_others(&self, id: &ObjectId, at: Location) -> Result<bool> {
+        let mut entries = Vec::new();
+        self.tables.find(id.prefix(), &mut entries);
+        entries.retain(|entry| entry.at == at || self.live.has(entry.position));
+        retain_id(self.store, &mut entries, id)?;
+        Ok(entries.len() > 1)
+    }
+
+    /// Writes objects again, made from others than they are; those that are not to be are copied if they read. Where no copy of
+    /// one reads, it is copied as it is: what it is made from stays. Gives how many were written.
     fn write_again(&self, writer: &Writer<'_>, places: Vec<Location>) -> Result<u64> {
         // Those that are made from the same frame follow each other.
         let keyed = places.into_iter().map(|at| Ok((self.store.root_of(at)?, at)));
         let mut keyed = keyed.collect::<Result<Vec<_>>>()?;
         keyed.sort_unstable();
         let (mut packer, mut bytes, mut written) = (writer.packer(), Vec::new(), 0);
+        let mut unread = Vec::new();
         for (_, at) in keyed {
             self.progress.check()?;
-            let (Some(row), Some(bases)) = (self.store.row_at(at)?, self.chains.bases_for(&at)) else {
-                continue;
-            };
+            let Some(row) = self.store.row_at(at)? else { continue };
             // Copied before, or brought by somebody else.
             if self.store.contains(&row.id)? {
                 continue;
             }
-            match self.store.near().read(at, &row.id, &mut bytes) {
-                Ok(()) => {
-                    packer.put_on(row.kind, row.id, &bytes, bases)?;
-                    written += 1;
-                }
-                Err(error) if error.is_damage() => {
-                    let (file, head) = self.store.head(at)?;
-                    writer.copy_deltas(&file, &head, &[at.slot])?;
-                }
+            match self.store.near().quiet().read(at, &row.id, &mut bytes) {
+                Ok(()) => match self.chains.bases_for(&at) {
+                    Some(bases) => {
+                        packer.put_on(row.kind, row.id, &bytes, bases)?;
+                        written += 1;
+                    }
+                    None => self.copy_as_it_is(writer, at)?,
+                },
+                Err(error) if error.is_damage() => unread.push(at),
                 Err(error) => return Err(error),
             }
         }
         packer.flush()?;
+        // Now those are there of which another copy does.
+        unread.into_iter().try_for_each(|at| self.copy_as_it_is(writer, at))?;
         Ok(written)
     }
 
+    /// Copies an object of a delta frame as it is stored, unless it is there.
+    fn copy_as_it_is(&self, writer: &Writer<'_>, at: Location) -> Result<()> {
+        let (file, head) = self.store.head(at)?;
+        writer.copy_deltas(&file, &head, &[at.slot])
+    }
+
+    /// Packs objects with others of the same sort, each hash compared. Of several copies one need not read: that another was
+    /// found is what the [audit](Self::audit) sees to.
     fn pack_anew(&self, packer: &mut Packer<'_>, frame: &mut Frame, work: &Work) -> Result<()> {
         let at = Location {
             file: work.number,
             frame: work.head.offset,
             slot: 0,
         };
-        let is_delta = work.head.header.codec == Codec::Delta;
-        if !is_delta {
-            self.store.read_frame(at, frame)?;
-        }
+        let is_whole = match work.head.header.codec {
+            Codec::Delta => false,
+            _ => match self.store.read_frame(at, frame) {
+                Err(error) if error.is_damage() => false,
+                read => read.map(|()| true)?,
+            },
+        };
         let mut decoded = Vec::new();
         // Chunks of large files lie in longer frames, and are to do so again.
         let is_large = work.head.header.raw_bytes as usize > self.store.options().frame_bytes / 2 * 3;
         for slot in &work.slots {
             let row = work.head.rows[usize::from(*slot)];
-            let bytes = match is_delta {
-                true => {
-                    let at = Location { slot: *slot, ..at };
-                    self.store.near().read(at, &row.id, &mut decoded)?;
-                    &decoded
+            let at = Location { slot: *slot, ..at };
+            let read = match is_whole {
+                true => frame.verified(*slot, &row.id),
+                false => {
+                    let near = self.store.near();
+                    let near = if self.has_others(&row.id, at)? {
+                        near.quiet()
+                    } else {
+                        near
+                    };
+                    near.read(at, &row.id, &mut decoded).map(|()| &decoded[..])
                 }
-                false => frame.verified(*slot, &row.id)?,
+            };
+            let bytes = match read {
+                Err(error) if error.is_damage() && self.has_others(&row.id, at)? => continue,
+                read => read?,
             };
             let class = match row.kind {
                 ObjectKind::Block if is_large => Class::Large,
@@ -250,8 +288,8 @@ impl Repack<'_> {
         }
     }
 
-    /// What lives in these files and is found elsewhere only as made from something that is not, with its copies here. Fails
-    /// where something is not found at all.
+    /// What lives in these files and is found elsewhere only as made from something that is not, or not at all, with its copies
+    /// here.
     fn shaky(&self, leaving: &[Leaving]) -> Result<BTreeMap<ObjectId, Copies>> {
         let mut walk = LiveWalk::new(self.tables, self.live, &|number| is_among(leaving, number));
         let before = self.tables.files().iter().map(|file| (file.number, file.committed));
@@ -275,13 +313,9 @@ impl Repack<'_> {
     }
 
     /// Whether there is a copy elsewhere that stands and, where it was there before this run, reads: what was written since was
-    /// compared then. Those of which this is not so are passed over from now on. Fails where there is none of any sort.
+    /// compared then. Those of which this is not so are passed over from now on.
     fn is_elsewhere(&self, row: &Row, was_there: &dyn Fn(Location) -> bool) -> Result<bool> {
-        let missing = || Error::Missing {
-            id: row.id,
-            needed_as: row.kind.name(),
-        };
-        let mut found = Some(self.store.locate(&row.id)?.ok_or_else(missing)?);
+        let mut found = self.store.locate(&row.id)?;
         while let Some(at) = found {
             if self.store.stands(at)? && (!was_there(at) || self.reads(row, at)?) {
                 return Ok(true);
@@ -293,7 +327,7 @@ impl Repack<'_> {
     }
 
     fn reads(&self, row: &Row, at: Location) -> Result<bool> {
-        match self.store.near().read(at, &row.id, &mut Vec::new()) {
+        match self.store.near().quiet().read(at, &row.id, &mut Vec::new()) {
             Ok(()) => Ok(true),
             Err(error) if error.is_damage() => Ok(false),
             Err(error) => Err(error),

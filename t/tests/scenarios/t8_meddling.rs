@@ -371,15 +371,17 @@ fn a_kill_before_any_call_leaves_a_repository_that_goes_on() {
             }
         }
     }
-    // Then pairs of calls, of all jobs in turn, as many as there is time for.
+    // Then pairs of calls, of all jobs in turn, as many as there is time for: in each round every call is the first once, and
+    // every call the second.
     let pairs = |count: usize| if tries_all() { count * count } else { 1 };
     let most = counts.iter().map(|count| pairs(*count)).max().unwrap();
     for turn in 0..most {
         for (at, job) in JOBS.iter().enumerate() {
             let count = counts[at];
             if turn < pairs(count) && is_time_left(begun, 1) {
-                let pair = scattered(turn, count * count, at);
-                kill(&world, job, &[1 + pair / count, 1 + pair % count]);
+                let first = scattered(turn % count, count, at);
+                let second = scattered(first, count, at + turn / count);
+                kill(&world, job, &[1 + first, 1 + second]);
                 kills[at][1] += 1;
             }
         }
@@ -387,8 +389,9 @@ fn a_kill_before_any_call_leaves_a_repository_that_goes_on() {
     for (at, job) in JOBS.iter().enumerate() {
         let (count, [once, twice]) = (counts[at], kills[at]);
         println!(
-            "figure: {}: {count} calls, killed before {once} of them, {twice} times again in the recovery",
-            job.name
+            "figure: {}: {count} calls, killed before {once} of them, and {twice} times again in the recovery, after each {} times",
+            job.name,
+            twice / count
         );
     }
 }

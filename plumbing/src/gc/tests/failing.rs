@@ -401,3 +401,31 @@ fn what_does_not_read_because_of_its_base_is_copied_as_it_is() {
     assert!(settles(&disk));
     assert_eq!(chains::chain(&disk, 3), [ids[3], ids[0]]);
 }
+
+/// Nor is more lost where it does decompress, and only the hashes tell.
+#[test]
+fn what_has_another_hash_because_of_its_base_is_copied_as_it_is() {
+    let (memory, known) = props::on_a_full_file(4);
+    let disk = shared(&memory);
+    chains::forget(&disk, [1, 2]);
+    let before = chains::chain(&disk, 3);
+    let base = place(&disk, &chains::block(0));
+    base.hurt(&disk, base.head.end() - 1000);
+    let repository = open(&disk).unwrap();
+    let at = repository.store.locate(&chains::block(0)).unwrap().unwrap();
+    repository
+        .store
+        .read_frame(at, &mut crate::store::Frame::default())
+        .unwrap();
+    let report = collect(&repository, Allowance::Share(0)).unwrap();
+    assert!(
+        report.condemned_files >= 1 && report.rewritten_objects == 0,
+        "{report:?}"
+    );
+    drop(repository);
+    assert_eq!(chains::chain(&disk, 3), before);
+    base.hurt(&disk, base.head.end() - 1000);
+    assert!(settles(&disk));
+    check(&open(&disk).unwrap(), &known, &"mended");
+    assert_eq!(chains::chain(&disk, 3), [chains::block(3), chains::block(0)]);
+}

@@ -275,6 +275,9 @@ fn where_one_of_two_copies_does_not_read_the_other_stays() {
         let pending = [first.store.writer().unwrap(), second.store.writer().unwrap()];
         let mut known = BTreeMap::new();
         for ((writer, line), repository) in pending.iter().zip([STAYS, GOES]).zip([&first, &second]) {
+            // Both files are packed anew.
+            let dead = Files::from([(key("dead"), dice.bytes(900))]);
+            put(writer, &dead, Vec::new(), "dead").unwrap();
             let id = put(writer, &files, Vec::new(), line).unwrap();
             repository
                 .commit(&[set(line, Expected::Absent, Some(id))], &who(), "", Leans::Own)
@@ -307,11 +310,115 @@ fn where_one_of_two_copies_does_not_read_the_other_stays() {
         for line in [GOES, STAYS] {
             delete(&open(&disk).unwrap(), line);
             let again = collect(&open(&disk).unwrap(), Allowance::Share(0));
-            assert!(
-                again.as_ref().err().is_none_or(Error::is_damage),
-                "{damaged}, {line}: {again:?}"
-            );
+            again.unwrap_or_else(|error| panic!("copy {damaged}, {line}: {error}"));
             check(&open(&disk).unwrap(), &known, &(damaged, line));
+        }
+    }
+}
+
+/// Two copies, each made from something else, of which one is hurt: the copy that reads is kept, whichever that is, whether it
+/// is copied as it is stored, or written again because what is between goes.
+#[test]
+fn of_two_copies_that_are_made_from_others_the_one_that_reads_is_kept() {
+    let mut dice = Dice::new(21);
+    let text = dice.bytes(900);
+    let changed = |at: usize| {
+        let mut bytes = text.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    for (hurt, is_direct) in [(0, true), (1, true), (0, false), (1, false)] {
+        let memory = new_disk();
+        let disk: Arc<dyn Disk> = Arc::new(memory.clone());
+        let files = Files::from([(key("f"), text.clone())]);
+        let bases = [100, 800].map(changed);
+        let take = |name: &str, n: usize, files: &Files, like| {
+            let line = format!("refs/snapshots/{name}{n}");
+            take_alone(&open(&disk).unwrap(), &line, files, name, like).unwrap()
+        };
+        let mut likes = bases.each_ref().map(|base| {
+            // In a file that is full, and of which nothing goes.
+            let mut files: Files = (0..8).map(|n| (key(&format!("fill{n}")), dice.bytes(900))).collect();
+            files.insert(key("f"), base.clone());
+            take("base", usize::from(*base == bases[1]), &files, None)
+        });
+        for (n, like) in likes.iter_mut().enumerate().filter(|_| !is_direct) {
+            let between = Files::from([(key("f"), changed(300 + 200 * n))]);
+            *like = take("between", n, &between, Some(*like));
+        }
+        let others = [open(&disk).unwrap(), open(&disk).unwrap()];
+        let pending = others.each_ref().map(|other| other.store.writer().unwrap());
+        for (n, (writer, like)) in pending.iter().zip(&likes).enumerate() {
+            put(
+                writer,
+                &Files::from([(key("dead"), dice.bytes(900))]),
+                Vec::new(),
+                "dead",
+            )
+            .unwrap();
+            let id = put_like(writer, &files, Vec::new(), &n.to_string(), Some(*like)).unwrap();
+            super::places::point(&others[n], &format!("refs/snapshots/made{n}"), id);
+        }
+        drop(pending);
+        drop(others);
+        let object = ObjectId::hash(crate::object::HashAlgo::Sha256, &text);
+        let made: Vec<bool> = copies(&disk, &object).iter().map(|(_, is_made)| *is_made).collect();
+        assert_eq!(made, [true, true]);
+        if !is_direct {
+            (0..2).for_each(|n| delete(&open(&disk).unwrap(), &format!("refs/snapshots/between{n}")));
+        }
+        // In the middle of the base, which is stored as it is.
+        let wanted = &bases[hurt][400..432];
+        let other = &bases[1 - hurt][90..110];
+        let found = memory.files().into_iter().find_map(|(path, bytes)| {
+            let is_other = bytes.windows(other.len()).any(|window| window == other);
+            let at = bytes.windows(wanted.len()).position(|window| window == wanted)?;
+            (!is_other).then_some((path, at))
+        });
+        let (path, at) = found.unwrap();
+        let file = disk.open(&path, crate::disk::OpenMode::Write).unwrap();
+        file.write_all_at(&[!wanted[0]], at as u64).unwrap();
+        let report = collect(&open(&disk).unwrap(), Allowance::Share(0));
+        let report = report.unwrap_or_else(|error| panic!("{hurt}, {is_direct}: {error}"));
+        assert!(report.condemned_files >= 2, "{report:?}");
+        assert_eq!(report.rewritten_objects > 0, !is_direct, "{report:?}");
+        let read = open(&disk).unwrap().store.get(&object);
+        let read = read.unwrap_or_else(|error| panic!("{hurt}, {is_direct}: {error}"));
+        assert_eq!(read.as_ref(), Some(&text));
+    }
+}
+
+/// Nor does it end where a directory or a snapshot does not read of which another copy does, whichever byte it is.
+#[test]
+fn where_one_of_two_copies_of_a_directory_does_not_read_the_other_tells_what_is_in_it() {
+    let memory = new_disk();
+    let disk: Arc<dyn Disk> = Arc::new(memory.clone());
+    let files: Files = (0..3)
+        .map(|n| (key(&format!("f{n}")), Dice::new(n).bytes(300)))
+        .collect();
+    let others = [open(&disk).unwrap(), open(&disk).unwrap()];
+    let pending = others.each_ref().map(|other| other.store.writer().unwrap());
+    let id = pending
+        .each_ref()
+        .map(|writer| put(writer, &files, Vec::new(), "both").unwrap())[0];
+    super::places::point(&others[0], STAYS, id);
+    drop(pending);
+    drop(others);
+    let known = BTreeMap::from([(id, files)]);
+    let tree = {
+        let repository = open(&disk).unwrap();
+        let snapshot = repository.store.object(ObjectKind::Snapshot, &id).unwrap();
+        Snapshot::decode(&snapshot).unwrap().tree
+    };
+    let found = super::places::places(&disk, &tree);
+    assert_eq!(found.len(), 2);
+    for place in &found {
+        for at in place.head.payload_offset()..place.head.end() {
+            let disk: Arc<dyn Disk> = Arc::new(memory.copy(1 << 40));
+            place.hurt(&disk, at);
+            let report = collect(&open(&disk).unwrap(), Allowance::Share(0));
+            report.unwrap_or_else(|error| panic!("byte {at} of {}: {error}", place.path.display()));
+            check(&open(&disk).unwrap(), &known, &at);
         }
     }
 }

@@ -158,6 +158,8 @@ pub struct Near<'a> {
     frame: Option<((u32, u64), &'a Frame)>,
     /// Of other frames nothing is decompressed behind what is needed.
     is_sparing: bool,
+    /// What does not read is told without why: finding out reads all that it is made from, and passes over what does not.
+    is_quiet: bool,
 }
 
 impl Bases for Near<'_> {
@@ -166,7 +168,7 @@ impl Bases for Near<'_> {
     }
 
     fn tell_hurt(&self, bases: &[Row], told: &mut String) {
-        for base in bases {
+        for base in bases.iter().filter(|_| !self.is_quiet) {
             let elsewhere = self.store.elsewhere_for(&base.id);
             let read = elsewhere.and_then(|other| other.unwrap_or(self.store).get(&base.id));
             if let Err(error) = read {
@@ -185,9 +187,8 @@ impl<'a> Near<'a> {
     /// With the frame that was read from `at`.
     pub fn new(store: &'a Store, at: Location, frame: &'a Frame) -> Self {
         Self {
-            store,
             frame: Some(((at.file, at.frame), frame)),
-            is_sparing: false,
+            ..store.near()
         }
     }
 
@@ -199,6 +200,11 @@ impl<'a> Near<'a> {
         }
     }
 
+    /// The same for whoever asks only whether something reads. Look-ups find afterwards what they found before.
+    pub(crate) fn quiet(self) -> Self {
+        Self { is_quiet: true, ..self }
+    }
+
     /// Puts the bytes of the object at `at`, whose id must be `id`, in place of those of `out`; their hash is compared.
     pub fn read(&self, at: Location, id: &ObjectId, out: &mut Vec<u8>) -> Result<()> {
         out.clear();
@@ -206,7 +212,20 @@ impl<'a> Near<'a> {
             scratch.decoder.begin();
             self.append_at(at, id, out, self, &mut scratch.decoder)
         })?;
-        self.store.check_hash(at, id, out)
+        self.check_hash(at, id, out)
+    }
+
+    /// Compares the hash of an object that was read from `at`. Where it has bases, those that are hurt are named.
+    fn check_hash(&self, at: Location, id: &ObjectId, bytes: &[u8]) -> Result<()> {
+        let hash = ObjectId::hash(id.algo(), bytes);
+        if hash == *id {
+            return Ok(());
+        }
+        let mut found = format!("bytes of {hash}");
+        self.tell_hurt(&self.store.bases_at(at)?, &mut found);
+        let path = self.store.data_file(at.file)?.path;
+        let row = (FRAME_HEADER_BYTES + usize::from(at.slot) * super::data::format::ROW_BYTES) as u64;
+        Err(Error::damaged(path, at.frame + row, format_args!("object {id}"), found))
     }
 
     /// Appends the bytes of the object at `at`, not hashed; an error if `object` is among those that it is made from.
@@ -456,6 +475,7 @@ impl Store {
             store: self,
             frame: None,
             is_sparing: false,
+            is_quiet: false,
         }
     }
 
@@ -477,18 +497,5 @@ impl Store {
             format_args!("object {id}"),
             "another in its row, or none",
         )
-    }
-
-    /// Compares the hash of an object that was read from `at`. Where it has bases, those that are hurt are named.
-    fn check_hash(&self, at: Location, id: &ObjectId, bytes: &[u8]) -> Result<()> {
-        let hash = ObjectId::hash(id.algo(), bytes);
-        if hash == *id {
-            return Ok(());
-        }
-        let mut found = format!("bytes of {hash}");
-        self.near().tell_hurt(&self.bases_at(at)?, &mut found);
-        let path = self.data_file(at.file)?.path;
-        let row = (FRAME_HEADER_BYTES + usize::from(at.slot) * super::data::format::ROW_BYTES) as u64;
-        Err(Error::damaged(path, at.frame + row, format_args!("object {id}"), found))
     }
 }
