@@ -10,9 +10,10 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::data::format::FILE_HEADER_BYTES;
+use super::data::format::{FILE_HEADER_BYTES, Row};
 use super::{Location, State, Store};
 use crate::error::{Error, Result};
+use crate::limits::DELTA_READS_MAX;
 use crate::object::ObjectId;
 
 /// What look-ups pass over.
@@ -94,6 +95,9 @@ impl Store {
     /// The bytes of an object of which the copy at `at` did not read, from another copy; else the error.
     pub(super) fn get_elsewhere(&self, id: &ObjectId, mut at: Location, error: Error) -> Result<Vec<u8>> {
         self.note_reason(id, &error);
+        if let Some(bytes) = unless_damaged(self.get_from_others(id, at))?.flatten() {
+            return Ok(bytes);
+        }
         loop {
             self.distrust(&[at])?;
             let Some(next) = self.locate_or_bring(id)? else {
@@ -104,6 +108,37 @@ impl Store {
                 read => return read,
             }
         }
+    }
+
+    /// The bytes of the object at `at`, which did not read, if it does now that all it is made from was read, from whichever
+    /// copies of that do.
+    fn get_from_others(&self, id: &ObjectId, at: Location) -> Result<Option<Vec<u8>>> {
+        let bases = self.bases_at(at)?;
+        if bases.is_empty() || !self.leads_to_few(&bases, id)? {
+            return Ok(None);
+        }
+        for base in &bases {
+            if self.get(&base.id)?.is_none() {
+                return Ok(None);
+            }
+        }
+        self.get_at(id, at).map(Some)
+    }
+
+    /// Whether these lead to no more bases than an object may have, and not back to `id`.
+    fn leads_to_few(&self, bases: &[Row], id: &ObjectId) -> Result<bool> {
+        let (mut pending, mut seen) = (bases.to_vec(), HashSet::new());
+        while let Some(base) = pending.pop() {
+            if base.id == *id || seen.len() == usize::from(DELTA_READS_MAX) {
+                return Ok(false);
+            }
+            if seen.insert(base.id)
+                && let Some(at) = self.locate(&base.id)?
+            {
+                pending.extend(self.bases_at(at)?);
+            }
+        }
+        Ok(true)
     }
 
     /// The bytes of an object from another copy than the one at `at`, if there is one that reads.
@@ -143,5 +178,13 @@ impl Store {
             &reason.expected,
             &reason.found,
         ))
+    }
+}
+
+/// What was read; none where it is damaged.
+fn unless_damaged<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.is_damage() => Ok(None),
+        read => read.map(Some),
     }
 }

@@ -193,16 +193,15 @@ impl<'a> Near<'a> {
     }
 
     /// The same where little is needed of other frames, and nothing is likely to be needed again.
-    fn sparing(self) -> Self {
-        Self {
-            is_sparing: true,
-            ..self
-        }
+    fn sparing(mut self) -> Self {
+        self.is_sparing = true;
+        self
     }
 
     /// The same for whoever asks only whether something reads. Look-ups find afterwards what they found before.
-    pub(crate) fn quiet(self) -> Self {
-        Self { is_quiet: true, ..self }
+    pub(crate) fn quiet(mut self) -> Self {
+        self.is_quiet = true;
+        self
     }
 
     /// Puts the bytes of the object at `at`, whose id must be `id`, in place of those of `out`; their hash is compared.
@@ -223,9 +222,9 @@ impl<'a> Near<'a> {
         }
         let mut found = format!("bytes of {hash}");
         self.tell_hurt(&self.store.bases_at(at)?, &mut found);
+        let row = at.frame + (FRAME_HEADER_BYTES + usize::from(at.slot) * super::data::format::ROW_BYTES) as u64;
         let path = self.store.data_file(at.file)?.path;
-        let row = (FRAME_HEADER_BYTES + usize::from(at.slot) * super::data::format::ROW_BYTES) as u64;
-        Err(Error::damaged(path, at.frame + row, format_args!("object {id}"), found))
+        Err(Error::damaged(path, row, format_args!("object {id}"), found))
     }
 
     /// Appends the bytes of the object at `at`, not hashed; an error if `object` is among those that it is made from.

@@ -4,11 +4,17 @@ use std::io::ErrorKind;
 
 use super::asking::AskingDisk;
 use super::*;
+use crate::disk::simulated::Dice;
 use crate::store::data::format::Row;
 use crate::store::data::write::Sealed;
+use crate::store::delta::tests::{edited, put};
 
 /// An index and so many data files, each of which has a copy of one block, in the order in which they are found.
 fn copies(count: u64) -> (MemoryDisk, Vec<Location>, ObjectId) {
+    copies_of(count, &block(7))
+}
+
+fn copies_of(count: u64, bytes: &[u8]) -> (MemoryDisk, Vec<Location>, ObjectId) {
     let all = MemoryDisk::with_seed(1 << 40);
     for folder in ["/g", "/g/data", "/g/index"] {
         all.create_dir(Path::new(folder)).unwrap();
@@ -19,7 +25,7 @@ fn copies(count: u64) -> (MemoryDisk, Vec<Location>, ObjectId) {
         for folder in ["/g", "/g/data", "/g/index"] {
             disk.create_dir(Path::new(folder)).unwrap();
         }
-        id = Some(add(&on(Arc::new(disk.clone())), 7..8)[0].0);
+        id = Some(put(&on(Arc::new(disk.clone())), bytes, &[]));
         let path = only_file(&disk);
         let bytes = crate::disk::read_file(&disk, &path, 1 << 20).unwrap();
         assert!(all.place(&path, Arc::new(bytes)));
@@ -77,6 +83,32 @@ fn another_copy_is_given_as_long_as_there_is_one() {
     assert_eq!(store.another_copy(&id, places[0]).unwrap(), Some(block(7)));
     assert_eq!(store.another_copy(&id, places[1]).unwrap(), Some(block(7)));
     assert_eq!(store.another_copy(&id, places[2]).unwrap(), None);
+}
+
+/// Nor does it read with a damaged base of which there is another copy, until that is found, however far down it is.
+#[test]
+fn what_is_made_from_an_object_with_several_copies_reads_if_one_of_these_does() {
+    let noise = Dice::new(1).bytes(900);
+    let (disk, places, id) = copies_of(2, &noise);
+    let store = on(Arc::new(disk.clone()));
+    store.allow_deltas(|| Ok(()));
+    let (first, second) = (edited(&noise, 100), edited(&noise, 200));
+    let between = put(&store, &first, &[id]);
+    let last = put(&store, &second, &[between]);
+    assert_ne!(store.bases_at(store.locate(&last).unwrap().unwrap()).unwrap(), []);
+    drop(store);
+    damage(&disk, places[0]);
+    for made in [(between, &first), (last, &second)] {
+        let store = on(Arc::new(disk.clone()));
+        for _ in 0..2 {
+            assert_eq!(store.get(&made.0).unwrap().as_ref(), Some(made.1));
+        }
+    }
+    damage(&disk, places[1]);
+    let store = on(Arc::new(disk));
+    for _ in 0..2 {
+        assert!(store.get(&last).is_err_and(|error| error.is_damage()));
+    }
 }
 
 /// A cable that is loose is no damage: the copy may be as good as ever.
