@@ -197,19 +197,27 @@ impl Repack<'_> {
                         packer.put_on(row.kind, row.id, &bytes, bases)?;
                         written += 1;
                     }
-                    None => self.copy_as_it_is(writer, at)?,
+                    None => match self.copy_as_it_is(writer, at) {
+                        // What lies beside it is damaged.
+                        Err(error) if error.is_damage() => drop(packer.put_hashed(row.kind, row.id, &bytes)?),
+                        copied => copied?,
+                    },
                 },
-                Err(error) if error.is_damage() => unread.push(at),
+                Err(error) if error.is_damage() => unread.push((at, row.id)),
                 Err(error) => return Err(error),
             }
         }
         packer.flush()?;
-        // Now those are there of which another copy does.
-        unread.into_iter().try_for_each(|at| self.copy_as_it_is(writer, at))?;
+        for (at, id) in unread {
+            // By now those are there of which another copy reads.
+            if !self.store.contains(&id)? {
+                self.copy_as_it_is(writer, at)?;
+            }
+        }
         Ok(written)
     }
 
-    /// Copies an object of a delta frame as it is stored, unless it is there.
+    /// Copies an object of a delta frame as it is stored.
     fn copy_as_it_is(&self, writer: &Writer<'_>, at: Location) -> Result<()> {
         let (file, head) = self.store.head(at)?;
         writer.copy_deltas(&file, &head, &[at.slot])

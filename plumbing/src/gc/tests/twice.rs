@@ -422,3 +422,46 @@ fn where_one_of_two_copies_of_a_directory_does_not_read_the_other_tells_what_is_
         }
     }
 }
+
+/// The same where bytes of one of the copies are hurt, or of what lies beside it and is dead.
+#[test]
+fn wherever_one_of_two_differences_is_hurt_its_object_is_kept() {
+    let memory = new_disk();
+    let disk: Arc<dyn Disk> = Arc::new(memory.clone());
+    let mut dice = Dice::new(22);
+    let mut base: Files = (0..8).map(|n| (key(&format!("fill{n}")), dice.bytes(900))).collect();
+    let (mut files, mut both) = (Files::new(), Files::new());
+    for name in ["f", "g"] {
+        let mut bytes = dice.bytes(700);
+        base.insert(key(name), bytes.clone());
+        bytes.splice(300..303, dice.bytes(60));
+        both.insert(key(name), bytes);
+    }
+    files.insert(key("f"), both[&key("f")].clone());
+    let like = take_alone(&open(&disk).unwrap(), GOES, &base, "base", None).unwrap();
+    let mut known = BTreeMap::from([(like, base)]);
+    let others = [open(&disk).unwrap(), open(&disk).unwrap()];
+    let pending = others.each_ref().map(|other| other.store.writer().unwrap());
+    for (n, (writer, other)) in pending.iter().zip(&others).enumerate() {
+        put_like(writer, &both, Vec::new(), "dead", Some(like)).unwrap();
+        let id = put_like(writer, &files, Vec::new(), &n.to_string(), Some(like)).unwrap();
+        super::places::point(other, &format!("refs/snapshots/made{n}"), id);
+        known.insert(id, files.clone());
+    }
+    drop(pending);
+    drop(others);
+    let object = ObjectId::hash(crate::object::HashAlgo::Sha256, &files[&key("f")]);
+    let found = super::places::places(&disk, &object);
+    assert_eq!(found.len(), 2);
+    for place in &found {
+        assert!(place.head.parts.len() == 2, "with what is dead");
+        for at in place.head.payload_offset()..place.head.end() {
+            let disk: Arc<dyn Disk> = Arc::new(memory.copy(1 << 40));
+            place.hurt(&disk, at);
+            let report = collect(&open(&disk).unwrap(), Allowance::Share(0));
+            let report = report.unwrap_or_else(|error| panic!("byte {at} of {}: {error}", place.path.display()));
+            assert!(report.condemned_files >= 2, "{report:?}");
+            check(&open(&disk).unwrap(), &known, &at);
+        }
+    }
+}
