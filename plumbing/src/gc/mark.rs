@@ -3,7 +3,7 @@
 //! 1. Ids that are needed are gathered, some hundred thousand at a time, sorted, and looked up in that order; each entry
 //!    found is marked, and those that describe others (trees, lists, snapshots) wait to be read, as bits too.
 //! 2. Some ten thousand of those are taken, sorted by where they lie, and read in that order; a frame is decompressed
-//!    once for all of its objects. What they need is gathered again.
+//!    once for all of its objects ([`super::reader`]). What they need is gathered again.
 //!
 //! So memory is a few bits an entry and two bounded lists, however large the repository is. A tree that many snapshots
 //! share is read once. Roots that must be whole come first: where something of theirs is missing or damaged, the mark
@@ -17,12 +17,12 @@
 use hashbrown::HashSet;
 
 use super::bits::Bits;
+use super::reader::{READ_AS, Reader, Wanted};
 use super::tables::{Entry, Tables, retain_id};
 use crate::error::{Error, Result};
-use crate::object::{ContentRef, Indirect, Node, ObjectId, ObjectKind, TreeNode};
+use crate::object::{ObjectId, ObjectKind};
 use crate::progress::Progress;
-use crate::store::data::format::Codec;
-use crate::store::{Frame, Location, Store};
+use crate::store::{Location, Store};
 
 /// Ids that are gathered before they are looked up; 48 bytes each.
 const WANTED_MAX: usize = 128 << 10;
@@ -51,13 +51,6 @@ pub struct Root {
     pub id: ObjectId,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Wanted {
-    id: ObjectId,
-    kind: ObjectKind,
-    is_optional: bool,
-}
-
 /// What was marked.
 #[derive(Debug)]
 pub(super) struct Marks {
@@ -76,9 +69,6 @@ pub(super) struct Marks {
     /// Copies that never live: something is gone that they are made from, and there are others that stand.
     fallen: HashSet<usize>,
 }
-
-/// How [`Marks::read`] and [`Marks::unread`] are numbered.
-const READ_AS: [ObjectKind; 2] = [ObjectKind::Tree, ObjectKind::Indirect];
 
 impl Marks {
     /// Nothing is marked yet.
@@ -137,7 +127,8 @@ pub(super) struct Marker<'m> {
     /// Blocks of the root at hand may be missing.
     needs: Needs,
     entries: Vec<Entry>,
-    frame: Frame,
+    /// Threads that read where there is much.
+    threads: usize,
 }
 
 impl<'m> Marker<'m> {
@@ -150,7 +141,21 @@ impl<'m> Marker<'m> {
             wanted: Vec::new(),
             needs: Needs::All,
             entries: Vec::new(),
-            frame: Frame::default(),
+            threads: 1,
+        }
+    }
+
+    /// The same with several threads that read.
+    pub(super) fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    fn reader(&self) -> Reader<'m> {
+        Reader {
+            store: self.store,
+            progress: self.progress,
+            needs: self.needs,
         }
     }
 
@@ -174,12 +179,11 @@ impl<'m> Marker<'m> {
     }
 
     fn want(&mut self, kind: ObjectKind, id: ObjectId) -> Result<()> {
-        let is_optional = match self.needs {
-            Needs::All => false,
-            Needs::Descriptions => kind == ObjectKind::Block,
-            Needs::Nothing => true,
-        };
-        self.wanted.push(Wanted { id, kind, is_optional });
+        self.gather(self.reader().wanted(kind, id))
+    }
+
+    fn gather(&mut self, wanted: Wanted) -> Result<()> {
+        self.wanted.push(wanted);
         if self.wanted.len() >= WANTED_MAX {
             self.settle()?;
         }
@@ -233,70 +237,9 @@ impl<'m> Marker<'m> {
             batch.extend(self.tables.entries(positions.into_iter()).map(|entry| (entry, class)));
         }
         batch.sort_unstable();
-        let mut frame = std::mem::take(&mut self.frame);
-        let mut read = Ok(());
-        for unit in batch.chunk_by(|(a, _), (b, _)| (a.at.file, a.at.frame) == (b.at.file, b.at.frame)) {
-            read = self.read_frame(unit, &mut frame);
-            if read.is_err() {
-                break;
-            }
-        }
-        self.frame = frame;
-        read.map(|()| !batch.is_empty())
-    }
-
-    /// Reads objects of one frame.
-    fn read_frame(&mut self, unit: &[(Entry, usize)], frame: &mut Frame) -> Result<()> {
-        let Some((first, _)) = unit.first() else { return Ok(()) };
-        self.progress.check()?;
-        let (file, head) = self.store.head(first.at)?;
-        let rows = head.rows.clone();
-        let is_whole = match head.header.codec {
-            // What else is in it may be dead, and what it was made from gone.
-            Codec::Delta => false,
-            _ => match frame.read_payload(&file, head, &self.store.near()) {
-                Err(e) if e.is_damage() && self.needs == Needs::Nothing => return Ok(()),
-                Err(e) if e.is_damage() => false,
-                read => read.map(|()| true)?,
-            },
-        };
-        let mut bytes = Vec::new();
-        for (entry, class) in unit {
-            let row = rows.get(usize::from(entry.at.slot));
-            let Some(row) = row.filter(|row| row.id.prefix() == entry.prefix) else {
-                let expected = format!(
-                    "an object whose id begins with {:016x}, as the index says",
-                    entry.prefix
-                );
-                return Err(Error::damaged(&file.path, entry.at.frame, expected, "another"));
-            };
-            let (kind, id) = (READ_AS[*class], row.id);
-            let read = match is_whole {
-                true => frame.verified(entry.at.slot, &id),
-                false => {
-                    let read = self.store.near().read(entry.at, &id, &mut bytes);
-                    read.map(|()| &bytes[..])
-                }
-            };
-            let gathered = match read {
-                // Damaged, or something is gone that it is made from: another copy may read.
-                Err(e) if e.is_damage() => {
-                    let another = self.another(&id, e);
-                    another.and_then(|bytes| self.gather(kind, &id, &bytes))
-                }
-                read => read.and_then(|bytes| self.gather(kind, &id, bytes)),
-            };
-            match gathered {
-                Err(e) if e.is_damage() && self.needs == Needs::Nothing => {}
-                gathered => gathered?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The bytes of an object of which one copy does not read, from any that does; else the error.
-    fn another(&self, id: &ObjectId, error: Error) -> Result<Vec<u8>> {
-        self.store.get(id)?.ok_or(error)
+        let (reader, threads) = (self.reader(), self.threads);
+        reader.read(&batch, threads, &mut |wanted| self.gather(wanted))?;
+        Ok(!batch.is_empty())
     }
 
     /// Marks what other objects are made from, and what that is made from in turn. Where these are dead themselves, it
@@ -335,49 +278,6 @@ impl<'m> Marker<'m> {
         }
     }
 
-    /// Gathers what an object needs.
-    fn gather(&mut self, kind: ObjectKind, id: &ObjectId, bytes: &[u8]) -> Result<()> {
-        let bad = |source| Error::BadObject {
-            id: *id,
-            source: Box::new(source),
-        };
-        match kind {
-            ObjectKind::Tree => match TreeNode::decode(bytes).map_err(bad)? {
-                TreeNode::Inner { children, .. } => children
-                    .iter()
-                    .try_for_each(|child| self.want(ObjectKind::Tree, child.id)),
-                TreeNode::Leaf(entries) => entries.iter().try_for_each(|entry| match &entry.node {
-                    Node::Directory { tree } => self.want(ObjectKind::Tree, *tree),
-                    Node::File { content, .. } => self.content(content),
-                    _ => Ok(()),
-                }),
-            },
-            ObjectKind::Indirect => {
-                let list = Indirect::decode_any(bytes).map_err(bad)?;
-                list.refs.iter().try_for_each(|part| self.content(part))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn content(&mut self, content: &ContentRef) -> Result<()> {
-        let part = match content {
-            ContentRef::Slice { of, .. } => of,
-            part => part,
-        };
-        // The block without bytes: it stays where it is there, and nobody misses it.
-        let needs = self.needs;
-        if content.is_empty() && needs == Needs::All {
-            self.needs = Needs::Descriptions;
-        }
-        let wanted = match part.object() {
-            Some((kind, id)) => self.want(kind, id),
-            None => Ok(()),
-        };
-        self.needs = needs;
-        wanted
-    }
-
     /// Finds what has no entry: it was stored after the index was looked at, or it is missing.
     fn find_late(&mut self, late: Vec<Wanted>) -> Result<()> {
         for item in late {
@@ -395,7 +295,8 @@ impl<'m> Marker<'m> {
             }
             if READ_AS.contains(&item.kind) && self.marks.late.insert((item.id, item.kind)) {
                 let bytes = self.store.get(&item.id)?.unwrap_or_default();
-                self.gather(item.kind, &item.id, &bytes)?;
+                let reader = self.reader();
+                reader.needs_of(item.kind, &item.id, &bytes, &mut |wanted| self.gather(wanted))?;
             }
         }
         Ok(())

@@ -26,6 +26,7 @@ mod chains;
 mod mark;
 mod plan;
 mod publish;
+mod reader;
 mod repack;
 mod roots;
 mod tables;
@@ -313,7 +314,8 @@ impl<'c> Collection<'c> {
     fn mark(&mut self, values: &BTreeMap<String, ObjectId>) -> Result<()> {
         let store = &self.repository.store;
         let roots = self.roots.of(store, values)?;
-        let mut marker = Marker::new(store, &self.tables, &mut self.marks, self.progress);
+        let marker = Marker::new(store, &self.tables, &mut self.marks, self.progress);
+        let mut marker = marker.with_threads(self.options.threads);
         marker.mark(&roots)?;
         marker.mark_bases_of_gained()
     }

@@ -36,9 +36,15 @@ fn folder(content: ContentRef) -> (ObjectId, Vec<u8>) {
 
 /// The positions that live where this folder is needed so much.
 fn mark(store: &Store, tables: &Tables, needs: Needs, id: ObjectId) -> Result<Vec<usize>> {
-    let mut marks = Marks::new(tables);
+    mark_with(1, store, tables, needs, id)
+}
+
+/// The same with so many threads that read.
+fn mark_with(threads: usize, store: &Store, tables: &Tables, needs: Needs, id: ObjectId) -> Result<Vec<usize>> {
+    let (mut marks, progress) = (Marks::new(tables), Progress::default());
+    let marker = Marker::new(store, tables, &mut marks, &progress);
     let kind = ObjectKind::Tree;
-    Marker::new(store, tables, &mut marks, &Progress::default()).mark(&[Root { needs, kind, id }])?;
+    marker.with_threads(threads).mark(&[Root { needs, kind, id }])?;
     Ok(marks.live.ones(0).collect())
 }
 
@@ -103,5 +109,66 @@ fn the_content_without_bytes_is_missed_by_nobody() {
             let other = mark(store, &tables, needs, other);
             assert_eq!(other.is_ok(), is_there || needs != Needs::All, "{needs:?}: {other:?}");
         }
+    }
+}
+
+/// More folders than one thread reads alone, with more in them than it hands over at a time.
+#[test]
+fn several_threads_find_what_one_finds_and_tell_what_one_tells() {
+    let disk: Arc<dyn Disk> = Arc::new(new_disk());
+    let repository = open(&disk).unwrap();
+    let store = &repository.store;
+    let folders = |names: std::ops::Range<u32>, block: ObjectId, packer: &mut Packer<'_>| -> Vec<(String, ObjectId)> {
+        let mut put = |kind, bytes: Vec<u8>| packer.put(kind, &bytes).map(|(id, _)| id);
+        let mut one = |n: u32| {
+            let mut builder = TreeBuilder::new();
+            for file in 0..10 {
+                let content = ContentRef::Block { id: block, bytes: 300 };
+                let fullhash = None;
+                let node = Node::File { content, fullhash };
+                builder.push(&entry(&format!("{n} {file}"), node), &mut put).unwrap();
+            }
+            builder.finish(&mut put).unwrap()
+        };
+        names.map(|n| (format!("{n:04}"), one(n))).collect()
+    };
+    let above = |folders: &[(String, ObjectId)], packer: &mut Packer<'_>| {
+        let mut put = |kind, bytes: Vec<u8>| packer.put(kind, &bytes).map(|(id, _)| id);
+        let mut builder = TreeBuilder::new();
+        for (name, tree) in folders {
+            let node = Node::Directory { tree: *tree };
+            builder.push(&entry(name, node), &mut put).unwrap();
+        }
+        builder.finish(&mut put).unwrap()
+    };
+    let missing = ObjectId::hash(HashAlgo::Sha256, b"missing");
+    let (whole, lacking, hurt) = stored(store, |packer| {
+        let block = packer.put(ObjectKind::Block, &[1; 300]).unwrap().0;
+        let all = folders(0..1200, block, packer);
+        let whole = above(&all, packer);
+        let mut lacking = all.clone();
+        lacking.extend(folders(1200..1201, missing, packer));
+        let lacking = above(&lacking, packer);
+        let mut hurt = all;
+        // Its hash is another.
+        let id = ObjectId::hash(HashAlgo::Sha256, b"hurt");
+        packer.put_hashed(ObjectKind::Tree, id, &[7; 400]).unwrap();
+        hurt[1100].1 = id;
+        (whole, lacking, above(&hurt, packer))
+    });
+    let tables = Tables::new(store);
+    let live = mark_with(1, store, &tables, Needs::All, whole).unwrap();
+    assert!(live.len() > 1201 && live.len() < tables.count(), "{}", live.len());
+    for threads in [1, 2, 5] {
+        let mark = |id| mark_with(threads, store, &tables, Needs::All, id);
+        assert_eq!(mark(whole).unwrap(), live, "{threads}");
+        let told = mark(lacking).unwrap_err();
+        assert!(
+            matches!(told, Error::Missing { id, .. } if id == missing),
+            "{threads}: {told}"
+        );
+        let told = mark(hurt).unwrap_err();
+        assert!(told.is_damage(), "{threads}: {told}");
+        assert!(mark_with(threads, store, &tables, Needs::Nothing, hurt).unwrap().len() > 1200);
     }
 }
