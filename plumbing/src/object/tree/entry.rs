@@ -284,6 +284,57 @@ impl Entry {
 
     /// Reads what [`encode`](Self::encode) wrote.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+        EntryRef::decode(reader).map(Self::from)
+    }
+}
+
+impl From<EntryRef<'_>> for Entry {
+    fn from(entry: EntryRef<'_>) -> Self {
+        let EntryRef { name, meta, node } = entry;
+        let owned = |(name, value): (&[u8], &[u8])| (name.into(), value.to_vec());
+        Self {
+            name: name.into(),
+            meta: Metadata {
+                mode: meta.mode,
+                uid: meta.uid,
+                gid: meta.gid,
+                user: meta.user.into(),
+                group: meta.group.into(),
+                mtime: meta.mtime,
+                btime: meta.btime,
+                xattrs: meta.xattrs.into_iter().map(owned).collect(),
+                links: meta.links,
+            },
+            node,
+        }
+    }
+}
+
+/// An [`Entry`] whose names are those in its encoding: for whoever reads many and keeps little of each.
+#[derive(Debug)]
+pub(super) struct EntryRef<'a> {
+    pub(super) name: &'a [u8],
+    meta: MetadataRef<'a>,
+    pub(super) node: Node,
+}
+
+/// The same of [`Metadata`].
+#[derive(Debug)]
+struct MetadataRef<'a> {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    user: &'a [u8],
+    group: &'a [u8],
+    mtime: Timestamp,
+    btime: Option<Timestamp>,
+    xattrs: Vec<(&'a [u8], &'a [u8])>,
+    links: Option<[u8; 16]>,
+}
+
+impl<'a> EntryRef<'a> {
+    /// Reads what [`Entry::encode`] wrote.
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self> {
         let name = reader.bytes("name", NAME_BYTES_MAX)?;
         check_name(name, "tree node")?;
         let byte = reader.byte()?;
@@ -298,28 +349,24 @@ impl Entry {
             return Err(reader.malformed("a hard-link group on an entry that has one name"));
         }
         let node = take_node(reader, kind, flags)?;
-        Ok(Self {
-            name: name.into(),
-            meta,
-            node,
-        })
+        Ok(Self { name, meta, node })
     }
 }
 
-fn take_meta(reader: &mut Reader<'_>, flags: u64) -> Result<Metadata> {
+fn take_meta<'a>(reader: &mut Reader<'a>, flags: u64) -> Result<MetadataRef<'a>> {
     // The limits fit a u32.
     let mode = reader.varint_max("mode", 0o7777)? as u32;
     let uid = reader.varint_max("uid", u64::from(u32::MAX))? as u32;
     let gid = reader.varint_max("gid", u64::from(u32::MAX))? as u32;
-    let mut owner_name = |flag, what| -> Result<BString> {
+    let mut owner_name = |flag, what| -> Result<&'a [u8]> {
         if flags & flag == 0 {
-            return Ok(BString::default());
+            return Ok(&[]);
         }
         let name = reader.bytes(what, OWNER_NAME_BYTES_MAX)?;
         if name.is_empty() || name.contains(&0) {
             return Err(reader.malformed(format_args!("{what} is empty or holds NUL")));
         }
-        Ok(name.into())
+        Ok(name)
     };
     let user = owner_name(FLAG_USER, "user name")?;
     let group = owner_name(FLAG_GROUP, "group name")?;
@@ -339,7 +386,7 @@ fn take_meta(reader: &mut Reader<'_>, flags: u64) -> Result<Metadata> {
     } else {
         None
     };
-    Ok(Metadata {
+    Ok(MetadataRef {
         mode,
         uid,
         gid,
@@ -404,19 +451,19 @@ fn take_time(reader: &mut Reader<'_>) -> Result<Timestamp> {
     Ok(Timestamp { seconds, nanos })
 }
 
-fn take_xattrs(reader: &mut Reader<'_>) -> Result<Vec<(BString, Vec<u8>)>> {
+fn take_xattrs<'a>(reader: &mut Reader<'a>) -> Result<Vec<(&'a [u8], &'a [u8])>> {
     let count = reader.length("count of extended attributes", XATTRS_MAX)?;
     if count == 0 {
         return Err(reader.malformed("a list of no extended attributes"));
     }
-    let mut xattrs: Vec<(BString, Vec<u8>)> = Vec::with_capacity(count.min(64));
+    let mut xattrs: Vec<(&[u8], &[u8])> = Vec::with_capacity(count.min(64));
     for _ in 0..count {
         let name = reader.bytes("name of an extended attribute", NAME_BYTES_MAX)?;
-        if name.is_empty() || name.contains(&0) || xattrs.last().is_some_and(|(last, _)| last.as_slice() >= name) {
+        if name.is_empty() || name.contains(&0) || xattrs.last().is_some_and(|(last, _)| *last >= name) {
             return Err(reader.malformed("names of extended attributes are not sorted, repeated or not valid"));
         }
         let value = reader.bytes("value of an extended attribute", XATTR_VALUE_BYTES_MAX)?;
-        xattrs.push((name.into(), value.to_vec()));
+        xattrs.push((name, value));
     }
     Ok(xattrs)
 }

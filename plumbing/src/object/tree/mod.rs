@@ -12,7 +12,7 @@ mod read;
 
 pub use build::{LEAF_BYTES_CUT, LEAF_BYTES_MIN, TreeBuilder};
 pub use entry::{Entry, Kind, Metadata, Node};
-pub use node::{Child, EMPTY, TreeNode};
+pub use node::{Child, EMPTY, Reference, TreeNode};
 pub use read::{Entries, ObjectSource, lookup};
 
 use crate::error::{Error, Result};
