@@ -14,6 +14,8 @@
 //!
 //! What an object of a delta frame is made from lives as long as that copy of it does ([`super::chains`]).
 
+use std::sync::Arc;
+
 use hashbrown::HashSet;
 
 use super::bits::Bits;
@@ -22,6 +24,7 @@ use super::tables::{Entry, Tables, retain_id};
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, ObjectKind};
 use crate::progress::Progress;
+use crate::store::delta::Memo;
 use crate::store::{Location, Store};
 
 /// Ids that are gathered before they are looked up; 48 bytes each.
@@ -129,6 +132,8 @@ pub(super) struct Marker<'m> {
     entries: Vec<Entry>,
     /// Threads that read where there is much.
     threads: usize,
+    /// What was read.
+    memo: Arc<Memo>,
 }
 
 impl<'m> Marker<'m> {
@@ -142,6 +147,7 @@ impl<'m> Marker<'m> {
             needs: Needs::All,
             entries: Vec::new(),
             threads: 1,
+            memo: Arc::default(),
         }
     }
 
@@ -149,14 +155,6 @@ impl<'m> Marker<'m> {
     pub(super) fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
-    }
-
-    fn reader(&self) -> Reader<'m> {
-        Reader {
-            store: self.store,
-            progress: self.progress,
-            needs: self.needs,
-        }
     }
 
     /// Marks all that the roots need which were not marked before.
@@ -179,7 +177,7 @@ impl<'m> Marker<'m> {
     }
 
     fn want(&mut self, kind: ObjectKind, id: ObjectId) -> Result<()> {
-        self.gather(self.reader().wanted(kind, id))
+        self.gather(self.needs.wanted(kind, id))
     }
 
     fn gather(&mut self, wanted: Wanted) -> Result<()> {
@@ -193,7 +191,7 @@ impl<'m> Marker<'m> {
     /// Looks up what was gathered.
     fn settle(&mut self) -> Result<()> {
         let mut wanted = std::mem::take(&mut self.wanted);
-        wanted.sort_unstable_by_key(|wanted| (wanted.id.prefix(), *wanted));
+        wanted.sort_unstable_by(|a, b| a.id.prefix().cmp(&b.id.prefix()).then_with(|| a.cmp(b)));
         wanted.dedup_by_key(|wanted| (wanted.id, wanted.kind));
         self.progress.check()?;
         self.progress.add(wanted.len() as u64, 0);
@@ -237,7 +235,13 @@ impl<'m> Marker<'m> {
             batch.extend(self.tables.entries(positions.into_iter()).map(|entry| (entry, class)));
         }
         batch.sort_unstable();
-        let (reader, threads) = (self.reader(), self.threads);
+        let (memo, threads) = (self.memo.clone(), self.threads);
+        let reader = Reader {
+            store: self.store,
+            progress: self.progress,
+            needs: self.needs,
+            memo: &memo,
+        };
         reader.read(&batch, threads, &mut |wanted| self.gather(wanted))?;
         Ok(!batch.is_empty())
     }
@@ -268,8 +272,12 @@ impl<'m> Marker<'m> {
             // In the order in which they lie: what they are made from stands in the heads of their frames.
             let mut places: Vec<Location> = self.tables.entries(next.into_iter()).map(|entry| entry.at).collect();
             places.sort_unstable();
-            for at in places {
-                for base in self.store.bases_at(at)? {
+            for unit in places.chunk_by(|a, b| (a.file, a.frame) == (b.file, b.frame)) {
+                let head = unit.first().map(|at| self.store.delta_head(*at)).transpose()?.flatten();
+                for base in unit
+                    .iter()
+                    .flat_map(|at| head.iter().flat_map(|head| head.bases_of(at.slot)))
+                {
                     self.want(ObjectKind::Block, base.id)?;
                 }
             }
@@ -295,8 +303,8 @@ impl<'m> Marker<'m> {
             }
             if READ_AS.contains(&item.kind) && self.marks.late.insert((item.id, item.kind)) {
                 let bytes = self.store.get(&item.id)?.unwrap_or_default();
-                let reader = self.reader();
-                reader.needs_of(item.kind, &item.id, &bytes, &mut |wanted| self.gather(wanted))?;
+                let needs = self.needs;
+                needs.of_object(item.kind, &item.id, &bytes, &mut |wanted| self.gather(wanted))?;
             }
         }
         Ok(())

@@ -7,9 +7,12 @@ use crossbeam_channel::{Sender, bounded};
 use super::mark::Needs;
 use super::tables::Entry;
 use crate::error::{Error, Result};
-use crate::object::{ContentRef, Indirect, Node, ObjectId, ObjectKind, TreeNode};
+use crate::object::tree::Reference;
+use crate::object::{ContentRef, Indirect, ObjectId, ObjectKind, TreeNode};
 use crate::progress::Progress;
 use crate::store::data::format::Codec;
+use crate::store::data::read::Head;
+use crate::store::delta::Memo;
 use crate::store::{Frame, Store};
 
 /// What is read, by its number in a batch.
@@ -30,6 +33,53 @@ pub(super) struct Wanted {
     pub(super) is_optional: bool,
 }
 
+impl Needs {
+    pub(super) fn wanted(self, kind: ObjectKind, id: ObjectId) -> Wanted {
+        let is_optional = match self {
+            Self::All => false,
+            Self::Descriptions => kind == ObjectKind::Block,
+            Self::Nothing => true,
+        };
+        Wanted { id, kind, is_optional }
+    }
+
+    /// Hands over what an object needs.
+    pub(super) fn of_object(self, kind: ObjectKind, id: &ObjectId, bytes: &[u8], take: &mut Take<'_>) -> Result<()> {
+        let bad = |source| Error::BadObject {
+            id: *id,
+            source: Box::new(source),
+        };
+        match kind {
+            ObjectKind::Tree => {
+                let mut references = TreeNode::references(bytes).map_err(bad)?.into_iter();
+                references.try_for_each(|reference| match reference {
+                    Reference::Tree(id) => take(self.wanted(ObjectKind::Tree, id)),
+                    Reference::Content(content) => self.content(&content, take),
+                })
+            }
+            ObjectKind::Indirect => {
+                let list = Indirect::decode_any(bytes).map_err(bad)?;
+                list.refs.iter().try_for_each(|part| self.content(part, take))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn content(self, content: &ContentRef, take: &mut Take<'_>) -> Result<()> {
+        let part = match content {
+            ContentRef::Slice { of, .. } => of,
+            part => part,
+        };
+        let Some((kind, id)) = part.object() else { return Ok(()) };
+        // The block without bytes: it stays where it is there, and nobody misses it.
+        let needs = match self {
+            Self::All if content.is_empty() => Self::Descriptions,
+            needs => needs,
+        };
+        take(needs.wanted(kind, id))
+    }
+}
+
 /// Takes what is needed.
 type Take<'t> = dyn FnMut(Wanted) -> Result<()> + 't;
 
@@ -40,18 +90,11 @@ pub(super) struct Reader<'r> {
     pub(super) progress: &'r Progress,
     /// How much of what is read must be there.
     pub(super) needs: Needs,
+    /// What was read of the same store.
+    pub(super) memo: &'r Memo,
 }
 
 impl Reader<'_> {
-    pub(super) fn wanted(&self, kind: ObjectKind, id: ObjectId) -> Wanted {
-        let is_optional = match self.needs {
-            Needs::All => false,
-            Needs::Descriptions => kind == ObjectKind::Block,
-            Needs::Nothing => true,
-        };
-        Wanted { id, kind, is_optional }
-    }
-
     /// Reads these objects, sorted by where they lie, each with its number in [`READ_AS`], and hands over what they need, in any
     /// order.
     pub(super) fn read(&self, batch: &[(Entry, usize)], threads: usize, take: &mut Take<'_>) -> Result<()> {
@@ -108,7 +151,7 @@ impl Reader<'_> {
     }
 
     fn read_run(&self, run: &[(Entry, usize)], frame: &mut Frame, take: &mut Take<'_>) -> Result<()> {
-        run.chunk_by(|(a, _), (b, _)| is_with(a, b))
+        run.chunk_by(|(a, _), (b, _)| a.is_with(b))
             .try_for_each(|unit| self.read_frame(unit, frame, take))
     }
 
@@ -116,12 +159,11 @@ impl Reader<'_> {
     fn read_frame(&self, unit: &[(Entry, usize)], frame: &mut Frame, take: &mut Take<'_>) -> Result<()> {
         let Some((first, _)) = unit.first() else { return Ok(()) };
         self.progress.check()?;
-        let (file, head) = self.store.head(first.at)?;
-        let rows = head.rows.clone();
+        let (file, head) = self.store.shared_head(first.at)?;
         let is_whole = match head.header.codec {
             // What else is in it may be dead, and what it was made from gone.
             Codec::Delta => false,
-            _ => match frame.read_payload(&file, head, &self.store.near()) {
+            _ => match frame.read_payload(&file, Head::clone(&head), &self.store.near()) {
                 Err(e) if e.is_damage() && self.needs == Needs::Nothing => return Ok(()),
                 Err(e) if e.is_damage() => false,
                 read => read.map(|()| true)?,
@@ -129,7 +171,7 @@ impl Reader<'_> {
         };
         let mut bytes = Vec::new();
         for (entry, class) in unit {
-            let row = rows.get(usize::from(entry.at.slot));
+            let row = head.rows.get(usize::from(entry.at.slot));
             let Some(row) = row.filter(|row| row.id.prefix() == entry.prefix) else {
                 let expected = format!(
                     "an object whose id begins with {:016x}, as the index says",
@@ -141,7 +183,7 @@ impl Reader<'_> {
             let read = match is_whole {
                 true => frame.verified(entry.at.slot, &id),
                 false => {
-                    let read = self.store.near().read(entry.at, &id, &mut bytes);
+                    let read = self.memo.read(self.store, entry.at, &id, &mut bytes);
                     read.map(|()| &bytes[..])
                 }
             };
@@ -149,9 +191,9 @@ impl Reader<'_> {
                 // Damaged, or something is gone that it is made from: another copy may read.
                 Err(e) if e.is_damage() => {
                     let another = self.another(&id, e);
-                    another.and_then(|bytes| self.needs_of(kind, &id, &bytes, take))
+                    another.and_then(|bytes| self.needs.of_object(kind, &id, &bytes, take))
                 }
-                read => read.and_then(|bytes| self.needs_of(kind, &id, bytes, take)),
+                read => read.and_then(|bytes| self.needs.of_object(kind, &id, bytes, take)),
             };
             match gathered {
                 Err(e) if e.is_damage() && self.needs == Needs::Nothing => {}
@@ -165,50 +207,6 @@ impl Reader<'_> {
     fn another(&self, id: &ObjectId, error: Error) -> Result<Vec<u8>> {
         self.store.get(id)?.ok_or(error)
     }
-
-    /// Hands over what an object needs.
-    pub(super) fn needs_of(&self, kind: ObjectKind, id: &ObjectId, bytes: &[u8], take: &mut Take<'_>) -> Result<()> {
-        let bad = |source| Error::BadObject {
-            id: *id,
-            source: Box::new(source),
-        };
-        match kind {
-            ObjectKind::Tree => match TreeNode::decode(bytes).map_err(bad)? {
-                TreeNode::Inner { children, .. } => children
-                    .iter()
-                    .try_for_each(|child| take(self.wanted(ObjectKind::Tree, child.id))),
-                TreeNode::Leaf(entries) => entries.iter().try_for_each(|entry| match &entry.node {
-                    Node::Directory { tree } => take(self.wanted(ObjectKind::Tree, *tree)),
-                    Node::File { content, .. } => self.content(content, take),
-                    _ => Ok(()),
-                }),
-            },
-            ObjectKind::Indirect => {
-                let list = Indirect::decode_any(bytes).map_err(bad)?;
-                list.refs.iter().try_for_each(|part| self.content(part, take))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn content(&self, content: &ContentRef, take: &mut Take<'_>) -> Result<()> {
-        let part = match content {
-            ContentRef::Slice { of, .. } => of,
-            part => part,
-        };
-        let Some((kind, id)) = part.object() else { return Ok(()) };
-        // The block without bytes: it stays where it is there, and nobody misses it.
-        let needs = match self.needs {
-            Needs::All if content.is_empty() => Needs::Descriptions,
-            needs => needs,
-        };
-        take(Self { needs, ..*self }.wanted(kind, id))
-    }
-}
-
-/// Whether two objects lie in the same frame.
-fn is_with(a: &Entry, b: &Entry) -> bool {
-    (a.at.file, a.at.frame) == (b.at.file, b.at.frame)
 }
 
 /// What a thread reads at a time: no frame is in two of them.
@@ -216,7 +214,7 @@ fn runs(batch: &[(Entry, usize)]) -> Vec<&[(Entry, usize)]> {
     let (mut runs, mut rest) = (Vec::new(), batch);
     while let Some(last) = rest.len().checked_sub(1).map(|most| most.min(RUN - 1)) {
         let more = rest[last..]
-            .chunk_by(|(a, _), (b, _)| is_with(a, b))
+            .chunk_by(|(a, _), (b, _)| a.is_with(b))
             .next()
             .map_or(1, <[_]>::len);
         let (run, later) = rest.split_at(last + more);

@@ -29,6 +29,13 @@ pub(super) struct Entry {
     pub(super) position: usize,
 }
 
+impl Entry {
+    /// Whether the two lie in the same frame.
+    pub(super) fn is_with(&self, other: &Self) -> bool {
+        (self.at.file, self.at.frame) == (other.at.file, other.at.frame)
+    }
+}
+
 /// Steps in which a walk goes through the index; what a step has met stays in memory until its end.
 const STEPS: usize = 16;
 

@@ -2,106 +2,111 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::store::data::read::Head;
+use super::aging::Aging;
+use super::{Loaded, PLAIN_MAX, Parts};
+use crate::error::Result;
+use crate::limits::DELTA_LINKS_MAX;
+use crate::store::data::format::{Codec, Row};
+use crate::store::data::read::{DataFile, Head};
+use crate::store::{Location, Store};
 
-/// Bytes of the young; of both generations twice as many are kept at most.
+/// Bytes of each of the two ages.
 const BYTES_MAX: usize = 4 << 20;
 
 type Key = (u32, u64);
 
 /// Heads that were asked for lately, by data file and frame.
-#[derive(Debug, Default)]
-pub(super) struct Heads(Mutex<Kept>);
+pub(super) type Heads = Mutex<Aging<Key, Arc<Head>>>;
 
-/// In two generations: when the young are many they become the old ones, and those go that nobody asked for meanwhile.
-#[derive(Debug, Default)]
-struct Kept {
-    young: HashMap<Key, Arc<Head>>,
-    /// What the young take.
-    bytes: usize,
-    old: HashMap<Key, Arc<Head>>,
+/// None yet.
+pub(super) fn heads() -> Heads {
+    Mutex::new(Aging::new(BYTES_MAX, |head| head.memory_bytes()))
 }
 
-impl Heads {
-    /// The head of the frame, if it is at hand.
-    pub fn get(&self, key: Key) -> Option<Arc<Head>> {
-        let mut kept = self.0.lock();
-        if let Some(head) = kept.young.get(&key) {
-            return Some(head.clone());
-        }
-        let head = kept.old.remove(&key)?;
-        kept.put(key, head.clone());
-        Some(head)
+impl Store {
+    /// The objects that the one at `at` is compressed against; mostly none. Nothing is decompressed.
+    pub fn bases_at(&self, at: Location) -> Result<Vec<Row>> {
+        let head = self.delta_head(at)?;
+        Ok(head.map_or_else(Vec::new, |head| head.bases_of(at.slot).to_vec()))
     }
 
-    /// Keeps a head.
-    pub fn put(&self, key: Key, head: Arc<Head>) {
-        self.0.lock().put(key, head);
-    }
-}
-
-impl Kept {
-    fn put(&mut self, key: Key, head: Arc<Head>) {
-        let bytes = head.memory_bytes();
-        if self.bytes + bytes > BYTES_MAX {
-            self.old = std::mem::take(&mut self.young);
-            self.bytes = 0;
-        }
-        self.bytes += bytes;
-        self.young.insert(key, head);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::object::{HashAlgo, ObjectId, ObjectKind};
-    use crate::store::data::format::{Codec, Row};
-
-    #[test]
-    fn what_is_asked_for_stays_and_the_rest_goes() {
-        let head = |count: u32| {
-            let row = |number: u32| Row {
-                id: ObjectId::hash(HashAlgo::Sha256, &number.to_le_bytes()),
-                kind: ObjectKind::Block,
-                bytes: 1,
+    /// Where the chain of first bases of the object at `at` ends; `at` itself where it has none.
+    pub fn root_of(&self, at: Location) -> Result<Location> {
+        let mut root = at;
+        for _ in 0..DELTA_LINKS_MAX {
+            let Some(head) = self.delta_head(root)? else {
+                return Ok(root);
             };
-            Arc::new(Head::nowhere(Codec::Delta, (0..count).map(row).collect(), Vec::new()))
-        };
-        let heads = Heads::default();
-        let fits = BYTES_MAX / head(100).memory_bytes();
-        for number in 0..10 * fits as u64 {
-            heads.put((1, number), head(100));
-            assert_eq!(heads.get((1, 0)).unwrap().rows.len(), 100, "{number}");
+            let base = head.bases_of(root.slot).first();
+            let Some(base) = base.map(|base| self.locate(&base.id)).transpose()?.flatten() else {
+                break;
+            };
+            root = base;
         }
-        let left = (1..10 * fits as u64).filter(|number| heads.get((1, *number)).is_some());
-        let left: Vec<u64> = left.collect();
-        assert!(
-            left.len() >= fits - 2 && left.len() <= 2 * fits,
-            "{} of {fits}",
-            left.len()
-        );
-        assert_eq!(left.last(), Some(&(10 * fits as u64 - 1)));
-        assert!(heads.get((2, 0)).is_none());
+        // What is wrong with it shows when it is read.
+        Ok(root)
     }
 
-    #[test]
-    fn the_young_take_all_that_they_may_and_no_more() {
-        let head = Arc::new(Head::nowhere(Codec::Delta, Vec::new(), Vec::new()));
-        for (more, is_young) in [(0, true), (1, false)] {
-            let heads = Heads::default();
-            heads.put((1, 1), head.clone());
-            heads.0.lock().bytes = BYTES_MAX - head.memory_bytes() + more;
-            heads.put((1, 2), head.clone());
-            let kept = heads.0.lock();
-            assert_eq!(kept.young.contains_key(&(1, 1)), is_young);
-            assert_eq!(kept.old.contains_key(&(1, 1)), !is_young);
-            assert!(kept.young.contains_key(&(1, 2)));
-            let bytes = if is_young { BYTES_MAX } else { head.memory_bytes() };
-            assert_eq!(kept.bytes, bytes);
+    /// How deep the chain below the object at `at` is, and how many objects getting it takes.
+    pub(crate) fn depth_and_weight(&self, at: Location) -> Result<(u8, u16)> {
+        let head = self.delta_head(at)?;
+        let part = head.as_ref().and_then(|head| head.parts.get(usize::from(at.slot)));
+        Ok(part.map_or((0, 1), |part| (part.depth, part.weight)))
+    }
+
+    /// The head of the frame at `at` if it is a delta frame.
+    pub(crate) fn delta_head(&self, at: Location) -> Result<Option<Arc<Head>>> {
+        let key = (at.file, at.frame);
+        if self.deltas.plain.lock().contains(&key) {
+            return Ok(None);
         }
+        if let Some(head) = self.deltas.heads.lock().get(&key) {
+            return Ok(Some(head));
+        }
+        if let Some(loaded) = self.frames.get(key) {
+            return Ok(match &*loaded {
+                Loaded::Parts(parts) => Some(parts.head.clone()),
+                Loaded::Whole(_) => None,
+            });
+        }
+        let (file, head) = self.head(at)?;
+        if head.header.codec == Codec::Delta {
+            let head = Arc::new(head);
+            match self.is_fixed(at) {
+                true => self.deltas.heads.lock().put(key, head.clone()),
+                false => drop(self.keep(key, Loaded::Parts(Parts::read(file, head.clone())?))?),
+            }
+            return Ok(Some(head));
+        }
+        let mut plain = self.deltas.plain.lock();
+        if plain.len() >= PLAIN_MAX {
+            plain.clear();
+        }
+        plain.insert(key);
+        Ok(None)
+    }
+
+    /// The head of the frame at `at`, with its data file; that of a delta frame is kept for whoever asks next.
+    pub(crate) fn shared_head(&self, at: Location) -> Result<(DataFile, Arc<Head>)> {
+        let key = (at.file, at.frame);
+        if let Some(head) = self.deltas.heads.lock().get(&key) {
+            return Ok((self.data_file(at.file)?, head));
+        }
+        let (file, head) = self.head(at)?;
+        let head = Arc::new(head);
+        if head.header.codec == Codec::Delta && self.is_fixed(at) {
+            self.deltas.heads.lock().put(key, head.clone());
+        }
+        Ok((file, head))
+    }
+
+    /// Whether a segment vouches for the frame at `at`. What is behind may be withdrawn and become something else, and who
+    /// looks whether an object is there must not find what was: its head is not kept.
+    pub(super) fn is_fixed(&self, at: Location) -> bool {
+        let state = self.state.read();
+        let known = state.files.get(at.file as usize);
+        known.is_some_and(|known| at.frame < known.covered)
     }
 }

@@ -5,8 +5,9 @@
 //! - [`pending`]: what waits to be compressed
 //! - [`settle`]: compressing, and what does not pay
 //! - [`sweep`]: checking many
+//! - [`memo`]: reading many
 //! - [`elsewhere`]: bases that are in another store
-//! - [`heads`]: what objects are made from
+//! - [`heads`]: what objects are made from; [`aging`]: what is kept of that, and of objects that were read
 //! - [`regroup`]: frames of single differences, as they are stored
 //! - [`sketch`], [`likeness`]: what a block is like that replaces nothing
 //!
@@ -21,9 +22,11 @@
 //!
 //! [`data::delta`](super::data::delta) bounds time and memory, whatever the tables say.
 
+mod aging;
 mod elsewhere;
 mod heads;
 mod likeness;
+mod memo;
 pub(super) mod pending;
 pub(super) mod plan;
 mod regroup;
@@ -40,6 +43,7 @@ use std::sync::{Arc, OnceLock};
 use hashbrown::HashSet;
 use parking_lot::{Mutex, RwLock};
 
+pub use self::memo::Memo;
 pub use self::sweep::{Checking, Gathered, Leaning};
 use super::data::delta::{Bases, Decoder, Piece};
 use super::data::format::{Codec, FRAME_HEADER_BYTES, Row};
@@ -47,7 +51,6 @@ use super::data::frame::Scratch;
 use super::data::read::{DataFile, Head};
 use super::{Frame, Location, Store};
 use crate::error::{Error, Result};
-use crate::limits::DELTA_LINKS_MAX;
 use crate::object::ObjectId;
 
 /// Frames that are known to have no bases; about 40 bytes each.
@@ -60,7 +63,6 @@ const FROM_OBJECT: &str = " from object ";
 type BeforeFirst = Arc<dyn Fn() -> Result<()> + Send + Sync>;
 
 /// What a store keeps for objects that have bases.
-#[derive(Default)]
 pub(super) struct Deltas {
     before_first: RwLock<Option<BeforeFirst>>,
     /// Whether that was done.
@@ -75,10 +77,24 @@ pub(super) struct Deltas {
     likeness: likeness::Likeness,
 }
 
+impl Default for Deltas {
+    fn default() -> Self {
+        Self {
+            before_first: RwLock::default(),
+            begun: AtomicBool::default(),
+            plain: Mutex::default(),
+            heads: heads::heads(),
+            scratches: Mutex::default(),
+            elsewhere: OnceLock::new(),
+            likeness: likeness::Likeness::default(),
+        }
+    }
+}
+
 impl Deltas {
     /// What the table of a delta frame says of an object, if it was asked for lately.
     pub(super) fn row_at_hand(&self, at: Location) -> Option<Row> {
-        let head = self.heads.get((at.file, at.frame))?;
+        let head = self.heads.lock().get(&(at.file, at.frame))?;
         head.rows.get(usize::from(at.slot)).copied()
     }
 }
@@ -326,76 +342,6 @@ impl Store {
         Ok(())
     }
 
-    /// The objects that the one at `at` is compressed against; mostly none. Nothing is decompressed.
-    pub fn bases_at(&self, at: Location) -> Result<Vec<Row>> {
-        let head = self.delta_head(at)?;
-        Ok(head.map_or_else(Vec::new, |head| head.bases_of(at.slot).to_vec()))
-    }
-
-    /// Where the chain of first bases of the object at `at` ends; `at` itself where it has none.
-    pub fn root_of(&self, at: Location) -> Result<Location> {
-        let mut root = at;
-        for _ in 0..DELTA_LINKS_MAX {
-            let Some(head) = self.delta_head(root)? else {
-                return Ok(root);
-            };
-            let base = head.bases_of(root.slot).first();
-            let Some(base) = base.map(|base| self.locate(&base.id)).transpose()?.flatten() else {
-                break;
-            };
-            root = base;
-        }
-        // What is wrong with it shows when it is read.
-        Ok(root)
-    }
-
-    /// How deep the chain below the object at `at` is, and how many objects getting it takes.
-    pub(crate) fn depth_and_weight(&self, at: Location) -> Result<(u8, u16)> {
-        let head = self.delta_head(at)?;
-        let part = head.as_ref().and_then(|head| head.parts.get(usize::from(at.slot)));
-        Ok(part.map_or((0, 1), |part| (part.depth, part.weight)))
-    }
-
-    /// The head of the frame at `at` if it is a delta frame.
-    fn delta_head(&self, at: Location) -> Result<Option<Arc<Head>>> {
-        let key = (at.file, at.frame);
-        if self.deltas.plain.lock().contains(&key) {
-            return Ok(None);
-        }
-        if let Some(head) = self.deltas.heads.get(key) {
-            return Ok(Some(head));
-        }
-        if let Some(loaded) = self.frames.get(key) {
-            return Ok(match &*loaded {
-                Loaded::Parts(parts) => Some(parts.head.clone()),
-                Loaded::Whole(_) => None,
-            });
-        }
-        let (file, head) = self.head(at)?;
-        if head.header.codec == Codec::Delta {
-            let head = Arc::new(head);
-            match self.is_fixed(at) {
-                true => self.deltas.heads.put(key, head.clone()),
-                false => drop(self.keep(key, Loaded::Parts(Parts::read(file, head.clone())?))?),
-            }
-            return Ok(Some(head));
-        }
-        let mut plain = self.deltas.plain.lock();
-        if plain.len() >= PLAIN_MAX {
-            plain.clear();
-        }
-        plain.insert(key);
-        Ok(None)
-    }
-
-    /// Whether a segment vouches for the frame at `at`. What is behind may be withdrawn and become something else, and who
-    /// looks whether an object is there must not find what was: its head is not kept.
-    fn is_fixed(&self, at: Location) -> bool {
-        let state = self.state.read();
-        let known = state.files.get(at.file as usize);
-        known.is_some_and(|known| at.frame < known.covered)
-    }
-
     /// The frame at `at` if it is a delta frame.
     fn parts(&self, at: Location) -> Result<Option<Arc<Loaded>>> {
         match self.delta_head(at)? {
@@ -426,14 +372,14 @@ impl Store {
         {
             return Ok(loaded);
         }
-        if let Some(head) = self.deltas.heads.get(key) {
+        if let Some(head) = self.deltas.heads.lock().get(&key) {
             return self.keep(key, Loaded::Parts(Parts::read(self.data_file(at.file)?, head)?));
         }
         let (file, head) = self.head(at)?;
         if head.header.codec == Codec::Delta {
             let head = Arc::new(head);
             if self.is_fixed(at) {
-                self.deltas.heads.put(key, head.clone());
+                self.deltas.heads.lock().put(key, head.clone());
             }
             return self.keep(key, Loaded::Parts(Parts::read(file, head)?));
         }
