@@ -23,13 +23,17 @@ use super::mark::Marker;
 use super::plan::Fate;
 use super::tables::{Entry, Tables, retain_id};
 use super::thin::counts;
-use super::walk::{FileUse, LiveWalk, frames, measure, share};
+use super::usage::{FileUse, Usage};
+use super::walk::{LiveWalk, frames};
 use crate::error::{Error, Result};
 use crate::limits::DELTA_LINKS_MAX;
 use crate::object::ObjectId;
 use crate::store::data::format::Row;
 use crate::store::data::read::Head;
 use crate::store::{Location, Store};
+
+/// Objects of which is remembered what their nearest one is.
+const NEAREST_MAX: usize = 64 << 10;
 
 /// What the differences of one data file are made from.
 #[derive(Debug, Default)]
@@ -52,8 +56,8 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    /// Looks at all objects that have bases. `needed` has what roots need.
-    pub(super) fn find(store: &Store, tables: &Tables, needed: &Bits) -> Result<Self> {
+    /// Looks at all objects that have bases. `needed` has what roots need: how much of all files that is, is given, too.
+    pub(super) fn find(store: &Store, tables: &Tables, needed: &Bits) -> Result<(Self, Usage)> {
         let mut finder = Finder {
             store,
             tables,
@@ -61,19 +65,23 @@ impl Chains {
             // Where no differences are written, none can be written again.
             depth_max: store.allows_deltas().then_some(store.options().delta.depth),
             entries: Vec::new(),
+            nearest: HashMap::new(),
             users: HashMap::new(),
             chains: Self::default(),
         };
+        let mut usage = Usage::default();
         let mut walk = LiveWalk::new(tables, needed, &|_| true);
         for standing in tables.files() {
             let (number, file) = (standing.number, &standing.file);
+            usage.begin(standing);
             frames(file, standing.committed, &mut |head| {
                 let slots = walk.slots(number, file, &head)?;
+                usage.count(number, &head, &slots);
                 finder.frame(number, &head, &slots)
             })?;
             walk.end_file(number, file)?;
         }
-        Ok(finder.finish())
+        Ok((finder.finish(), usage))
     }
 
     /// What the object at a place is to be made from, if it is to be written again.
@@ -89,6 +97,8 @@ struct Finder<'f> {
     /// How deep an object may lie; none where nothing is written again.
     depth_max: Option<u8>,
     entries: Vec<Entry>,
+    /// What [`Finder::nearest`] found of objects; about 80 bytes each.
+    nearest: HashMap<ObjectId, ObjectId>,
     /// Ends of chains that nothing needs: how many loose objects would be made from each.
     users: HashMap<ObjectId, usize>,
     chains: Chains,
@@ -147,18 +157,28 @@ impl Finder<'_> {
 
     /// The first object from `base` down its chain that others can be made from for good; else that in which the chain ends.
     fn nearest(&mut self, base: ObjectId, depth_max: u8) -> Result<ObjectId> {
-        let mut id = base;
+        let (mut id, mut passed) = (base, Vec::new());
+        // What is wrong with a longer one shows when it is read.
         for _ in 0..DELTA_LINKS_MAX {
+            if let Some(known) = self.nearest.get(&id) {
+                id = *known;
+                break;
+            }
             let at = self.store.locate_needed(&id)?.ok_or_else(|| missing(id))?;
             let bases = self.store.bases_at(at)?;
-            let Some(first) = bases.first() else { return Ok(id) };
+            let Some(first) = bases.first() else { break };
             let (depth, _) = self.store.depth_and_weight(at)?;
             if depth < depth_max && self.is_needed(&id)? == Some(true) && self.are_needed(&bases)? {
-                return Ok(id);
+                break;
             }
+            passed.push(id);
             id = first.id;
         }
-        // What is wrong with it shows when it is read.
+        if self.nearest.len() >= NEAREST_MAX {
+            self.nearest.clear();
+        }
+        self.nearest
+            .extend(passed.into_iter().chain([id]).map(|passed| (passed, id)));
         Ok(id)
     }
 
@@ -202,23 +222,19 @@ impl Collection<'_> {
     /// Measures all files: what of each is unused, and what of others is free when it is packed anew. `needed` has what roots
     /// need.
     pub(super) fn weigh(&mut self, needed: &Bits) -> Result<Vec<FileUse>> {
-        self.chains = Chains::find(&self.repository.store, &self.tables, needed)?;
-        let mut chains = std::mem::take(&mut self.chains);
+        let (mut chains, mut usage) = Chains::find(&self.repository.store, &self.tables, needed)?;
         self.marks.restart(needed);
         self.mark_props(&chains.kept, false)?;
-        let mut props = self.marks.take_gained();
+        self.add_gained(&mut usage)?;
         let mut lets_go = BTreeMap::new();
         for (number, held) in &mut chains.held {
             held.of_dead = self.standing(&held.of_dead)?;
             self.mark_props(&held.of_loose, false)?;
             self.mark_props(&held.of_dead, true)?;
-            let gained = self.marks.take_gained();
-            lets_go.insert(*number, self.stored_bytes(&gained)?);
-            props.extend(gained);
+            lets_go.insert(*number, self.add_gained(&mut usage)?);
         }
-        self.report.base_objects = props.len() as u64;
-        self.report.base_bytes = self.stored_bytes(&props)?;
-        let mut uses = measure(&self.tables, &self.marks.live)?;
+        (self.report.base_objects, self.report.base_bytes) = usage.added();
+        let mut uses = usage.files();
         for usage in &mut uses {
             usage.held_bytes = lets_go.get(&usage.number).copied().unwrap_or(0);
         }
@@ -229,16 +245,23 @@ impl Collection<'_> {
     /// Marks what stays, now that it is known which files go: all that loose objects are made from, and what dead objects of
     /// files that stay are, so that whoever stores one of these again finds it whole.
     pub(super) fn keep_props(&mut self, needed: &Bits) -> Result<()> {
+        let stay: Vec<u32> = self
+            .planned(|fate| fate == Fate::Stays)
+            .iter()
+            .map(|usage| usage.number)
+            .collect();
+        if self.chains.held.keys().all(|number| stay.contains(number)) {
+            // All of it was marked to be measured.
+            return Ok(());
+        }
         let chains = std::mem::take(&mut self.chains);
         self.marks.restart(needed);
         self.mark_props(&chains.kept, false)?;
         for held in chains.held.values() {
             self.mark_props(&held.of_loose, false)?;
         }
-        for usage in self.planned(|fate| fate == Fate::Stays) {
-            if let Some(held) = chains.held.get(&usage.number) {
-                self.mark_props(&held.of_dead, true)?;
-            }
+        for held in stay.iter().filter_map(|number| chains.held.get(number)) {
+            self.mark_props(&held.of_dead, true)?;
         }
         self.marks.take_gained();
         self.chains = chains;
@@ -262,6 +285,13 @@ impl Collection<'_> {
         marker.mark_bases(&mut ids.iter().copied(), of_dead)
     }
 
+    /// Adds what was marked since this was last asked. Gives what it takes, in bytes as it is stored.
+    fn add_gained(&mut self, usage: &mut Usage) -> Result<u64> {
+        let gained = self.marks.take_gained().into_iter();
+        let entries = gained.filter_map(|position| self.tables.entry(position)).collect();
+        usage.add(&self.repository.store, entries)
+    }
+
     /// Of what dead objects are made from only what stands: with any other nobody finds the object whole, and it could not be
     /// copied.
     fn standing(&self, ids: &HashSet<ObjectId>) -> Result<HashSet<ObjectId>> {
@@ -272,27 +302,14 @@ impl Collection<'_> {
         }
         // In the order in which they lie: their frames are looked at again and again.
         places.sort_unstable();
+        // And what they are made from.
         let mut standing = HashSet::new();
         for (at, id) in places {
-            if store.has_bases(at)? {
+            if !standing.contains(&id) && store.has_bases(at, &mut standing)? {
                 standing.insert(id);
             }
         }
+        standing.retain(|id| ids.contains(id));
         Ok(standing)
-    }
-
-    /// What these copies take as they are stored: of each frame their share by length.
-    fn stored_bytes(&self, positions: &[usize]) -> Result<u64> {
-        let found = positions.iter().filter_map(|position| self.tables.entry(*position));
-        let mut entries: Vec<Entry> = found.collect();
-        entries.sort_unstable();
-        let mut bytes = 0;
-        for unit in entries.chunk_by(|a, b| (a.at.file, a.at.frame) == (b.at.file, b.at.frame)) {
-            let Some(first) = unit.first() else { continue };
-            let (_, head) = self.repository.store.head(first.at)?;
-            let slots: Vec<u16> = unit.iter().map(|entry| entry.at.slot).collect();
-            bytes += share(&head, &slots);
-        }
-        Ok(bytes)
     }
 }

@@ -31,12 +31,13 @@ mod repack;
 mod roots;
 mod tables;
 mod thin;
+mod usage;
 mod walk;
 
 use std::collections::BTreeMap;
 
 pub use self::plan::{Allowance, Fate, FilePlan};
-pub use self::walk::FileUse;
+pub use self::usage::FileUse;
 
 use self::bits::Bits;
 use self::chains::Chains;

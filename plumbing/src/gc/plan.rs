@@ -5,7 +5,7 @@
 //!    keep ([`super::chains`]), counts as unused of that one.
 //! 3. Where many small ones have gathered, the smallest are packed together.
 
-use super::walk::FileUse;
+use super::usage::FileUse;
 
 /// Small files that are left alone: each writer that runs at the same time as others needs one of its own.
 const SMALL_FILES_MAX: usize = 8;

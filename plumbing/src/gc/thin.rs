@@ -96,13 +96,15 @@ fn gather(store: &Store, entries: &[Entry], counts: &[u64], groups: &mut Vec<Twi
         if !standing.is_empty() {
             fallen.extend(others.iter().map(|copy| copy.entry.position));
         }
-        if let [kept, others @ ..] = standing
-            && !others.is_empty()
-        {
+        let Some(kept) = standing.first() else { continue };
+        // Two entries may lead to one copy: two processes put it into the index at once.
+        let others = standing.iter().filter(|copy| copy.entry.at != kept.entry.at);
+        let others: Vec<usize> = others.map(|copy| copy.entry.position).collect();
+        if !others.is_empty() {
             groups.push(Twice {
                 id: kept.id,
                 kept: kept.entry,
-                others: others.iter().map(|copy| copy.entry.position).collect(),
+                others,
             });
         }
     }

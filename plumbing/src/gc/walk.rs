@@ -124,7 +124,7 @@ impl<'t> LiveWalk<'t> {
     }
 }
 
-fn astray(file: &DataFile, at: &Location, prefix: u64) -> Error {
+pub(super) fn astray(file: &DataFile, at: &Location, prefix: u64) -> Error {
     let expected = format!("an object whose id begins with {prefix:016x}, as the index says");
     Error::damaged(&file.path, at.frame, expected, "no such object, or no frame that reads")
 }
@@ -151,117 +151,4 @@ pub(super) fn frames(file: &DataFile, committed: u64, visit: &mut dyn FnMut(Head
         }
     }
     Ok(())
-}
-
-/// How much of a data file lives.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FileUse {
-    /// Number of the data file in this process.
-    pub number: u32,
-    /// Its id.
-    pub file: [u8; 16],
-    /// Bytes up to its last commit record.
-    pub bytes: u64,
-    /// Bytes of objects that nothing needs, as they are stored: of a frame in which some live, their share by length.
-    pub unused_bytes: u64,
-    /// Bytes in all files that stay only because objects of this one are made from them, and need not be: free when it is
-    /// packed anew. None of them is among the unused ones of another file.
-    pub held_bytes: u64,
-    /// Objects that live.
-    pub live_objects: u64,
-    /// Objects in all.
-    pub objects: u64,
-}
-
-impl FileUse {
-    /// Bytes that are free when it is packed anew.
-    pub fn waste_bytes(&self) -> u64 {
-        self.unused_bytes + self.held_bytes
-    }
-}
-
-/// Measures all data files that stand.
-pub(super) fn measure(tables: &Tables, live: &Bits) -> Result<Vec<FileUse>> {
-    let mut walk = LiveWalk::new(tables, live, &|_| true);
-    let mut uses = Vec::new();
-    for standing in tables.files() {
-        let (number, file, committed) = (standing.number, &standing.file, standing.committed);
-        let mut found = FileUse {
-            number,
-            file: file.header.file,
-            bytes: committed,
-            ..FileUse::default()
-        };
-        frames(file, committed, &mut |head| {
-            let slots = walk.slots(number, file, &head)?;
-            found.objects += head.rows.len() as u64;
-            found.live_objects += slots.len() as u64;
-            found.unused_bytes += unused(&head, &slots);
-            Ok(())
-        })?;
-        walk.end_file(number, file)?;
-        uses.push(found);
-    }
-    Ok(uses)
-}
-
-/// What a frame stores of objects that nothing needs, in bytes.
-pub(super) fn unused(head: &Head, slots: &[u16]) -> u64 {
-    head.header.frame_bytes() - share(head, slots)
-}
-
-/// What these objects of a frame take of it, in bytes: their share by length.
-pub(super) fn share(head: &Head, slots: &[u16]) -> u64 {
-    let (bytes, raw) = (head.header.frame_bytes(), u64::from(head.header.raw_bytes));
-    if slots.len() == head.rows.len() || slots.is_empty() {
-        return if slots.is_empty() { 0 } else { bytes };
-    }
-    let rows = slots.iter().filter_map(|slot| head.rows.get(usize::from(*slot)));
-    let wanted: u64 = rows.map(|row| u64::from(row.bytes)).sum();
-    // Lengths are below 2^32 each.
-    bytes - bytes * (raw - wanted.min(raw)) / raw.max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::object::{HashAlgo, ObjectId, ObjectKind};
-    use crate::store::data::format::{Codec, Row};
-
-    /// A frame of objects of these lengths.
-    fn head(lengths: &[u32]) -> Head {
-        let row = |bytes: &u32| {
-            let id = ObjectId::hash(HashAlgo::Sha256, &bytes.to_le_bytes());
-            let (kind, bytes) = (ObjectKind::Block, *bytes);
-            Row { id, kind, bytes }
-        };
-        Head::nowhere(Codec::Raw, lengths.iter().map(row).collect(), Vec::new())
-    }
-
-    #[test]
-    fn objects_share_a_frame_by_their_lengths() {
-        let of_three = head(&[1000, 3000, 0]);
-        let bytes = of_three.header.frame_bytes();
-        assert!(bytes > 4000);
-        let quarter = bytes - bytes * 3 / 4;
-        let expected = [
-            (vec![], 0),
-            (vec![0], quarter),
-            (vec![0, 2], quarter),
-            (vec![0, 1, 2], bytes),
-        ];
-        for (slots, taken) in expected {
-            assert_eq!(
-                (share(&of_three, &slots), unused(&of_three, &slots)),
-                (taken, bytes - taken)
-            );
-        }
-        let of_nothing = head(&[0]);
-        assert_eq!(
-            share(&of_nothing, &[]),
-            0,
-            "what is empty needs no frame either once nobody needs it"
-        );
-        assert_eq!(share(&of_nothing, &[0]), of_nothing.header.frame_bytes());
-    }
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hashbrown::HashSet;
 use parking_lot::Mutex;
 
 use super::generation::{self, Generation};
@@ -250,18 +251,26 @@ impl Store {
         if self.generation() == 0 && !self.standing.passes_over.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        self.has_bases(at)
+        self.has_bases(at, &mut HashSet::new())
     }
 
     /// The same, asked also where no gc ever ran: what a killed process left may be made from something that was not written.
-    pub(crate) fn has_bases(&self, at: Location) -> Result<bool> {
-        let mut pending = self.bases_at(at)?;
+    /// What `standing` has is known to stand; if it does, all is put there that it is made from.
+    pub(crate) fn has_bases(&self, at: Location, standing: &mut HashSet<ObjectId>) -> Result<bool> {
+        let (mut pending, mut found) = (self.bases_at(at)?, Vec::new());
         for _ in 0..DELTA_WEIGHT_MAX {
-            let Some(base) = pending.pop() else { return Ok(true) };
+            let Some(base) = pending.pop() else {
+                standing.extend(found);
+                return Ok(true);
+            };
+            if standing.contains(&base.id) {
+                continue;
+            }
             match self.locate(&base.id)? {
                 Some(at) => pending.extend(self.bases_at(at)?),
                 None => return Ok(false),
             }
+            found.push(base.id);
         }
         Ok(pending.is_empty())
     }

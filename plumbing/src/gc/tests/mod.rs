@@ -20,6 +20,7 @@ mod places;
 mod props;
 mod schedule;
 mod twice;
+mod used;
 
 use std::collections::BTreeMap;
 use std::path::Path;

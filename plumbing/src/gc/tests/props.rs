@@ -132,7 +132,7 @@ fn props_are_counted_with_their_shares_of_the_frames_that_they_lie_in() {
                 .map(|(slot, _)| slot)
                 .collect();
             frames += usize::from(!slots.is_empty());
-            expected += walk::share(&head, &slots);
+            expected += usage::share(&head, &slots);
             Ok(())
         })
         .unwrap();
@@ -298,7 +298,7 @@ fn what_a_dead_difference_of_a_file_that_stays_is_made_from_stays() {
     assert!(!stays_here.head.bases.is_empty());
     let report = dry(&disk, KeepLog::Nothing).unwrap();
     let held: Vec<_> = report.files.iter().filter(|file| file.usage.held_bytes > 0).collect();
-    let share = walk::share(&before.head, &[0]);
+    let share = usage::share(&before.head, &[0]);
     assert_eq!((held.len(), report.base_objects, report.base_bytes), (1, 1, share));
     assert_eq!((held[0].usage.file, held[0].usage.held_bytes), (stays_here.file, share));
     // As much may stay unused as the second has.
