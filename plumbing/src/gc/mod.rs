@@ -5,7 +5,8 @@
 //! 2. The index is looked at ([`tables`]), then the refs ([`roots`]); all that these need is marked ([`mark`]), without a
 //!    lock. Where something is missing or damaged that must be there, gc ends here.
 //! 3. Of objects that are stored several times one copy is kept ([`thin`]). What others are stored as differences from stays,
-//!    too ([`chains`]). All data files are measured by what their own tables say ([`walk`]); the [`plan`] says what becomes of each.
+//!    too ([`chains`]). All data files are measured ([`usage`]) by what their own tables say ([`walk`]); the [`plan`] says what
+//!    becomes of each.
 //! 4. Files in which nothing lives are condemned without a copy. This needs no room to speak of, and frees some.
 //! 5. The others, some at a time: each is locked, so that nobody adds to it; one that a writer has is left alone. What
 //!    lives is copied and made durable ([`repack`]). Then the next generation is published ([`publish`]), and the files are
