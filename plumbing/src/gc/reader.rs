@@ -223,3 +223,39 @@ fn runs(batch: &[(Entry, usize)]) -> Vec<&[(Entry, usize)]> {
     }
     runs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Location;
+
+    /// Frames of so many objects, one behind the other.
+    fn batch(frames: &[usize]) -> Vec<(Entry, usize)> {
+        let objects = (0u64..)
+            .zip(frames)
+            .flat_map(|(frame, &count)| (0..count).map(move |slot| (frame, slot)));
+        let entry = |(position, (frame, slot)): (usize, (u64, usize))| {
+            let (file, slot) = (7, slot as u16);
+            let at = Location { file, frame, slot };
+            let prefix = 0;
+            (Entry { at, prefix, position }, 0)
+        };
+        objects.enumerate().map(entry).collect()
+    }
+
+    #[test]
+    fn runs_are_as_long_as_they_are_to_be_and_end_with_a_frame() {
+        let lengths = |frames: &[usize]| -> Vec<usize> {
+            let batch = batch(frames);
+            let runs = runs(&batch);
+            assert_eq!(runs.concat(), batch);
+            runs.iter().map(|run| run.len()).collect()
+        };
+        assert_eq!(lengths(&[]), []);
+        assert_eq!(lengths(&[5]), [5]);
+        assert_eq!(lengths(&[1; 2 * RUN + 3]), [RUN, RUN, 3]);
+        assert_eq!(lengths(&[RUN, 1]), [RUN, 1]);
+        assert_eq!(lengths(&[RUN - 1, 4, 1]), [RUN + 3, 1]);
+        assert_eq!(lengths(&[3 * RUN, 2]), [3 * RUN, 2]);
+    }
+}

@@ -191,6 +191,24 @@ fn a_read_that_fails_of_what_is_copied_ends_gc() {
 }
 
 #[test]
+fn a_read_that_fails_of_what_is_packed_anew_ends_gc() {
+    let memory = new_disk();
+    let disk = shared(&memory);
+    let stays = noise("stays", 1, 400);
+    let mut both = stays.clone();
+    both.extend(noise("goes", 2, 400));
+    take_alone(&open(&disk).unwrap(), "refs/snapshots/goes", &both, "goes", None).unwrap();
+    let id = take_alone(&open(&disk).unwrap(), MAIN, &stays, "stays", None).unwrap();
+    delete(&open(&disk).unwrap(), "refs/snapshots/goes");
+    cover(&disk);
+    let Place { path, head, .. } = place(&disk, &id_of(&stays));
+    assert_eq!(head.rows.len(), 2, "one of the two is dead");
+    let known = BTreeMap::from([(id, stays)]);
+    let reads = fail_each(&memory, &known, KeepLog::Nothing, (&path, head.payload_offset()));
+    assert_eq!(reads, 1);
+}
+
+#[test]
 fn a_read_that_fails_of_one_of_two_copies_ends_gc() {
     let memory = new_disk();
     let disk = shared(&memory);
