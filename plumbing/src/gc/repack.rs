@@ -155,7 +155,7 @@ impl Repack<'_> {
         let (mut firm, mut loose) = (Vec::new(), Vec::new());
         for slot in &work.slots {
             let (row, at) = (&work.head.rows[usize::from(*slot)], place(*slot));
-            match self.chains.bases_for(&at).is_none() && !self.has_others(&row.id, at)? {
+            match self.chains.bases_for(&at).is_none() && !self.has_others(&row.id)? {
                 true => firm.push(*slot),
                 false => loose.push(at),
             }
@@ -167,11 +167,11 @@ impl Repack<'_> {
         writer.copy_deltas(&work.file, &work.head, &firm)
     }
 
-    /// Whether other copies of the object at `at` live, too. Then none of them is known to be sound, or all are made from others.
-    fn has_others(&self, id: &ObjectId, at: Location) -> Result<bool> {
+    /// Whether several copies of an object live. Then none of them is known to be sound, or all are made from others.
+    fn has_others(&self, id: &ObjectId) -> Result<bool> {
         let mut entries = Vec::new();
         self.tables.find(id.prefix(), &mut entries);
-        entries.retain(|entry| entry.at == at || self.live.has(entry.position));
+        entries.retain(|entry| self.live.has(entry.position));
         retain_id(self.store, &mut entries, id)?;
         Ok(entries.len() > 1)
     }
@@ -249,16 +249,12 @@ impl Repack<'_> {
                 true => frame.verified(*slot, &row.id),
                 false => {
                     let near = self.store.near();
-                    let near = if self.has_others(&row.id, at)? {
-                        near.quiet()
-                    } else {
-                        near
-                    };
+                    let near = if self.has_others(&row.id)? { near.quiet() } else { near };
                     near.read(at, &row.id, &mut decoded).map(|()| &decoded[..])
                 }
             };
             let bytes = match read {
-                Err(error) if error.is_damage() && self.has_others(&row.id, at)? => continue,
+                Err(error) if error.is_damage() && self.has_others(&row.id)? => continue,
                 read => read?,
             };
             let class = match row.kind {
