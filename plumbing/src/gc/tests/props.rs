@@ -205,52 +205,67 @@ fn a_base_that_is_gone_is_told_as_one() {
     }
 }
 
-/// The bytes of a frame may not be what its digest says; what is sound of it is copied, whatever is beside it.
+/// The bytes of a frame may not be what its digest says; what is sound of it is copied, whatever is beside it, and also where it
+/// is stored twice like that.
 #[test]
 fn of_a_frame_of_differences_in_which_something_dead_is_hurt_the_rest_is_copied() {
+    for times in [1, 2] {
+        copies_what_is_sound(times);
+    }
+}
+
+fn copies_what_is_sound(times: usize) {
     let memory = new_disk();
     let disk: Arc<dyn Disk> = Arc::new(memory.clone());
     let mut base = versions(1).remove(0);
     let original = base.values().next().unwrap().clone();
     base.insert(fill(), Dice::new(78).bytes(6000));
     let based = take_alone(&open(&disk).unwrap(), "refs/snapshots/base", &base, "base", None).unwrap();
-    let repository = open(&disk).unwrap();
-    let algo = repository.store.algo();
+    let algo = crate::object::HashAlgo::Sha256;
     let edited = |at: usize| {
         let mut bytes = original.clone();
         bytes[at..at + 60].copy_from_slice(&Dice::new(at as u64).bytes(60));
         bytes
     };
     let (stays, goes) = (edited(500), edited(1500));
-    let writer = repository.store.writer().unwrap();
-    let mut packer = writer.packer();
-    let like = ObjectId::hash(algo, &original);
-    for bytes in [&goes, &stays] {
-        let id = ObjectId::hash(algo, bytes);
-        packer
-            .put_against(Class::Small, ObjectKind::Block, id, bytes, &[like])
-            .unwrap();
+    let mut known = BTreeMap::from([(based, base)]);
+    // None knows of the others.
+    let repositories: Vec<Repository> = (0..times).map(|_| open(&disk).unwrap()).collect();
+    let writers: Vec<Writer<'_>> = repositories.iter().map(|it| it.store.writer().unwrap()).collect();
+    for (n, (writer, repository)) in writers.iter().zip(&repositories).enumerate() {
+        let mut packer = writer.packer();
+        let like = ObjectId::hash(algo, &original);
+        for bytes in [&goes, &stays] {
+            let id = ObjectId::hash(algo, bytes);
+            packer
+                .put_against(Class::Small, ObjectKind::Block, id, bytes, &[like])
+                .unwrap();
+        }
+        packer.flush().unwrap();
+        drop(packer);
+        let files = Files::from([(("d".to_owned(), "f".to_owned()), stays.clone())]);
+        let id = put(writer, &files, Vec::new(), &format!("stays {n}")).unwrap();
+        point(repository, &format!("refs/snapshots/stays{n}"), id);
+        known.insert(id, files);
     }
-    packer.flush().unwrap();
-    drop(packer);
-    let files = Files::from([(("d".to_owned(), "f".to_owned()), stays)]);
-    let id = put(&writer, &files, Vec::new(), "stays").unwrap();
-    drop(writer);
-    point(&repository, MAIN, id);
-    drop(repository);
+    drop(writers);
+    drop(repositories);
     super::places::cover(&disk);
-    let known = BTreeMap::from([(id, files), (based, base)]);
     let goes = ObjectId::hash(algo, &goes);
-    let place = places(&disk, &goes).remove(0);
+    let found = places(&disk, &goes);
+    assert_eq!(found.len(), times);
+    let place = &found[0];
     assert_eq!((place.head.rows.len(), place.head.parts.len()), (2, 2));
     let slot = place.head.rows.iter().position(|row| row.id == goes).unwrap();
     let length = |slot: usize| u64::from(place.head.parts[slot].stored_bytes);
     let start = place.head.payload_offset() + if slot == 1 { length(0) } else { 0 };
     let mut unreadable = 0;
     // What its compressed form begins with, and some of the rest.
-    for at in (start..start + length(slot)).filter(|at| at - start < 10 || (at - start).is_multiple_of(10)) {
+    for at in (0..length(slot)).filter(|at| *at < 10 || at.is_multiple_of(10)) {
         let disk: Arc<dyn Disk> = Arc::new(memory.copy(1 << 40));
-        place.hurt(&disk, at);
+        for copy in &found {
+            copy.hurt(&disk, start - place.head.offset + copy.head.offset + at);
+        }
         let repository = open(&disk).unwrap();
         let located = repository.store.locate(&goes).unwrap().unwrap();
         let read = repository
@@ -259,7 +274,7 @@ fn of_a_frame_of_differences_in_which_something_dead_is_hurt_the_rest_is_copied(
         unreadable += u64::from(read.is_err());
         drop(repository);
         let report = collect(&open(&disk).unwrap(), Allowance::Share(0)).unwrap();
-        assert_eq!(report.condemned_files, 1, "{report:?}");
+        assert_eq!(report.condemned_files, times as u64, "{report:?}");
         check(&open(&disk).unwrap(), &known, &at);
     }
     assert!(unreadable > 0);
