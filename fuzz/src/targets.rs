@@ -100,7 +100,13 @@ fn objects(data: &[u8]) {
     };
     match kind % 7 {
         0 => {
-            if let Ok(TreeNode::Leaf(entries)) = TreeNode::decode(bytes) {
+            let (read, referred) = (TreeNode::decode(bytes), TreeNode::references(bytes));
+            assert_eq!(
+                read.is_ok(),
+                referred.is_ok(),
+                "a tree reads and refers to nothing, or the other way round"
+            );
+            if let Ok(TreeNode::Leaf(entries)) = read {
                 let mut encoded = bytes[..2].to_vec();
                 entries.iter().for_each(|entry| entry.encode(&mut encoded));
                 assert_eq!(encoded, bytes, "a tree has two spellings");

@@ -1,6 +1,6 @@
 //! How much of each data file lives: the same, whether it is counted at once or found piece by piece.
 
-use super::places::{cover, dry};
+use super::places::dry;
 use super::props::on_a_full_file;
 use super::*;
 use crate::gc::tables::Entry;
@@ -168,8 +168,6 @@ fn copies_that_are_in_the_index_twice_are_there_once() {
         reports[0]
     );
     assert_eq!(reports[1], reports[0]);
-    let known: BTreeMap<_, _> = known.into_iter().collect();
-    cover(&twice);
     collect(&open(&twice).unwrap(), Allowance::Share(0)).unwrap();
     check(&open(&twice).unwrap(), &known, &"afterwards");
     assert!(settles(&twice));

@@ -18,11 +18,20 @@ const BYTES_MAX: usize = 4 << 20;
 type Key = (u32, u64);
 
 /// Heads that were asked for lately, by data file and frame.
-pub(super) type Heads = Mutex<Aging<Key, Arc<Head>>>;
+#[derive(Debug)]
+pub(super) struct Heads(Mutex<Aging<Key, Arc<Head>>>);
 
-/// None yet.
-pub(super) fn heads() -> Heads {
-    Mutex::new(Aging::new(BYTES_MAX, |head| head.memory_bytes()))
+impl Default for Heads {
+    fn default() -> Self {
+        Self(Mutex::new(Aging::new(BYTES_MAX, |head| head.memory_bytes())))
+    }
+}
+
+impl Heads {
+    /// The head of the frame, if it is at hand.
+    pub(super) fn get(&self, key: Key) -> Option<Arc<Head>> {
+        self.0.lock().get(&key)
+    }
 }
 
 impl Store {
@@ -62,7 +71,7 @@ impl Store {
         if self.deltas.plain.lock().contains(&key) {
             return Ok(None);
         }
-        if let Some(head) = self.deltas.heads.lock().get(&key) {
+        if let Some(head) = self.deltas.heads.get(key) {
             return Ok(Some(head));
         }
         if let Some(loaded) = self.frames.get(key) {
@@ -71,12 +80,10 @@ impl Store {
                 Loaded::Whole(_) => None,
             });
         }
-        let (file, head) = self.head(at)?;
+        let (file, head) = self.shared_head(at)?;
         if head.header.codec == Codec::Delta {
-            let head = Arc::new(head);
-            match self.is_fixed(at) {
-                true => self.deltas.heads.lock().put(key, head.clone()),
-                false => drop(self.keep(key, Loaded::Parts(Parts::read(file, head.clone())?))?),
+            if !self.is_fixed(at) {
+                self.keep(key, Loaded::Parts(Parts::read(file, head.clone())?))?;
             }
             return Ok(Some(head));
         }
@@ -91,13 +98,13 @@ impl Store {
     /// The head of the frame at `at`, with its data file; that of a delta frame is kept for whoever asks next.
     pub(crate) fn shared_head(&self, at: Location) -> Result<(DataFile, Arc<Head>)> {
         let key = (at.file, at.frame);
-        if let Some(head) = self.deltas.heads.lock().get(&key) {
+        if let Some(head) = self.deltas.heads.get(key) {
             return Ok((self.data_file(at.file)?, head));
         }
         let (file, head) = self.head(at)?;
         let head = Arc::new(head);
         if head.header.codec == Codec::Delta && self.is_fixed(at) {
-            self.deltas.heads.lock().put(key, head.clone());
+            self.deltas.heads.0.lock().put(key, head.clone());
         }
         Ok((file, head))
     }

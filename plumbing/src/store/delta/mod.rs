@@ -63,6 +63,7 @@ const FROM_OBJECT: &str = " from object ";
 type BeforeFirst = Arc<dyn Fn() -> Result<()> + Send + Sync>;
 
 /// What a store keeps for objects that have bases.
+#[derive(Default)]
 pub(super) struct Deltas {
     before_first: RwLock<Option<BeforeFirst>>,
     /// Whether that was done.
@@ -77,24 +78,10 @@ pub(super) struct Deltas {
     likeness: likeness::Likeness,
 }
 
-impl Default for Deltas {
-    fn default() -> Self {
-        Self {
-            before_first: RwLock::default(),
-            begun: AtomicBool::default(),
-            plain: Mutex::default(),
-            heads: heads::heads(),
-            scratches: Mutex::default(),
-            elsewhere: OnceLock::new(),
-            likeness: likeness::Likeness::default(),
-        }
-    }
-}
-
 impl Deltas {
     /// What the table of a delta frame says of an object, if it was asked for lately.
     pub(super) fn row_at_hand(&self, at: Location) -> Option<Row> {
-        let head = self.heads.lock().get(&(at.file, at.frame))?;
+        let head = self.heads.get((at.file, at.frame))?;
         head.rows.get(usize::from(at.slot)).copied()
     }
 }
@@ -372,17 +359,12 @@ impl Store {
         {
             return Ok(loaded);
         }
-        if let Some(head) = self.deltas.heads.lock().get(&key) {
-            return self.keep(key, Loaded::Parts(Parts::read(self.data_file(at.file)?, head)?));
-        }
-        let (file, head) = self.head(at)?;
+        let (file, head) = self.shared_head(at)?;
         if head.header.codec == Codec::Delta {
-            let head = Arc::new(head);
-            if self.is_fixed(at) {
-                self.deltas.heads.lock().put(key, head.clone());
-            }
             return self.keep(key, Loaded::Parts(Parts::read(file, head)?));
         }
+        // That of any other frame is nobody else's.
+        let head = Arc::unwrap_or_clone(head);
         let mut frame = self
             .frames
             .make_room(head.header.raw_bytes as usize)
